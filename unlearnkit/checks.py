@@ -1,0 +1,38 @@
+"""What can be known to be wrong before anything is computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unlearnkit.data.examples import Data, nonempty
+from unlearnkit.data.streams import Shuffled, Stream
+from unlearnkit.errors import UserError, nearest
+from unlearnkit.stages.base import Stage
+
+
+def bind_streams(data: Data, derived: dict[str, Any]) -> dict[str, Stream]:
+    """The data's own streams and those the method derives from them."""
+    streams: dict[str, Stream] = {
+        name: Shuffled(name, examples) for name, examples in data.streams.items()
+    }
+    return {**streams, **{name: stream.bind(streams) for name, stream in derived.items()}}
+
+
+def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:
+    """Every stream that a stage reads is there and holds something.
+
+    Raises:
+        UserError: an unknown stream, with the nearest name, or an empty one.
+    """
+    for stage_name, stage in stages.items():
+        for key, stream_name in stage.stream_names().items():
+            stream = streams.get(stream_name)
+            if stream is None:
+                raise UserError(
+                    f"Unknown stream '{stream_name}' in stages.{stage_name}.{key}."
+                    f"{nearest(stream_name, streams)} Valid: {', '.join(streams)}",
+                    f"Set stages.{stage_name}.{key}= to one of these",
+                )
+            source = getattr(stream, "prompts", stream)
+            if isinstance(source, Shuffled):
+                nonempty(source.name, source.examples, "Give data with data= or data.path= that has such rows")

@@ -1,0 +1,118 @@
+"""Where the YAML lives, the resolvers it uses, and Hydra's errors in two lines."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, InstantiationException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from unlearnkit.errors import UserError, nearest
+
+_PACKAGE = Path(__file__).parent
+# Installed beside the package from a wheel, at the top of a checkout.
+FOLDER = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
+
+
+def register_resolvers() -> None:
+    """`${choice:GROUP,default}`: the option chosen for a config group; `${negative:x}`: -x."""
+    OmegaConf.register_new_resolver("choice", _choice, replace=True)
+    OmegaConf.register_new_resolver("negative", lambda number: -float(number), replace=True)
+
+
+def _choice(group: str, default: str = "none") -> str:
+    if not HydraConfig.initialized():
+        return default
+    chosen = HydraConfig.get().runtime.choices.get(group)
+    return default if chosen is None else str(chosen)
+
+
+def exit_with_two_lines(command: Callable[[], object]) -> None:
+    """Run a command; what a user can mend becomes two lines on stderr and exit code 2.
+
+    HYDRA_FULL_ERROR=1 shows the traceback instead.
+    """
+    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra re-raises its errors instead of printing them its way
+    try:
+        command()
+    except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
+        told = explain(error)
+        if full or told is None:
+            raise
+        print(f"Error: {told.what}\n  Fix: {told.fix}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def explain(error: BaseException) -> UserError | None:
+    """The two lines for an error, or None for one that is no user's to mend."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        inner = explain(error.__cause__)
+        return inner or UserError(
+            _first_line(error.__cause__).replace("__init__() ", ""),
+            f"Check the settings of '{_full_key(error)}' in the config",
+        )
+    if isinstance(error, OSError) and error.errno is not None:
+        return UserError(
+            f"{error.strerror}: {error.filename}",
+            "Free some space or choose another folder with hydra.run.dir=FOLDER",
+        )
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _explain_config(str(error), error)
+    return None
+
+
+def _explain_config(text: str, error: BaseException) -> UserError:
+    if missing := re.search(r"(?:Could not find|Could not load) '([\w/.-]+)/([\w.-]+)'", text):
+        group, name = missing.groups()
+        valid = options(group)
+        if valid:
+            return UserError(
+                f"Unknown {group} '{name}'.{nearest(name, valid)} Valid: {', '.join(valid)}",
+                f"Choose one of these with {'+' if group == 'method' else ''}{group}=",
+            )
+    if missing := re.search(r"Could not override '(\w+)'", text):
+        group = missing.group(1)
+        known = [path.name for path in FOLDER.iterdir() if path.is_dir()]
+        if group in known:
+            return UserError(
+                f"'{group}=' needs a plus: no {group} is chosen by default", f"Write +{group}=NAME instead"
+            )
+        return UserError(f"Unknown config group '{group}'.{nearest(group, known)}", f"Valid: {', '.join(known)}")
+    cause = error.__cause__ or error
+    if missing := re.search(r"Key '([\w.~-]+)' is not in struct", text + str(cause)):
+        key = re.search(r"full_key: ([\w.\[\]-]+)", text + str(cause))
+        siblings = _siblings(cause)
+        return UserError(
+            f"Unknown key '{key.group(1) if key else missing.group(1)}'.{nearest(missing.group(1), siblings)}"
+            + (f" Valid here: {', '.join(siblings)}" if siblings else ""),
+            "'python -m unlearnkit --cfg job' prints every key; prefix a new one with +",
+        )
+    return UserError(_first_line(error), "'python -m unlearnkit --help' lists the groups, '--cfg job' every key")
+
+
+def options(group: str) -> list[str]:
+    """Names of a config group's YAML files."""
+    return sorted(path.stem for path in (FOLDER / group).glob("*.yaml"))
+
+
+def _siblings(cause: BaseException) -> list[str]:
+    parent = getattr(cause, "parent_node", None)
+    return [str(key) for key in parent] if parent is not None and hasattr(parent, "keys") else []
+
+
+def _full_key(error: BaseException) -> str:
+    match = re.search(r"full_key: (\S+)", str(error))
+    return match.group(1) if match else "the run"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,79 @@
+"""Examples, and what a data set is: training examples by stream, evaluation examples by set and split."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unlearnkit.errors import UserError
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt, a response, and where they come from."""
+
+    id: str
+    prompt: str
+    response: str = ""
+    category: str | None = None
+
+
+@dataclass
+class Data:
+    """What every loader in `unlearnkit/data` returns.
+
+    Args:
+        streams: training examples by stream name (forget, retain, safe, ...).
+        sets: evaluation examples by set (unlearned, unseen, normal, ...), then by split (validation, test).
+    """
+
+    name: str
+    streams: dict[str, list[Example]]
+    sets: dict[str, dict[str, list[Example]]] = field(default_factory=dict)
+
+
+def read_jsonl(path: Path, required: Iterable[str]) -> list[dict[str, Any]]:
+    """Rows of a JSONL file, each with every required field a non-empty string.
+
+    Raises:
+        UserError: no such file, no row, or a malformed row, by file and line.
+    """
+    if not path.is_file():
+        raise UserError(f"No data file at {path}", "Check data.path=, or leave it out for the embedded data")
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise malformed(path, number, f"not JSON ({error.msg})", line) from error
+        check_row(row, required, path, number)
+        rows.append(row)
+    if not rows:
+        raise UserError(f"{path} holds no rows", f"Write one JSON object a line, with {', '.join(required)}")
+    return rows
+
+
+def check_row(row: Any, required: Iterable[str], path: Path | str, number: int) -> None:
+    """Raise the `malformed` error of the first required field that is missing or not a non-empty string."""
+    if not isinstance(row, dict):
+        raise malformed(path, number, "not a JSON object", str(row))
+    for name in required:
+        if not isinstance(row.get(name), str) or not row[name].strip():
+            raise malformed(path, number, f"the field '{name}' is missing or empty", json.dumps(row, default=str))
+
+
+def malformed(path: Path | str, number: int, why: str, row: str) -> UserError:
+    """The error for row `number` of a file, counted from 1."""
+    return UserError(f"{path}:{number}: {why}: {row[:120]}", f"Mend or remove line {number} and run again")
+
+
+def nonempty(name: str, examples: list[Example], fix: str) -> list[Example]:
+    """The examples themselves; an empty stream is an error, for training on nothing looks like success."""
+    if not examples:
+        raise UserError(f"The stream '{name}' is empty: there is nothing to train on", fix)
+    return examples

@@ -1,0 +1,79 @@
+"""Streams: what a step sees depends on (seed, step) alone, never on a rank or on how many there are."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Protocol
+
+import numpy as np
+
+from unlearnkit.data.examples import Example
+from unlearnkit.errors import UserError, nearest
+
+
+class Stream(Protocol):
+    """A named source of training examples."""
+
+    def draw(self, seed: int, step: int, count: int) -> list[tuple[Example, ...]]:
+        """`count` groups of examples for optimiser step `step`; a group shares one prompt."""
+        ...
+
+
+class Shuffled:
+    """Every example once an epoch, in an order drawn anew for each (seed, epoch)."""
+
+    def __init__(self, name: str, examples: list[Example]):
+        self.name, self.examples = name, examples
+
+    def draw(self, seed: int, step: int, count: int) -> list[tuple[Example, ...]]:
+        size = len(self.examples)
+        groups = []
+        for index in range(step * count, (step + 1) * count):
+            epoch, place = divmod(index, size)
+            order = np.random.default_rng([seed, zlib.crc32(self.name.encode()), epoch]).permutation(size)
+            groups.append((self.examples[order[place]],))
+        return groups
+
+
+class MismatchedResponses:
+    """Each prompt of `source` with `per_prompt` distinct responses that belong to other prompts.
+
+    Eq. (2) of Liu et al. 2024: |Y_RD| = k and y_i is not in Y_RD. With `responses: retain` it is the mismatch
+    term of Yao et al. 2023: harmful prompts answered at random from the normal data. The prompts are those that
+    `source` draws at the same step, so both share their prompt's tokens in the packed row.
+    """
+
+    def __init__(self, source: str, per_prompt: int, responses: str | None = None):
+        self.source, self.per_prompt, self.responses = source, per_prompt, responses or source
+
+    def bind(self, streams: dict[str, Stream]) -> MismatchedResponses:
+        """Look up the named streams."""
+        for name in (self.source, self.responses):
+            if not isinstance(streams.get(name), Shuffled):
+                raise UserError(
+                    f"Unknown stream '{name}'.{nearest(name, streams)} The data has: {', '.join(streams)}",
+                    "Name one of these as the stream's source and responses",
+                )
+        self.prompts: Shuffled = streams[self.source]  # type: ignore[assignment]
+        self.pool = list(dict.fromkeys(example.response for example in streams[self.responses].examples))  # type: ignore[attr-defined]
+        if len(self.pool) <= self.per_prompt:
+            raise UserError(
+                f"per_prompt={self.per_prompt} needs more than {len(self.pool)} distinct responses in"
+                f" '{self.responses}'",
+                f"Set streams.NAME.per_prompt to at most {len(self.pool) - 1}",
+            )
+        return self
+
+    def draw(self, seed: int, step: int, count: int) -> list[tuple[Example, ...]]:
+        groups = []
+        for place, (example,) in enumerate(self.prompts.draw(seed, step, count)):
+            random = np.random.default_rng([seed, zlib.crc32(b"mismatched"), step, place])
+            chosen = random.choice(len(self.pool), self.per_prompt + 1, replace=False)
+            others = [self.pool[index] for index in chosen if self.pool[index] != example.response]
+            groups.append(
+                tuple(
+                    Example(f"{example.id}~{number}", example.prompt, response, example.category)
+                    for number, response in enumerate(others[: self.per_prompt])
+                )
+            )
+        return groups

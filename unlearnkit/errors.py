@@ -1,0 +1,26 @@
+"""Errors a user can mend: two lines, no traceback, a non-zero exit."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """What arrived and what is valid (first line); the fix, a command where there is one (second line).
+
+    `__main__` prints both lines and exits with 2; set HYDRA_FULL_ERROR=1 to see the traceback.
+    """
+
+    def __init__(self, what: str, fix: str):
+        super().__init__(what, fix)
+        self.what, self.fix = what, fix
+
+    def __str__(self) -> str:
+        return f"{self.what}\n{self.fix}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name closest to `name` as ` Did you mean 'x'?`, or an empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+    return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,47 @@
+"""What a loss sees, and what it is asked for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass
+class Answers:
+    """One stream's answer tokens in a packed row, prompts and padding never among them.
+
+    Args:
+        logits: (N, V) of the model being trained, at the positions that predict the answer tokens.
+        labels: (N,) the answer tokens.
+        lengths: tokens of each answer; they sum to N.
+        total_tokens, total_answers: of the whole optimiser step, over all ranks and micro-batches, so that
+            a loss divides by the same number however the step is split.
+        reference_logits: (N, V) of the frozen reference, where the loss needs them.
+    """
+
+    logits: torch.Tensor
+    labels: torch.Tensor
+    lengths: list[int]
+    total_tokens: int
+    total_answers: int
+    reference_logits: torch.Tensor | None = None
+
+
+class Loss(ABC):
+    """A term: one loss on one stream, with a weight (negative: ascend).
+
+    Args:
+        stream: the name of the stream whose answers it sees.
+        weight: its factor in the sum that is minimised; 0 leaves the term out of the forward.
+    """
+
+    needs_reference = False
+
+    def __init__(self, stream: str, weight: float = 1.0):
+        self.stream, self.weight = stream, float(weight)
+
+    @abstractmethod
+    def __call__(self, answers: Answers) -> torch.Tensor:
+        """This micro-batch's share of the step's loss, a scalar; the shares of a step add up to the loss."""

@@ -1,0 +1,76 @@
+"""How a metric's number is shown and which way is better: the one place for the tables and the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+LARGEST = 1e10  # gradient ascent diverges by nature; digits past this say nothing
+
+
+@dataclass(frozen=True)
+class Display:
+    """How one metric is shown."""
+
+    better: Literal["lower", "higher"] | None = None  # None: not known, so nothing is marked
+    rate: bool = False  # a fraction of 1, shown in percent
+    decimals: int = 3  # below 1,000; of the percentage where it is a rate
+
+
+METRICS = {
+    "harmful_rate": Display("lower", rate=True, decimals=1),
+    "perplexity": Display("lower", decimals=2),
+    "similarity": Display("higher"),
+}
+
+
+def display_of(metric: str) -> Display:
+    """The entry of `METRICS`; for a metric not listed, no direction, and percent where it ends in `_rate`."""
+    rate = metric.endswith("_rate")
+    return METRICS.get(metric, Display(rate=rate, decimals=1 if rate else 3))
+
+
+def arrow(metric: str) -> str:
+    """`↓` where lower is better, `↑` where higher is, or an empty string."""
+    return {"lower": "↓", "higher": "↑", None: ""}[display_of(metric).better]
+
+
+def show_value(metric: str, value: float | None) -> str:
+    """`55.0%`, `18.50`, `1.2e+05`, `>1e10`, `nan`, or `-` for None."""
+    if value is None:
+        return "-"
+    if math.isnan(value):
+        return "nan"
+    display = display_of(metric)
+    value, unit = (value * 100, "%") if display.rate else (value, "")
+    if abs(value) > LARGEST:
+        return ">1e10" if value > 0 else "<-1e10"
+    text = f"{value:.{display.decimals}f}"
+    if abs(float(text)) >= 1e3:
+        return f"{value:.1e}{unit}"
+    if float(text) == 0:
+        return f"{value:.1e}" if value != 0 and not display.rate else text.removeprefix("-") + unit
+    return text + unit
+
+
+def show_interval(metric: str, low: float | None, high: float | None) -> str:
+    """`[40.0%, 70.0%]`, or an empty string where a bound is missing or NaN."""
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return ""
+    return f"[{show_value(metric, low)}, {show_value(metric, high)}]"
+
+
+def rank(metric: str, values: Sequence[float | None]) -> list[int | None]:
+    """1 for the best value, 2 for the runner-up and so on; values shown alike share a rank.
+
+    None for a missing value, for NaN, and for all where the metric's direction is not known.
+    """
+    better = display_of(metric).better
+    if better is None:
+        return [None] * len(values)
+    known = sorted((v for v in values if v is not None and not math.isnan(v)), reverse=better == "higher")
+    shown = list(dict.fromkeys(show_value(metric, value) for value in known))
+    places = {text: place for place, text in enumerate(shown, start=1)}
+    return [places.get(show_value(metric, value)) for value in values]

@@ -1,0 +1,42 @@
+"""Every number comes with its 95 % bootstrap interval, the number of rows behind it and the seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import bootstrap
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value and its 95 % interval over `n` records (all NaN where there is no record)."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    seed: int = 0
+
+
+def estimate(
+    values: Sequence[float], transform: Callable[[np.ndarray], np.ndarray] = lambda mean: mean, seed: int = 0
+) -> Estimate:
+    """`transform(mean(values))` with a percentile bootstrap over records (Efron 1979; 2,000 resamples).
+
+    Args:
+        values: one number a record.
+        transform: a monotone function of the mean, such as `np.exp` for a perplexity.
+    """
+    data = np.asarray(values, dtype=float)
+    if len(data) == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0, seed)
+    value = float(transform(data.mean()))
+    if len(data) == 1 or np.ptp(data) == 0:
+        return Estimate(value, value, value, len(data), seed)
+    interval = bootstrap(
+        (data,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(seed), vectorized=True
+    ).confidence_interval
+    return Estimate(value, float(transform(interval.low)), float(transform(interval.high)), len(data), seed)

@@ -1,0 +1,34 @@
+"""Similarity of the unlearned model's responses to the original model's: a scorer, and the metric."""
+
+from __future__ import annotations
+
+from unlearnkit.encoder import SentenceEncoder
+from unlearnkit.metrics.interval import Estimate, estimate
+from unlearnkit.records.record import Record
+
+
+class EncoderSimilarity:
+    """Cosine of two texts' sentence embeddings, in [-1, 1]; works offline.
+
+    Liu et al. 2024 (SKU) use BLEURT here (`unlearnkit.metrics.bleurt.Bleurt`); this is its embedded stand-in.
+
+    Args:
+        path: another sentence encoder (local folder or hub id).
+    """
+
+    name = "similarity"
+
+    def __init__(self, path: str | None = None):
+        self.encoder = SentenceEncoder(path)
+
+    def score(self, references: list[str], candidates: list[str]) -> list[float]:
+        """One cosine for each reference and its candidate."""
+        if len(references) != len(candidates):
+            raise ValueError(f"{len(references)} references, but {len(candidates)} candidates")
+        vectors = self.encoder.encode(references + candidates)
+        return [float(a @ b) for a, b in zip(vectors[: len(references)], vectors[len(references) :], strict=True)]
+
+
+def similarity(records: list[Record], seed: int = 0) -> Estimate:
+    """Mean of `record.similarity` over the records that were scored, whichever scorer filled it (SKU, A.2)."""
+    return estimate([record.similarity for record in records if record.similarity is not None], seed=seed)

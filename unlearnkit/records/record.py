@@ -1,0 +1,37 @@
+"""One record: what a model did on one evaluation example, and what was said of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+@dataclass
+class Record:
+    """Metrics are pure functions of lists of these; only `records/` and the judges fill them."""
+
+    set: str  # the evaluation set: unlearned, unseen, normal
+    id: str  # of the example
+    prompt: str
+    response: str = ""  # generated greedily
+    tokens: int = 0  # generated tokens, the end token included
+    ended: bool = False  # the model ended the response itself, before max_new_tokens
+    category: str | None = None
+    reference_log_probs: list[float] = field(default_factory=list)  # of the response under the reference model
+    similarity: float | None = None  # of the response to the original model's
+    harmful: bool | None = None  # the judge's verdict,
+    kind: str | None = None  # its response kind (Liu et al. 2024, table 3)
+    why: str | None = None  # and its reason
+
+
+def write_parquet(records: list[Record], path: Path) -> None:
+    """One row a record; the columns are the fields of `Record`."""
+    pq.write_table(pa.Table.from_pylist([asdict(record) for record in records]), path)
+
+
+def read_parquet(path: Path) -> list[Record]:
+    """The inverse of `write_parquet`."""
+    return [Record(**row) for row in pq.read_table(path).to_pylist()]

@@ -1,0 +1,5 @@
+from unlearnkit.stages.base import Context, Stage
+from unlearnkit.stages.finetune import Finetune
+from unlearnkit.stages.negate import Negate
+
+__all__ = ["Context", "Finetune", "Negate", "Stage"]

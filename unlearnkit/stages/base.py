@@ -1,0 +1,69 @@
+"""A stage takes a model and returns a model."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unlearnkit.data.streams import Stream
+from unlearnkit.models import LanguageModel
+
+
+@dataclass
+class Context:
+    """What a run hands to its stages.
+
+    Args:
+        streams: training streams by name.
+        seed: of the run.
+        folder: the run folder; a stage keeps its own files below it.
+        stage: the name of the stage that is running.
+        measure: called with (model, step) every `measure_every` training steps, see `run.py`.
+        log: called with one flat mapping a logged step.
+    """
+
+    streams: dict[str, Stream]
+    seed: int
+    folder: Path
+    stage: str = ""
+    measure: Callable[[LanguageModel, int], None] | None = None
+    measure_every: int = 0
+    log: Callable[[dict[str, Any]], None] = field(default=lambda row: None)
+
+
+class Stage(ABC):
+    """One step of a method."""
+
+    needs_base = False  # full weights only: the run keeps a copy of the base weights on disk for this stage
+
+    @abstractmethod
+    def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
+        """Do the stage's work; the model may be changed in place."""
+
+    def stream_names(self) -> dict[str, str]:
+        """Streams this stage reads, by the config key that names them."""
+        return {}
+
+    @contextlib.contextmanager
+    def preview(self, model: LanguageModel, context: Context) -> Iterator[LanguageModel]:
+        """The model as it would be after this stage, for the length of a `with` (curves over training steps).
+
+        A stage that trains cannot be previewed and leaves the model as it is.
+        """
+        yield model
+
+
+@contextlib.contextmanager
+def previewed(
+    model: LanguageModel, stages: list[tuple[str, Stage]], context: Context
+) -> Iterator[LanguageModel]:
+    """The model as it would be after the stages that follow `context.stage`."""
+    names = [name for name, _ in stages]
+    with contextlib.ExitStack() as previews:
+        for _, stage in stages[names.index(context.stage) + 1 :]:
+            model = previews.enter_context(stage.preview(model, context))
+        yield model

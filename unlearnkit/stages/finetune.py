@@ -1,0 +1,114 @@
+"""The finetune stage: minimise a weighted sum of loss terms over named streams."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainingArguments
+
+from unlearnkit.data.packing import Tokenise
+from unlearnkit.losses.base import Loss
+from unlearnkit.models import LanguageModel
+from unlearnkit.stages.base import Context, Stage
+from unlearnkit.stages.steps import Steps
+from unlearnkit.stages.trainer import TermsTrainer
+
+
+class Finetune(Stage):
+    """Train the model on its terms with transformers' Trainer, one packed forward and backward a step.
+
+    Args:
+        terms: loss terms by name; one with weight 0 costs nothing.
+        max_steps: optimiser steps.
+        batch_size: examples of each stream in an optimiser step, over all ranks and micro-batches.
+        accumulation: micro-batches a rank splits its share of the step into.
+        max_length: tokens an example may have; the model's context if None.
+        truncate: cut longer responses instead of refusing them.
+        arguments: further `transformers.TrainingArguments`.
+    """
+
+    def __init__(
+        self,
+        terms: dict[str, Loss],
+        max_steps: int,
+        batch_size: int,
+        accumulation: int = 1,
+        max_length: int | None = None,
+        truncate: bool = False,
+        arguments: dict[str, Any] | None = None,
+    ):
+        self.terms = {name: term for name, term in terms.items() if term.weight != 0}
+        self.max_steps, self.batch_size, self.accumulation = max_steps, batch_size, accumulation
+        self.max_length, self.truncate, self.arguments = max_length, truncate, arguments or {}
+
+    def stream_names(self) -> dict[str, str]:
+        return {f"terms.{name}.stream": term.stream for name, term in self.terms.items()}
+
+    def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
+        torch.manual_seed(context.seed)  # of the adapter's first weights and of dropout
+        model.attach_adapter()
+        arguments = TrainingArguments(
+            output_dir=str(context.folder / "checkpoints" / context.stage),
+            max_steps=self.max_steps,
+            per_device_train_batch_size=1,  # an item of Steps is one rank's whole micro-batch
+            gradient_accumulation_steps=self.accumulation,
+            seed=context.seed,
+            use_cpu=not torch.cuda.is_available(),
+            bf16=model.autocast,
+            report_to=[],
+            remove_unused_columns=False,
+            label_names=[],
+            dataloader_pin_memory=torch.cuda.is_available(),
+            **self.arguments,
+        )
+        arguments._n_gpu = min(arguments.n_gpu, 1)  # one process a GPU: never nn.DataParallel
+        shards = arguments.world_size * self.accumulation
+        limit = min(self.max_length or model.max_length, model.max_length)
+        encode = lambda prompt, response: model.template.encode(model.tokenizer, prompt, response)  # noqa: E731
+        steps = Steps(
+            streams={
+                term.stream: context.streams[term.stream] for term in self.terms.values()
+            },
+            reference_streams={term.stream for term in self.terms.values() if term.needs_reference},
+            tokenise=Tokenise(encode, limit, self.truncate),
+            seed=context.seed,
+            batch_size=self.batch_size,
+            max_steps=self.max_steps,
+            shards=shards,
+        )
+        steps.check()
+        trainer = TermsTrainer(
+            language_model=model,
+            terms=self.terms,
+            args=arguments,
+            train_dataset=steps,
+            callbacks=[_Report(model, context, self.max_steps)],
+        )
+        logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
+        trainer.train()
+        model.model.eval()
+        return model
+
+
+class _Report(TrainerCallback):
+    """Write what the Trainer logs to `log.jsonl`, and measure every `measure_every` steps."""
+
+    def __init__(self, model: LanguageModel, context: Context, max_steps: int):
+        self.model, self.context, self.max_steps = model, context, max_steps
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if logs and "loss" in logs and state.is_world_process_zero:
+            row = {"stage": self.context.stage, "step": state.global_step, **logs}
+            with (self.context.folder / "log.jsonl").open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            self.context.log(row)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        every = self.context.measure_every
+        if self.context.measure and every and (state.global_step % every == 0 or state.global_step == self.max_steps):
+            self.model.model.eval()
+            self.context.measure(self.model, state.global_step)
+            self.model.model.train()

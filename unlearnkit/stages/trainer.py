@@ -1,0 +1,94 @@
+"""transformers' Trainer over terms: one packed forward, the terms' weighted sum, one backward."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch.utils.data import Dataset, SequentialSampler
+from transformers import Trainer
+
+from unlearnkit.errors import UserError
+from unlearnkit.losses.base import Answers, Loss
+from unlearnkit.models import LanguageModel
+from unlearnkit.stages.steps import Step
+
+
+class TermsTrainer(Trainer):
+    """Minimises sum_i weight_i * term_i over `Steps`.
+
+    Checkpoints, mixed precision, schedules and DeepSpeed are the Trainer's own; only the loss and the order of
+    the data are ours. The reference costs no second model under LoRA: it is the same model with its adapter off.
+    """
+
+    loss_is_scaled_for_ga = True  # the terms divide by the whole step's totals
+
+    def __init__(self, language_model: LanguageModel, terms: dict[str, Loss], **kwargs: Any):
+        super().__init__(model=language_model.model, data_collator=lambda items: {"step": items[0]}, **kwargs)
+        self.terms = terms
+        self.frozen = None
+        if any(term.needs_reference for term in terms.values()) and not isinstance(language_model.model, PeftModel):
+            self.frozen = language_model.frozen_copy()
+        self._sums: dict[str, float] = defaultdict(float)
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
+        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> torch.Tensor:
+        step: Step = inputs["step"]
+        logits = model(**step.packed.inputs()).logits[0]
+        reference = self._reference_logits(step)
+        total = logits.new_zeros((), dtype=torch.float32)
+        for name, term in self.terms.items():
+            value = term(_answers(step, term, logits, reference))
+            if not torch.isfinite(value):
+                raise UserError(
+                    f"The term '{name}' became {value.item()} at step {step.number + 1} of"
+                    f" {self.args.max_steps}: training has diverged",
+                    "Lower stages.*.arguments.learning_rate or the term's weight, or stop earlier with"
+                    " train.max_steps=",
+                )
+            self._sums[name] += value.item()
+            total = total + term.weight * value
+        return total * self.args.world_size  # DDP averages over ranks what should be summed
+
+    @torch.no_grad()
+    def _reference_logits(self, step: Step) -> torch.Tensor | None:
+        if step.reference is None:
+            return None
+        if self.frozen is not None:
+            return self.frozen(**step.reference.inputs()).logits[0]
+        adapted: Any = self.accelerator.unwrap_model(self.model)
+        was_training = adapted.training
+        with adapted.eval().disable_adapter(), self.accelerator.autocast():
+            logits = adapted(**step.reference.inputs()).logits[0]
+        adapted.train(was_training)
+        return logits
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs and self._sums:
+            every = max(self.args.logging_steps, 1)
+            means = {f"terms/{name}": value / every for name, value in self._sums.items()}
+            logs = {**logs, **means}
+            self._sums.clear()
+        super().log(logs, start_time)
+
+
+def _answers(step: Step, term: Loss, logits: torch.Tensor, reference: torch.Tensor | None) -> Answers:
+    """The term's slice of the packed row."""
+    where = step.packed.streams[term.stream]
+    tokens, answers = step.totals[term.stream]
+    reference_logits = None
+    if term.needs_reference and reference is not None and step.reference is not None:
+        reference_logits = reference[step.reference.streams[term.stream]]
+    return Answers(
+        logits[where], step.packed.labels[where], step.packed.lengths[term.stream], tokens, answers, reference_logits
+    )

@@ -1,0 +1,36 @@
+"""What a run prints when it ends: before and after, and where to look."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from unlearnkit.metrics.display import arrow, show_interval, show_value
+
+
+def show(folder: Path) -> None:
+    """Print the run's table of before and after, and the path of its report."""
+    metrics = json.loads((folder / "metrics.json").read_text())
+    run, before, after = metrics["run"], metrics["before"], metrics["after"]
+    table = Table(title=f"{run['method']} on {run['model']}, {run['data']}, seed {run['seed']}", title_justify="left")
+    for column in ("set", "metric", "before", "after") if after else ("set", "metric", "base"):
+        table.add_column(column, justify="left" if column in ("set", "metric") else "right")
+    for evaluation, sets in before.items():
+        for name, numbers in sets.items():
+            for metric, first in numbers.items():
+                cells = [first, after[evaluation][name][metric]] if after else [first]
+                shown = [
+                    f"{show_value(metric, cell['value'])} {show_interval(metric, cell['low'], cell['high'])}"
+                    for cell in cells
+                ]
+                table.add_row(name, f"{metric} {arrow(metric)}", *shown)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{run['minutes']:.1f} minutes, peak memory {run['peak_memory_gb']:.2f} GB. "
+        f"Brackets: 95 % bootstrap interval over prompts."
+    )
+    console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)

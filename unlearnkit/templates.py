@@ -1,0 +1,53 @@
+"""How a question is put to a model: its chat template, or plain text around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Template:
+    """Plain text when `text` is given (with the field {prompt}), else the tokenizer's own chat template.
+
+    Args:
+        text: for base models, such as "### Question: {prompt}\\n ### Answer:" (Liu et al. 2024).
+        separator: stands between prompt and response; a space in plain text.
+        system: a system message for the chat template.
+    """
+
+    text: str | None = None
+    separator: str = ""
+    system: str | None = None
+
+    def prompt(self, tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
+        """The text up to where the response begins."""
+        if self.text is not None:
+            return self.text.format(prompt=prompt)
+        messages = [{"role": "system", "content": self.system}] if self.system else []
+        messages.append({"role": "user", "content": prompt})
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+
+    def encode_prompt(self, tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
+        """Token ids of the prompt; a chat template writes its own special tokens, plain text gets them added."""
+        return tokenizer(self.prompt(tokenizer, prompt), add_special_tokens=self.text is not None)["input_ids"]
+
+    def encode(
+        self, tokenizer: PreTrainedTokenizerBase, prompt: str, response: str
+    ) -> tuple[list[int], list[int]]:
+        """Token ids of the prompt, and of the response with the end-of-sequence token that closes it.
+
+        The two are tokenised as one text and parted where the prompt's own tokens end, so that training sees
+        the tokens that generation will produce.
+        """
+        text = self.prompt(tokenizer, prompt)
+        special = self.text is not None
+        alone = tokenizer(text, add_special_tokens=special)["input_ids"]
+        whole = tokenizer(text + self.separator + response, add_special_tokens=special)["input_ids"]
+        if tokenizer.eos_token_id is not None and alone[-1:] == [tokenizer.eos_token_id] and special:
+            alone, whole = alone[:-1], whole[:-1]  # tokenizers that add an end token of their own
+        shared = 0
+        while shared < min(len(alone), len(whole)) and alone[shared] == whole[shared]:
+            shared += 1
+        return whole[:shared], whole[shared:] + [tokenizer.eos_token_id]
