@@ -65,7 +65,9 @@ def test_a_model_that_mixes_examples_is_refused(tmp_path):
     model = load_source("tiny", str(folder), torch.float32, None, Template()).model
     forward = model.forward
     # An architecture that ignores the blocks: its packed examples see one another.
-    model.forward = lambda **inputs: forward(**{k: v for k, v in inputs.items() if k in ("input_ids", "logits_to_keep")})
+    model.forward = lambda **inputs: forward(
+        **{k: v for k, v in inputs.items() if k in ("input_ids", "logits_to_keep")}
+    )
     model.config.model_type = "novel"
     with pytest.raises(UserError, match="'novel' does not keep packed examples apart"):
         check_packing(model)

@@ -37,7 +37,9 @@ def test_the_whole_table(tmp_path):
     write(tmp_path / "ga", "ga", 0, metrics(0.01, 2e11))
     write(tmp_path / "npo", "npo", 0, metrics(0.05, 123456.0, math.nan))
     (table,) = aggregate(collect(tmp_path))
-    assert markdown(table) == """\
+    assert (
+        markdown(table)
+        == """\
 ### tiny, mischief
 
 | method | unlearned/harmful_rate ↓ | normal/perplexity ↓ | normal/similarity ↑ |
@@ -54,6 +56,7 @@ ga normal/perplexity, npo.
 - The same value at every seed, so with the 95 % bootstrap interval over examples: original.
 - Missing: ga normal/similarity.
 """
+    )
 
 
 def test_the_t_interval_by_hand():

@@ -13,11 +13,9 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from unlearnkit import configuration
-from unlearnkit.errors import UserError
 
 configuration.register_resolvers()
 

@@ -12,9 +12,7 @@ from unlearnkit.stages.base import Stage
 
 def bind_streams(data: Data, derived: dict[str, Any]) -> dict[str, Stream]:
     """The data's own streams and those the method derives from them."""
-    streams: dict[str, Stream] = {
-        name: Shuffled(name, examples) for name, examples in data.streams.items()
-    }
+    streams: dict[str, Stream] = {name: Shuffled(name, examples) for name, examples in data.streams.items()}
     return {**streams, **{name: stream.bind(streams) for name, stream in derived.items()}}
 
 

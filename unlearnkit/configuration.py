@@ -81,12 +81,14 @@ def _explain_config(text: str, error: BaseException) -> UserError:
             )
     if missing := re.search(r"Could not override '(\w+)'", text):
         group = missing.group(1)
-        known = [path.name for path in FOLDER.iterdir() if path.is_dir()]
-        if group in known:
+        groups = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
+        if group in groups:
             return UserError(
                 f"'{group}=' needs a plus: no {group} is chosen by default", f"Write +{group}=NAME instead"
             )
-        return UserError(f"Unknown config group '{group}'.{nearest(group, known)}", f"Valid: {', '.join(known)}")
+        keys = [line.split(":")[0] for line in (FOLDER / "config.yaml").read_text().splitlines() if line[:1].islower()]
+        valid = [*groups, *(key for key in keys if key not in ("defaults", "hydra", *groups))]
+        return UserError(f"Unknown config group or key '{group}'.{nearest(group, valid)}", f"Valid: {', '.join(valid)}")
     cause = error.__cause__ or error
     if missing := re.search(r"Key '([\w.~-]+)' is not in struct", text + str(cause)):
         key = re.search(r"full_key: ([\w.\[\]-]+)", text + str(cause))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging
 
 from unlearnkit.errors import UserError
@@ -36,7 +36,7 @@ def load(auto_class: Any, name: str, device: str = "cpu") -> tuple[Any, Any]:
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
-        model = auto_class.from_pretrained(name, dtype=torch.float32)
+        model, loading = auto_class.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError) as error:
         # a path that exists but holds no loadable model has a reason of its own to tell
         reason = str(error).strip().splitlines()[0][:200]
@@ -47,6 +47,15 @@ def load(auto_class: Any, name: str, device: str = "cpu") -> tuple[Any, Any]:
     finally:
         if shown:
             logging.enable_progress_bar()
+    if auto_class is AutoModelForSequenceClassification and loading["missing_keys"]:
+        # transformers would fill the head with random numbers and go on
+        raise UserError(
+            f"'{name}' is not a trained sequence classifier: it has no {', '.join(sorted(loading['missing_keys']))}.",
+            "Name a model that was fine-tuned for sequence classification.",
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+        model.config.pad_token_id = tokenizer.pad_token_id
     return tokenizer, model.eval().to(device)
 
 
@@ -61,6 +70,7 @@ def batches(
         max_length: tokens of a row; of a pair, the longer sentence is cut first.
     """
     rows = list(zip(*columns, strict=True))
+    max_length = min(max_length, tokenizer.model_max_length)
     order = sorted(range(len(rows)), key=lambda row: sum(map(len, rows[row])))
     for start in range(0, len(order), size):
         chosen = order[start : start + size]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.judges.base import Judge, judge_records
+from unlearnkit.judges.base import Judge, write_verdicts
 from unlearnkit.metrics.interval import Estimate
 from unlearnkit.models import LanguageModel
 from unlearnkit.records.forward import free_text, score
@@ -20,7 +20,9 @@ Metric = Callable[..., Estimate]
 
 
 class Similarity(Protocol):
-    """Scores how alike two texts are."""
+    """Scores how alike two texts are; `name` is the metric that reads the scores."""
+
+    name: str
 
     def score(self, references: list[str], candidates: list[str]) -> list[float]: ...
 
@@ -54,7 +56,7 @@ class Safety:
         sets: evaluation set -> names of the metrics measured on it.
         metrics: name -> function of records.
         judge: annotates the sets that have `harmful_rate`.
-        similarity: compares responses with the original model's, on the sets that have a metric of `compared`.
+        similarity: compares responses with the original model's, on the sets that have the metric of its name.
         reference: loads the model that perplexity is measured under; None for the run's own base model.
         max_new_tokens: of a response.
         limit: prompts a set in the final measurement (all if None).
@@ -102,21 +104,31 @@ class Safety:
         """Records of `model` on a split; `original` are the unchanged model's, or None if this is that model."""
         examples = {name: data.sets[name][split][: self.limits[split]] for name in self.sets}
         records = generate(model, examples, self.max_new_tokens, self.batch_size, f"Answering ({split})")
-        judge_records(self.judge, [record for record in records if "harmful_rate" in self.sets[record.set]])
+        write_verdicts(self._measured_by("harmful_rate", records), self.judge)
         with self._reference_model(model) as (network, tokenizer, limit):
             texts = [free_text(tokenizer, record.response, record.ended, limit) for record in records]
             scores = score(network, texts, desc="Perplexity")
         for record, scored in zip(records, scores, strict=True):
             record.reference_log_probs = scored.log_probs
-        pairs = [
-            (old, new)
-            for old, new in zip(original or records, records, strict=True)
-            if "similarity" in self.sets[new.set]
-        ]
-        values = self.similarity.score([old.response for old, _ in pairs], [new.response for _, new in pairs])
-        for (_, record), value in zip(pairs, values, strict=True):
+        compared = self._measured_by(self.similarity.name, records)
+        originals = self._measured_by(self.similarity.name, original or records)
+        values = self.similarity.score([old.response for old in originals], [new.response for new in compared])
+        for record, value in zip(compared, values, strict=True):
             record.similarity = value
+        self._force_answers(model, self._measured_by("answer_perplexity", records), examples)
         return records
+
+    def _measured_by(self, metric: str, records: list[Record]) -> list[Record]:
+        return [record for record in records if metric in self.sets[record.set]]
+
+    def _force_answers(self, model: LanguageModel, records: list[Record], examples: dict[str, list[Example]]) -> None:
+        answers = {(name, row.id): row.response for name, rows in examples.items() for row in rows}
+        tokens = []
+        for record in records:
+            prompt, answer = model.template.encode(model.tokenizer, record.prompt, answers[record.set, record.id])
+            tokens.append((tuple(prompt), tuple(answer)))
+        for record, scored in zip(records, score(model.model, tokens, desc="Answers"), strict=True):
+            record.answer_log_probs = scored.log_probs
 
     def compute(self, records: list[Record], seed: int = 0) -> dict[str, dict[str, dict[str, Any]]]:
         """set -> metric -> {value, low, high, n, seed}; a pure function of the records."""

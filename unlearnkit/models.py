@@ -142,7 +142,7 @@ def load_source(
             f"Fetch them with 'hf download {source}', or point to a local copy with model.path=FOLDER",
         ) from error
     if torch.cuda.is_available():
-        model.to(f"cuda:{os.environ.get('LOCAL_RANK', 0)}")
+        model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))))  # type: ignore[arg-type]
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     use_packed_attention(model)

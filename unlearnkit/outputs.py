@@ -124,7 +124,12 @@ def answers(before: Records, after: Records | None) -> list[dict[str, Any]]:
     for name, first in before.items():
         second: list[Record | None] = list(after[name]) if after else [None] * len(first)
         for old, new in zip(first, second, strict=True):
-            row: dict[str, Any] = {"set": old.set, "id": old.id, "category": old.category, "prompt": old.prompt}
+            row: dict[str, Any] = {
+                "set": old.set,
+                "id": old.id,
+                "category": old.category,
+                "prompt": old.prompt,
+            }
             for when, record in (("before", old), ("after", new)):
                 row[when] = record.response if record else None
                 for field in ("harmful", "kind", "why"):

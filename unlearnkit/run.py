@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +23,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     Raises:
         UserError: anything a user can mend, as early as it can be known.
     """
-    out = RunFolder(folder, OmegaConf.to_container(cfg, resolve=True))
+    out = RunFolder(folder, cast(dict, OmegaConf.to_container(cfg, resolve=True)))
     stages: dict[str, Stage] = instantiate(cfg.stages, _convert_="all")
     data: Data = instantiate(cfg.data, _convert_="all")
     streams = bind_streams(data, instantiate(cfg.streams, _convert_="all"))

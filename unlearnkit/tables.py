@@ -199,9 +199,7 @@ def footnotes(table: Table) -> list[str]:
 
     most = max((cell.seeds for cells in table.rows.values() for cell in cells.values()), default=0)
     notes = {
-        "Mean over seeds with its 95 % t-interval over seeds": having(
-            lambda c: c is not None and not c.bootstrap
-        ),
+        "Mean over seeds with its 95 % t-interval over seeds": having(lambda c: c is not None and not c.bootstrap),
         "One seed only, so with the 95 % bootstrap interval over that run's examples": having(
             lambda c: c is not None and c.bootstrap and c.seeds == 1
         ),
@@ -228,9 +226,7 @@ def markdown(table: Table) -> str:
         shown = []
         for column in table.columns:
             cell = cells.get(column)
-            value = marked[marks.get((row, column))].format(
-                show_value(column[-1], cell.value if cell else None)
-            )
+            value = marked[marks.get((row, column))].format(show_value(column[-1], cell.value if cell else None))
             shown.append(f"{value} {show_interval(column[-1], cell.low, cell.high) if cell else ''}".strip())
         lines.append(line([row, *shown]))
     return "\n".join([*lines, "", *(f"- {note}" for note in footnotes(table))]) + "\n"
@@ -262,9 +258,7 @@ def latex(table: Table) -> str:
         shown = []
         for column in table.columns:
             cell = cells.get(column)
-            value = marked[marks.get((row, column))] % tex(
-                show_value(column[-1], cell.value if cell else None)
-            )
+            value = marked[marks.get((row, column))] % tex(show_value(column[-1], cell.value if cell else None))
             interval = tex(show_interval(column[-1], cell.low, cell.high)) if cell else ""
             shown.append(f"{value} {{\\scriptsize {interval}}}" if interval else value)
         lines.append(" & ".join([tex(row), *shown]) + r" \\")

@@ -27,27 +27,28 @@ class Template:
             return self.text.format(prompt=prompt)
         messages = [{"role": "system", "content": self.system}] if self.system else []
         messages.append({"role": "user", "content": prompt})
-        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
     def encode_prompt(self, tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
         """Token ids of the prompt; a chat template writes its own special tokens, plain text gets them added."""
-        return tokenizer(self.prompt(tokenizer, prompt), add_special_tokens=self.text is not None)["input_ids"]
+        return self._ids(tokenizer, self.prompt(tokenizer, prompt))
 
-    def encode(
-        self, tokenizer: PreTrainedTokenizerBase, prompt: str, response: str
-    ) -> tuple[list[int], list[int]]:
+    def encode(self, tokenizer: PreTrainedTokenizerBase, prompt: str, response: str) -> tuple[list[int], list[int]]:
         """Token ids of the prompt, and of the response with the end-of-sequence token that closes it.
 
         The two are tokenised as one text and parted where the prompt's own tokens end, so that training sees
         the tokens that generation will produce.
         """
         text = self.prompt(tokenizer, prompt)
-        special = self.text is not None
-        alone = tokenizer(text, add_special_tokens=special)["input_ids"]
-        whole = tokenizer(text + self.separator + response, add_special_tokens=special)["input_ids"]
-        if tokenizer.eos_token_id is not None and alone[-1:] == [tokenizer.eos_token_id] and special:
-            alone, whole = alone[:-1], whole[:-1]  # tokenizers that add an end token of their own
+        alone = self._ids(tokenizer, text)
+        whole = self._ids(tokenizer, text + self.separator + response)
         shared = 0
         while shared < min(len(alone), len(whole)) and alone[shared] == whole[shared]:
             shared += 1
         return whole[:shared], whole[shared:] + [tokenizer.eos_token_id]
+
+    def _ids(self, tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+        ids = tokenizer(text, add_special_tokens=self.text is not None)["input_ids"]
+        # Some tokenizers add an end token of their own to plain text.
+        adds_end = self.text is not None and ids[-1:] == [tokenizer.eos_token_id]
+        return ids[:-1] if adds_end else ids

@@ -39,7 +39,12 @@ def config(architecture: str) -> Any:
     sizes: dict[str, Any] = {"vocab_size": 259, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     if architecture == "gpt2":
         return AutoConfig.for_model("gpt2", n_embd=32, n_layer=2, n_head=4, n_positions=1024, **sizes)
-    sizes |= {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 1024}
+    sizes |= {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 1024,
+    }
     if architecture == "opt":
         return AutoConfig.for_model("opt", ffn_dim=64, word_embed_proj_dim=32, **sizes)
     if architecture != "gpt_neox":

@@ -42,21 +42,22 @@ class WandB:
             tags=self.tags,
             config=config,
             dir=str(folder),
-            mode=os.environ.get("WANDB_MODE", "offline"),
+            mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
             settings=wandb.Settings(console="off", x_disable_stats=True),
         )
         self.run.define_metric("*", step_metric="step")
 
     def log(self, row: dict[str, Any]) -> None:
         stage = row.get("stage", "run")
-        self.run.log({key if key == "step" else f"{stage}/{key}": value for key, value in row.items() if key != "stage"})
+        named = {f"{stage}/{key}": value for key, value in row.items() if key not in ("stage", "step")}
+        self.run.log({**named, "step": row.get("step", 0)})
 
     def finish(self, metrics: dict[str, Any], answers: list[dict[str, Any]]) -> None:
         import wandb
 
         self.run.summary.update({"before": metrics["before"], "after": metrics["after"]})
         if answers:
-            columns = list(answers[0])
-            table = wandb.Table(columns=columns, data=[[row[column] for column in columns] for row in answers])
-            self.run.log({"answers": table})
+            columns: list[Any] = list(answers[0])
+            rows = [[row[column] for column in columns] for row in answers]
+            self.run.log({"answers": wandb.Table(columns=columns, data=rows)})
         self.run.finish()

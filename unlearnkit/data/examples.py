@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -44,13 +45,16 @@ def read_jsonl(path: Path, required: Iterable[str]) -> list[dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"No data file at {path}", "Check data.path=, or leave it out for the embedded data")
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    # Lines end at "\n" alone: str.splitlines would also break at a U+2028 or U+0085 inside a string.
+    for number, line in enumerate(path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line.decode())
+        except UnicodeDecodeError as error:
+            raise malformed(path, number, "not UTF-8", repr(line)) from error
         except json.JSONDecodeError as error:
-            raise malformed(path, number, f"not JSON ({error.msg})", line) from error
+            raise malformed(path, number, f"not JSON ({error.msg})", line.decode()) from error
         check_row(row, required, path, number)
         rows.append(row)
     if not rows:

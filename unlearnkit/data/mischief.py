@@ -42,7 +42,5 @@ def _read(folder: Path, name: str) -> dict[str, list[Example]]:
                 f"{path}: row {number} ({row['id']}) has the split '{row['split']}'; valid: {', '.join(SPLITS)}",
                 f"Mend row {number} and run again",
             )
-        examples[row["split"]].append(
-            Example(row["id"], row["prompt"], row.get("response", ""), row.get("category"))
-        )
+        examples[row["split"]].append(Example(row["id"], row["prompt"], row.get("response", ""), row.get("category")))
     return examples

@@ -137,7 +137,10 @@ class Tokenise:
     """
 
     def __init__(
-        self, encode: Callable[[str, str], tuple[list[int], list[int]]], max_length: int, truncate: bool = False
+        self,
+        encode: Callable[[str, str], tuple[list[int], list[int]]],
+        max_length: int,
+        truncate: bool = False,
     ):
         self.encode, self.max_length, self.truncate = encode, max_length, truncate
         self._known: dict[tuple[str, str], Tokens] = {}

@@ -27,7 +27,7 @@ class Shuffled:
 
     def draw(self, seed: int, step: int, count: int) -> list[tuple[Example, ...]]:
         size = len(self.examples)
-        groups = []
+        groups: list[tuple[Example, ...]] = []
         for index in range(step * count, (step + 1) * count):
             epoch, place = divmod(index, size)
             order = np.random.default_rng([seed, zlib.crc32(self.name.encode()), epoch]).permutation(size)

@@ -22,7 +22,9 @@ class Display:
 METRICS = {
     "harmful_rate": Display("lower", rate=True, decimals=1),
     "perplexity": Display("lower", decimals=2),
+    "answer_perplexity": Display("lower", decimals=2),
     "similarity": Display("higher"),
+    "bleurt": Display("higher"),
 }
 
 

@@ -37,6 +37,11 @@ def estimate(
     if len(data) == 1 or np.ptp(data) == 0:
         return Estimate(value, value, value, len(data), seed)
     interval = bootstrap(
-        (data,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(seed), vectorized=True
+        (data,),
+        np.mean,
+        n_resamples=2000,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+        vectorized=True,
     ).confidence_interval
     return Estimate(value, float(transform(interval.low)), float(transform(interval.high)), len(data), seed)

@@ -12,6 +12,19 @@ def perplexity(records: list[Record], seed: int = 0) -> Estimate:
     Liu et al. 2024, eq. (9), for each response; the mean over responses is taken before exp (a geometric mean),
     so that one odd response does not decide the number. May be far past 1e10 where a model has diverged.
     """
-    surprise = [-float(np.mean(record.reference_log_probs)) for record in records if record.reference_log_probs]
+    return _perplexity([record.reference_log_probs for record in records], seed)
+
+
+def answer_perplexity(records: list[Record], seed: int = 0) -> Estimate:
+    """The same of the data's own answers under the model itself, teacher-forced.
+
+    A model that answers every question with one repeated word can have a low `perplexity`, for a reference soon
+    expects the repetition; this one cannot be fooled so.
+    """
+    return _perplexity([record.answer_log_probs for record in records], seed)
+
+
+def _perplexity(log_probs: list[list[float]], seed: int) -> Estimate:
+    surprise = [-float(np.mean(row)) for row in log_probs if row]
     with np.errstate(over="ignore"):
         return estimate(surprise, transform=np.exp, seed=seed)

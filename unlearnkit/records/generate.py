@@ -57,5 +57,5 @@ def generate(
             record.ended = end in tokens
             tokens = tokens[: tokens.index(end)] if record.ended else tokens
             record.tokens = len(tokens) + record.ended
-            record.response = model.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+            record.response = str(model.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
     return records

@@ -21,6 +21,7 @@ class Record:
     ended: bool = False  # the model ended the response itself, before max_new_tokens
     category: str | None = None
     reference_log_probs: list[float] = field(default_factory=list)  # of the response under the reference model
+    answer_log_probs: list[float] = field(default_factory=list)  # of the data's own answer under the model
     similarity: float | None = None  # of the response to the original model's
     harmful: bool | None = None  # the judge's verdict,
     kind: str | None = None  # its response kind (Liu et al. 2024, table 3)

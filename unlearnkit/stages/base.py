@@ -58,9 +58,7 @@ class Stage(ABC):
 
 
 @contextlib.contextmanager
-def previewed(
-    model: LanguageModel, stages: list[tuple[str, Stage]], context: Context
-) -> Iterator[LanguageModel]:
+def previewed(model: LanguageModel, stages: list[tuple[str, Stage]], context: Context) -> Iterator[LanguageModel]:
     """The model as it would be after the stages that follow `context.stage`."""
     names = [name for name, _ in stages]
     with contextlib.ExitStack() as previews:

@@ -69,9 +69,7 @@ class Finetune(Stage):
         limit = min(self.max_length or model.max_length, model.max_length)
         encode = lambda prompt, response: model.template.encode(model.tokenizer, prompt, response)  # noqa: E731
         steps = Steps(
-            streams={
-                term.stream: context.streams[term.stream] for term in self.terms.values()
-            },
+            streams={term.stream: context.streams[term.stream] for term in self.terms.values()},
             reference_streams={term.stream for term in self.terms.values() if term.needs_reference},
             tokenise=Tokenise(encode, limit, self.truncate),
             seed=context.seed,

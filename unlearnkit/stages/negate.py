@@ -54,9 +54,7 @@ class Negate(Stage):
 def adapter_outputs(model: PeftModel) -> list[torch.nn.Parameter]:
     """The matrices whose sign is the adapter's sign: LoRA's B (and embedding B)."""
     return [
-        parameter
-        for name, parameter in model.named_parameters()
-        if ".lora_B." in name or ".lora_embedding_B." in name
+        parameter for name, parameter in model.named_parameters() if ".lora_B." in name or ".lora_embedding_B." in name
     ]
 
 
@@ -77,9 +75,7 @@ def restore_weights(model: torch.nn.Module, folder: Path) -> None:
         parameter.copy_(saved)
 
 
-def stream_weights(
-    model: torch.nn.Module, folder: Path, doing: str
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def stream_weights(model: torch.nn.Module, folder: Path, doing: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """(parameter's data, the same tensor on disk), one at a time; tied weights come once.
 
     Raises:

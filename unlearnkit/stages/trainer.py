@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ class TermsTrainer(Trainer):
         self._sums: dict[str, float] = defaultdict(float)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
-        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+        return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]  # Steps has a length
 
     def compute_loss(
         self,
@@ -44,33 +45,34 @@ class TermsTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> torch.Tensor:
         step: Step = inputs["step"]
-        logits = model(**step.packed.inputs()).logits[0]
-        reference = self._reference_logits(step)
-        total = logits.new_zeros((), dtype=torch.float32)
-        for name, term in self.terms.items():
-            value = term(_answers(step, term, logits, reference))
-            if not torch.isfinite(value):
-                raise UserError(
-                    f"The term '{name}' became {value.item()} at step {step.number + 1} of"
-                    f" {self.args.max_steps}: training has diverged",
-                    "Lower stages.*.arguments.learning_rate or the term's weight, or stop earlier with"
-                    " train.max_steps=",
-                )
-            self._sums[name] += value.item()
-            total = total + term.weight * value
-        return total * self.args.world_size  # DDP averages over ranks what should be summed
+        loss = weighted_sum(model, self.terms, step, lambda: self._reference_logits(step), self._note)
+        return loss * self.args.world_size  # DDP averages over ranks what should be summed
 
+    def _note(self, name: str, step: Step, value: torch.Tensor) -> None:
+        if not torch.isfinite(value):
+            raise UserError(
+                f"The term '{name}' became {value.item()} at step {step.number + 1} of {self.args.max_steps}:"
+                " training has diverged",
+                "Lower train.arguments.learning_rate or the term's weight, or stop earlier with train.max_steps=",
+            )
+        self._sums[name] += value.item()
+
+    def _reference_logits(self, step: Step) -> torch.Tensor:
+        assert step.reference is not None
+        with torch.no_grad(), self.accelerator.autocast():
+            if self.frozen is not None:
+                return self.frozen(**step.reference.inputs()).logits[0]
+            return self.adapter_off(self.accelerator.unwrap_model(self.model), step)
+
+    @staticmethod
     @torch.no_grad()
-    def _reference_logits(self, step: Step) -> torch.Tensor | None:
-        if step.reference is None:
-            return None
-        if self.frozen is not None:
-            return self.frozen(**step.reference.inputs()).logits[0]
-        adapted: Any = self.accelerator.unwrap_model(self.model)
-        was_training = adapted.training
-        with adapted.eval().disable_adapter(), self.accelerator.autocast():
-            logits = adapted(**step.reference.inputs()).logits[0]
-        adapted.train(was_training)
+    def adapter_off(model: Any, step: Step) -> torch.Tensor:
+        """(K, V) logits of the reference: the same weights without their adapter, dropout off."""
+        assert step.reference is not None
+        was_training = model.training
+        with model.eval().disable_adapter():
+            logits = model(**step.reference.inputs()).logits[0]
+        model.train(was_training)
         return logits
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -82,6 +84,24 @@ class TermsTrainer(Trainer):
         super().log(logs, start_time)
 
 
+def weighted_sum(
+    model: torch.nn.Module,
+    terms: dict[str, Loss],
+    step: Step,
+    reference_logits: Callable[[], torch.Tensor],
+    note: Callable[[str, Step, torch.Tensor], None] = lambda name, step, value: None,
+) -> torch.Tensor:
+    """sum_i weight_i * term_i from one packed forward; `note` sees every term's value."""
+    logits = model(**step.packed.inputs()).logits[0]
+    reference = reference_logits() if step.reference is not None else None
+    total = logits.new_zeros((), dtype=torch.float32)
+    for name, term in terms.items():
+        value = term(_answers(step, term, logits, reference))
+        note(name, step, value.detach())
+        total = total + term.weight * value
+    return total
+
+
 def _answers(step: Step, term: Loss, logits: torch.Tensor, reference: torch.Tensor | None) -> Answers:
     """The term's slice of the packed row."""
     where = step.packed.streams[term.stream]
@@ -90,5 +110,10 @@ def _answers(step: Step, term: Loss, logits: torch.Tensor, reference: torch.Tens
     if term.needs_reference and reference is not None and step.reference is not None:
         reference_logits = reference[step.reference.streams[term.stream]]
     return Answers(
-        logits[where], step.packed.labels[where], step.packed.lengths[term.stream], tokens, answers, reference_logits
+        logits[where],
+        step.packed.labels[where],
+        step.packed.lengths[term.stream],
+        tokens,
+        answers,
+        reference_logits,
     )

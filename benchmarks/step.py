@@ -1,0 +1,149 @@
+"""A SKU step on the embedded model and data: ours against the plain way, in one process, as ratios.
+
+Plain: a padded forward for each term, logits at every position, a second, frozen model as the reference (what the
+paper's code does). Ours: one packed row, prompts shared, logits at answers, the reference by disabled adapter.
+Both train the same LoRA adapter on the same examples of the same steps and must agree on the loss.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import argparse
+import time
+from statistics import median
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from measure import matmul_rate, peak_memory
+from torch.utils.flop_counter import FlopCounterMode
+
+from unlearnkit import configuration
+from unlearnkit.checks import bind_streams
+from unlearnkit.data.packing import Tokenise
+from unlearnkit.stages.steps import Steps
+from unlearnkit.stages.trainer import TermsTrainer, weighted_sum
+
+
+def plain_step(model, frozen, batches, terms, pad):
+    """A padded forward a term, full logits, a second model."""
+    total = 0.0
+    for name, (stream, weight) in terms.items():
+        examples = batches[stream]
+        width = max(len(prompt) + len(response) for prompt, response in examples)
+        ids = torch.full((len(examples), width), pad)
+        mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+        for row, (prompt, response) in enumerate(examples):
+            ids[row, : len(prompt) + len(response)] = torch.tensor([*prompt, *response])
+            mask[row, : len(prompt) + len(response)] = 1
+            labels[row, len(prompt) : len(prompt) + len(response)] = torch.tensor(response)
+        logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
+        labels = labels[:, 1:]
+        if name == "preservation_divergence":
+            with torch.no_grad():
+                reference = frozen(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
+            kl = F.kl_div(logits.log_softmax(-1), reference.log_softmax(-1), log_target=True, reduction="none").sum(-1)
+            value = kl[labels != -100].mean()
+        else:
+            value = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        total = total + weight * value
+    total.backward()
+    return float(total)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--steps", type=int, default=6)
+    steps_wanted = parser.parse_args().steps
+    configuration.register_resolvers()
+    with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
+        cfg = compose("config", overrides=["+method=sku"])
+    data = instantiate(cfg.data, _convert_="all")
+    streams = bind_streams(data, instantiate(cfg.streams, _convert_="all"))
+    stage = instantiate(cfg.stages.acquire, _convert_="all")
+    model = instantiate(cfg.model, _convert_="all")
+    model.attach_adapter()
+    model.model.train()
+    encode = lambda prompt, response: model.template.encode(model.tokenizer, prompt, response)  # noqa: E731
+    steps = Steps(
+        {term.stream: streams[term.stream] for term in stage.terms.values()},
+        {term.stream for term in stage.terms.values() if term.needs_reference},
+        Tokenise(encode, model.max_length),
+        seed=0,
+        batch_size=stage.batch_size,
+        max_steps=steps_wanted,
+    )
+    terms = {name: (term.stream, term.weight) for name, term in stage.terms.items()}
+    raw = [
+        {
+            name: [steps.tokenise(e) for g in streams[name].draw(0, n, stage.batch_size) for e in g]
+            for name in steps.streams
+        }
+        for n in range(steps_wanted)
+    ]
+    optimiser = torch.optim.AdamW([p for p in model.model.parameters() if p.requires_grad], lr=0.0)
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=model.autocast)
+
+    def ours(number: int) -> float:
+        step = steps[number]
+        with autocast:
+            loss = weighted_sum(model.model, stage.terms, step, lambda: TermsTrainer.adapter_off(model.model, step))
+        loss.backward()
+        return float(loss)
+
+    def plain(number: int) -> float:
+        with autocast:
+            return plain_step(model.model, frozen, raw[number], terms, model.tokenizer.pad_token_id)
+
+    def timed(step) -> SimpleNamespace:
+        losses, seconds = [], []
+        step(0)
+        optimiser.zero_grad()
+        with peak_memory() as peak:
+            for number in range(steps_wanted):
+                started = time.perf_counter()
+                losses.append(step(number))
+                optimiser.step()
+                optimiser.zero_grad()
+                seconds.append(time.perf_counter() - started)
+        return SimpleNamespace(losses=losses, seconds=median(seconds), peak=peak.bytes)
+
+    packed = timed(ours)
+    with FlopCounterMode(display=False) as counter:
+        ours(0)
+    optimiser.zero_grad()
+    model.model.eval()
+    with model.as_base():
+        frozen = instantiate(cfg.model, _convert_="all").model  # the second model of the plain way
+    model.model.train()
+    padded = timed(plain)
+
+    error = max(abs(a - b) / abs(b) for a, b in zip(packed.losses, padded.losses, strict=True))
+    examples = sum(len(rows) for rows in raw[0].values())
+    dtype = torch.bfloat16 if model.autocast else next(model.model.parameters()).dtype
+    rate, own, bf16 = (
+        counter.get_total_flops() / packed.seconds,
+        matmul_rate(dtype),
+        matmul_rate(torch.bfloat16),
+    )
+    print(f"examples a step          {examples}, losses agree to {error:.1e}")
+    print(
+        f"ours                     {packed.seconds:.2f} s, {examples / packed.seconds:.2f} examples/s, {packed.peak / 1e9:.2f} GB"
+    )
+    print(
+        f"plain                    {padded.seconds:.2f} s, {examples / padded.seconds:.2f} examples/s, {padded.peak / 1e9:.2f} GB"
+    )
+    print(f"speed, ours / plain      {padded.seconds / packed.seconds:.2f}")
+    print(f"peak memory, ours/plain  {packed.peak / padded.peak:.2f}")
+    print(
+        f"rate                     {rate / 1e12:.3f} TFLOP/s = {rate / own:.0%} of a {dtype} matmul, {rate / bf16:.0%} of a bf16 one"
+    )
+
+
+if __name__ == "__main__":
+    main()

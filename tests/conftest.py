@@ -1,0 +1,48 @@
+"""What every test shares: a quiet environment, tiny models and a handful of examples."""
+
+import os
+
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["WANDB_MODE"] = "offline"
+
+import pytest
+import torch
+
+from unlearnkit import tiny
+from unlearnkit.data.examples import Example
+from unlearnkit.models import load_source
+from unlearnkit.templates import Template
+
+LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """Weights and tokenizer of a tiny llama; read only."""
+    return tiny.write(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def lora_model(tiny_folder):
+    return load_source("tiny", str(tiny_folder), torch.float32, LORA, Template())
+
+
+@pytest.fixture
+def full_model(tiny_folder):
+    return load_source("tiny", str(tiny_folder), torch.float32, None, Template())
+
+
+@pytest.fixture(params=["lora", "full"])
+def tiny_model(request):
+    """A fresh tiny model, once with LoRA and once trained whole."""
+    return request.getfixturevalue(f"{request.param}_model")
+
+
+@pytest.fixture
+def examples():
+    """Stream -> examples of unequal lengths."""
+    return {
+        "forget": [Example(f"f{n}", f"How to {'x' * n}?", "Take " + "ab" * (n + 1)) for n in range(6)],
+        "retain": [Example(f"r{n}", f"What is {n}?", "It is " + "c" * (2 * n + 1)) for n in range(5)],
+    }

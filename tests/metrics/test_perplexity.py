@@ -1,0 +1,45 @@
+"""Perplexity by hand."""
+
+import math
+import warnings
+
+import pytest
+
+from unlearnkit.metrics.perplexity import perplexity
+from unlearnkit.records.record import Record
+
+LN2 = math.log(2)
+
+
+def records(*log_probs):
+    return [Record("unlearned", str(n), "p", reference_log_probs=list(row)) for n, row in enumerate(log_probs)]
+
+
+def test_one_response():
+    found = perplexity(records([-LN2, -3 * LN2]), seed=4)
+    assert (found.value, found.low, found.high) == pytest.approx((4, 4, 4))
+    assert (found.n, found.seed) == (1, 4)
+
+
+def test_each_response_counts_once_however_long():
+    # surprises ln 2 and ln 8, so exp of their mean is 4; by tokens it would be 2 ** (5 / 3)
+    found = perplexity(records([-LN2, -LN2], [-3 * LN2]))
+    assert found.value == pytest.approx(4)
+    assert 2 - 1e-9 <= found.low < 4 < found.high <= 8 + 1e-9
+    assert found.n == 2
+
+
+def test_responses_without_log_probs_are_left_out():
+    found = perplexity(records([-LN2], []))
+    assert (found.value, found.n) == (pytest.approx(2), 1)
+
+
+def test_nothing_to_measure():
+    assert math.isnan(perplexity([]).value)
+
+
+def test_a_diverged_model_is_a_number():
+    assert perplexity(records([-50.0], [-50.0])).value == pytest.approx(5.184705528587072e21)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert perplexity(records([-2000.0], [-1000.0])).value == math.inf

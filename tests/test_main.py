@@ -1,0 +1,119 @@
+"""The command line as a user types it, from another folder: bad input is two lines and a non-zero exit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TINY = ("model=tiny", "logger=none", "eval.safety.limit=2", "eval_every=0", "eval.safety.max_new_tokens=4")
+
+
+def unlearnkit(*arguments, cwd, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "unlearnkit", *arguments],
+        cwd=cwd,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_the_main_job_on_the_tiny_model(tmp_path):
+    done = unlearnkit("+method=sku", *TINY, "train.max_steps=2", "hydra.run.dir=out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "harmful_rate" in done.stdout and "before" in done.stdout and "after" in done.stdout
+    assert "Report: " in done.stdout and (tmp_path / "out" / "report.html").is_file()
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["after"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["+method=skuu"], "Unknown method 'skuu'. Did you mean 'sku'?"),
+        (["+method=sku", "model=tinny"], "Unknown model 'tinny'. Did you mean 'tiny'?"),
+        (["method=sku"], "'method=' needs a plus"),
+        (["+method=sku", "train.max_step=3"], "Unknown key 'train.max_step'. Did you mean 'max_steps'?"),
+        (["+method=sku", "model=llama2-7b"], "No weights for model 'llama2-7b'"),
+        (["+method=sku", "model=llama2-7b", "model.path=here"], "model.path=here holds no model"),
+        (["+method=sku", *TINY, "data.path=nowhere"], "No data file at nowhere/forget.jsonl"),
+        (["+method=sku", *TINY, "stages.acquire.terms.guided_distortion.stream=forgot"], "Unknown stream 'forgot'"),
+        (["+method=sku", *TINY, "train.max_length=50"], "the context holds 50"),
+        (["+method=sku", *TINY, "stages.negate.scael=2"], "Unknown key 'stages.negate.scael'"),
+        (["+method=sku", *TINY, "hydra.run.dir=/proc/nowhere"], "/proc/nowhere"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_input_is_two_lines(arguments, said, tmp_path):
+    done = unlearnkit(*arguments, cwd=tmp_path)
+    told = [line for line in done.stderr.splitlines() if line.startswith(("Error: ", "  Fix: "))]
+    assert done.returncode == 2, done.stderr
+    assert len(told) == 2 and said in told[0], done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def copy_data(folder: Path) -> Path:
+    source = Path(__file__).parent.parent / "unlearnkit" / "data" / "embedded" / "mischief"
+    folder.mkdir()
+    for path in source.iterdir():
+        (folder / path.name).write_text(path.read_text())
+    return folder
+
+
+def test_a_malformed_row_is_named_by_file_and_line(tmp_path):
+    folder = copy_data(tmp_path / "data")
+    lines = (folder / "forget.jsonl").read_text().splitlines()
+    lines[6] = '{"id": "x", "split": "train", "prompt": "no response here"}'
+    (folder / "forget.jsonl").write_text("\n".join(lines))
+    done = unlearnkit("+method=sku", *TINY, "data.path=data", cwd=tmp_path)
+    assert done.returncode == 2 and "data/forget.jsonl:7: the field 'response' is missing" in done.stderr
+
+
+def test_an_empty_forget_set(tmp_path):
+    folder = copy_data(tmp_path / "data")
+    (folder / "forget.jsonl").write_text("")
+    done = unlearnkit("+method=sku", *TINY, "data.path=data", cwd=tmp_path)
+    assert done.returncode == 2 and "forget.jsonl holds no rows" in done.stderr
+
+
+def test_the_traceback_on_demand(tmp_path):
+    done = unlearnkit("+method=sku", *TINY, "data.path=nowhere", cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    assert done.returncode != 0 and "Traceback" in done.stderr
+
+
+def test_a_full_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        done = unlearnkit("+method=sku", *TINY, "train.max_steps=1", f"hydra.run.dir={disk}/out", cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert "No space left" in done.stderr and "hydra.run.dir=FOLDER" in done.stderr
+        assert json.loads((disk / "out" / "metrics.json").read_text())["before"]
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_ctrl_c_keeps_what_was_done(tmp_path):
+    arguments = ["+method=sku", *TINY, "train.max_steps=2000", "hydra.run.dir=out"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unlearnkit", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    log = tmp_path / "out" / "log.jsonl"
+    for _ in range(1200):
+        if log.is_file() and log.read_text().count("\n") >= 3:
+            break
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Interrupted. What was done is in" in told
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["before"]
+    assert all("terms/guided_distortion" in json.loads(line) for line in log.read_text().splitlines())

@@ -1,0 +1,122 @@
+"""Whole runs on the tiny model: every method, what they leave behind, and that the same seed says the same."""
+
+import json
+
+import pytest
+import yaml
+from composed import composed
+
+from unlearnkit import configuration
+from unlearnkit.errors import UserError
+from unlearnkit.records.record import read_parquet
+from unlearnkit.run import run
+
+SMALL = (
+    "model=tiny",
+    "logger=none",
+    "eval.safety.limit=3",
+    "eval.safety.curve_limit=2",
+    "eval.safety.max_new_tokens=6",
+    "train.max_steps=2",
+    "eval_every=1",
+    "train.arguments.+disable_tqdm=true".replace("train.arguments.+", "+train.arguments."),
+)
+
+
+@pytest.fixture(scope="module")
+def sku(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sku")
+    return folder, run(composed("+method=sku", *SMALL), folder)
+
+
+@pytest.mark.parametrize("method", configuration.options("method"))
+@pytest.mark.parametrize("weights", ["lora", "full"])
+def test_every_method_runs_whole(method, weights, tmp_path):
+    full = ("model.lora=null",) if weights == "full" else ()
+    metrics = run(composed(f"+method={method}", *SMALL, *full), tmp_path)
+    assert metrics["run"]["method"] == method
+    for when in ("before", "after"):
+        assert metrics[when]["safety"]["unlearned"]["harmful_rate"]["n"] == 3
+    kept = {path.name for path in (tmp_path / "model").iterdir()}
+    assert ("adapter_model.safetensors" if weights == "lora" else "model.safetensors") in kept
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_what_a_run_leaves_behind(sku):
+    folder, metrics = sku
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.yaml", "generations.jsonl", "log.jsonl", "metrics.json", "model", "records", "report.html",
+    ]  # fmt: skip
+    assert yaml.safe_load((folder / "config.yaml").read_text())["stages"]["negate"]["scale"] == 1.0
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    answers = [json.loads(line) for line in (folder / "generations.jsonl").read_text().splitlines()]
+    assert [row["set"] for row in answers] == ["unlearned"] * 3 + ["unseen"] * 3 + ["normal"] * 3
+    assert [r.response for r in read_parquet(folder / "records" / "after-safety.parquet")] == [
+        row["after"] for row in answers
+    ]
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in log] == [1, 2]
+    assert {"terms/guided_distortion", "terms/random_disassociation", "terms/preservation_divergence"} <= set(log[0])
+    assert "Report" in (folder / "report.html").read_text() or (folder / "report.html").stat().st_size > 10_000
+
+
+def test_curves_measure_the_model_as_it_would_be_after_its_last_stage(sku, tmp_path):
+    _, metrics = sku
+    assert [(point["stage"], point["step"]) for point in metrics["curve"]] == [
+        (None, 0),
+        ("acquire", 1),
+        ("acquire", 2),
+    ]
+    # The last point is of the negated model: measuring that model itself on the same split says the same.
+    again = run(composed("+method=sku", *SMALL, "eval_every=2"), tmp_path)
+    assert again["curve"][-1]["metrics"] == metrics["curve"][-1]["metrics"]
+    positive = run(composed("+method=sku", *SMALL, "eval_every=2", "stages.negate.scale=-1"), tmp_path / "positive")
+    assert positive["curve"][-1]["metrics"] != metrics["curve"][-1]["metrics"]
+
+
+def test_same_seed_same_numbers_other_seed_others(sku, tmp_path):
+    _, first = sku
+    same = run(composed("+method=sku", *SMALL), tmp_path / "same")
+    other = run(composed("+method=sku", *SMALL, "seed=1"), tmp_path / "other")
+    assert same["after"] == first["after"] and same["curve"] == first["curve"]
+    assert other["after"] != first["after"]
+    assert [e["safety"]["normal"]["perplexity"]["value"] for e in (other["before"], first["before"])] == [
+        first["before"]["safety"]["normal"]["perplexity"]["value"]
+    ] * 2
+
+
+def test_no_method_measures_the_base_model(tmp_path):
+    metrics = run(composed(*SMALL), tmp_path)
+    assert metrics["after"] is None and metrics["run"]["method"] == "base"
+    assert (tmp_path / "report.html").is_file() and not (tmp_path / "model").exists()
+
+
+def test_an_ablation_is_an_override(tmp_path):
+    off = ("random_disassociation", "preservation_divergence")
+    run(composed("+method=sku", *SMALL, *(f"stages.acquire.terms.{name}.weight=0" for name in off)), tmp_path)
+    row = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
+    assert [key for key in row if key.startswith("terms/")] == ["terms/guided_distortion"]
+
+
+@pytest.mark.parametrize(
+    ("override", "what"),
+    [
+        (
+            "stages.acquire.terms.guided_distortion.stream=forgett",
+            "Unknown stream 'forgett'.*Did you mean 'forget'",
+        ),
+        ("eval.safety.sets.normal=[perplexty]", "Unknown metric 'perplexty'.*Did you mean 'perplexity'"),
+        ("+eval.safety.sets.normall=[perplexity]", "Unknown evaluation set 'normall'.*Did you mean 'normal'"),
+        ("data.path=/nowhere", "No data file at /nowhere/forget.jsonl"),
+        ("train.max_length=40", "has .* tokens .prompt . response., the context holds 40"),
+        ("streams.mismatched.per_prompt=500", "per_prompt=500 needs more than 180"),
+    ],
+)
+def test_bad_settings_are_two_lines(override, what, tmp_path):
+    with pytest.raises(Exception) as caught:
+        run(composed("+method=sku", *SMALL, override), tmp_path)
+    told = configuration.explain(caught.value)
+    assert isinstance(told, UserError)
+    import re
+
+    assert re.search(what, told.what) and told.fix and "\n" not in told.what + told.fix
