@@ -25,7 +25,7 @@ def tiny_folder(tmp_path_factory):
 
 @pytest.fixture
 def lora_model(tiny_folder):
-    return load_source("tiny", str(tiny_folder), torch.float32, LORA, Template())
+    return load_source("tiny", str(tiny_folder), torch.float32, dict(LORA), Template())
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_what_a_run_leaves_behind(sku):
 def test_curves_measure_the_model_as_it_would_be_after_its_last_stage(sku, tmp_path):
     _, metrics = sku
     assert [(point["stage"], point["step"]) for point in metrics["curve"]] == [
-        (None, 0),
+        ("acquire", 0),
         ("acquire", 1),
         ("acquire", 2),
     ]

@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import sys
+import warnings
 from pathlib import Path
 
 import hydra
@@ -18,6 +19,7 @@ from omegaconf import DictConfig
 from unlearnkit import configuration
 
 configuration.register_resolvers()
+warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
 
 
 @hydra.main(config_path=str(configuration.FOLDER), config_name="config", version_base="1.3")

@@ -55,7 +55,7 @@ class RunFolder:
         self.metrics[when] = numbers
         self._write_metrics()
 
-    def write_point(self, stage: str | None, step: int, numbers: dict[str, Any]) -> dict[str, Any]:
+    def write_point(self, stage: str, step: int, numbers: dict[str, Any]) -> dict[str, Any]:
         """A point of the curves over training steps; returns it flat, for the tracker."""
         self.metrics["curve"].append({"stage": stage, "step": step, "metrics": numbers})
         self._write_metrics()

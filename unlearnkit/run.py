@@ -40,7 +40,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
 
     start = evaluations.measure(model, "validation") if cfg.eval_every else {}
     if start:
-        out.write_point(None, 0, evaluations.compute(start))
+        out.write_point(next(iter(stages)), 0, evaluations.compute(start))
     if any(stage.needs_base for stage in stages.values()):
         out.keep_base(model)
 

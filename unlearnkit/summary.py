@@ -16,21 +16,27 @@ def show(folder: Path) -> None:
     metrics = json.loads((folder / "metrics.json").read_text())
     run, before, after = metrics["run"], metrics["before"], metrics["after"]
     table = Table(title=f"{run['method']} on {run['model']}, {run['data']}, seed {run['seed']}", title_justify="left")
-    for column in ("set", "metric", "before", "after") if after else ("set", "metric", "base"):
-        table.add_column(column, justify="left" if column in ("set", "metric") else "right")
+    table.add_column("set")
+    table.add_column("metric")
+    for when in ("before", "after") if after else ("base",):
+        table.add_column(when, justify="right")
+        table.add_column("95 %", style="dim")
     for evaluation, sets in before.items():
         for name, numbers in sets.items():
             for metric, first in numbers.items():
                 cells = [first, after[evaluation][name][metric]] if after else [first]
                 shown = [
-                    f"{show_value(metric, cell['value'])} {show_interval(metric, cell['low'], cell['high'])}"
+                    text
                     for cell in cells
+                    for text in (show_value(metric, cell["value"]), show_interval(metric, cell["low"], cell["high"]))
                 ]
                 table.add_row(name, f"{metric} {arrow(metric)}", *shown)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
     console.print(table)
     console.print(
         f"{run['minutes']:.1f} minutes, peak memory {run['peak_memory_gb']:.2f} GB. "
-        f"Brackets: 95 % bootstrap interval over prompts."
+        "Brackets: 95 % bootstrap interval over prompts."
     )
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)

@@ -85,6 +85,10 @@ def small(folder, questions, **changes):
     return load("saferlhf", str(folder), **settings)
 
 
+def small_from_hub(questions, **changes):
+    return load("saferlhf", test=1, validation=2, normal={"path": questions}, **changes)
+
+
 def pairs(examples):
     return [(example.prompt, example.response) for example in examples]
 
@@ -256,15 +260,17 @@ def test_sizes_that_cannot_be(folder, questions, sizes, what):
         small(folder, questions, **sizes)
 
 
-def test_too_few_questions(folder, tmp_path):
+@pytest.mark.parametrize(
+    ("questions", "what"),
+    [
+        (2, "'normal' needs 1 test and 2 validation prompts, but the data has only 2 distinct"),
+        (3, "'retain' is empty.*\n3 questions are held out"),
+    ],
+)
+def test_too_few_questions(folder, tmp_path, questions, what):
     few = tmp_path / "few.csv"
-    few.write_text(HEADER + "".join(f"A,B,Question {n}?,Yes,Yes,No,x\n" for n in range(3)), encoding="utf-8-sig")
-    with pytest.raises(UserError, match="'normal' needs 2 test and 1 validation .* only 2 distinct|'retain'"):
-        small(folder, str(few), test=2, validation=1)
-    with pytest.raises(UserError, match="'retain' is empty.*\n3 questions are held out"):
-        small(folder, str(few))
-    few.write_text(HEADER + "A,B,Question 1?,Yes,Yes,No,x\n", encoding="utf-8-sig")
-    with pytest.raises(UserError, match="'normal' needs 1 test and 2 validation .* only 1 distinct"):
+    few.write_text(HEADER + "".join(f"A,B,Question {n}?,Yes,Yes,No,x\n" for n in range(questions)))
+    with pytest.raises(UserError, match=what):
         small(folder, str(few))
 
 
@@ -289,10 +295,6 @@ def test_the_hub_s_rows(monkeypatch, questions):
     assert asked == [(hub, {"split": split, "revision": "v0"}) for split in ("train", "test")]
 
 
-def small_from_hub(questions, **changes):
-    return load("saferlhf", test=1, validation=2, normal={"path": questions}, **changes)
-
-
 def test_no_hub(monkeypatch, questions):
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -311,7 +313,7 @@ def test_the_yaml(folder, questions):
         assert (compose("config", ["data=saferlhf"]).data.test, cfg.paper.row.max_steps) == (100, 1000)
     assert pairs(instantiate(cfg.data, _convert_="all").streams["forget"]) == FORGET
     safety = cfg.eval.safety
-    assert safety.sets.normal == ["perplexity", "bleurt"] and safety.max_new_tokens == 128
+    assert safety.sets.normal == ["perplexity", "answer_perplexity", "bleurt"] and safety.max_new_tokens == 128
     assert safety.similarity == {"_target_": "unlearnkit.metrics.bleurt.Bleurt", "model": "Elron/bleurt-base-512"}
     reference = instantiate(safety.reference)
     assert reference.func.__qualname__ == "load"

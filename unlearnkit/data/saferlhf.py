@@ -17,13 +17,8 @@ from unlearnkit.data.truthfulqa import hub_rows, load_pairs, parquet_rows
 from unlearnkit.errors import UserError
 
 HUB = "PKU-Alignment/PKU-SafeRLHF"
-FIELDS: dict[str, type] = {
-    "prompt": str,
-    "response_0": str,
-    "response_1": str,
-    "is_response_0_safe": bool,
-    "is_response_1_safe": bool,
-}
+_TEXTS, _FLAGS = ("prompt", "response_0", "response_1"), ("is_response_0_safe", "is_response_1_safe")
+FIELDS: dict[str, type] = {**dict.fromkeys(_TEXTS, str), **dict.fromkeys(_FLAGS, bool)}
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
 _FORMS = tuple(form + packed for form in (".jsonl", ".json") for packed in ("", *_OPENERS)) + (".parquet",)
 
@@ -79,11 +74,10 @@ def load(
         "unseen": [example for example in _distinct(harmful) if _key(example.prompt) not in trained],
         "normal": _distinct(questions),
     }
-    sets = {part: _held_out(part, pool, test, validation, seed) for part, pool in pools.items()}
+    sets = {part: _draw(part, pool, test, validation, seed) for part, pool in pools.items()}
     measured = {_key(example.prompt) for split in sets["normal"].values() for example in split}
     retain = [example for example in questions if _key(example.prompt) not in measured]
-    everything = f"All {len(measured)} normal questions are held out"
-    nonempty("retain", retain, f"{everything}: lower data.test= and data.validation=")
+    nonempty("retain", retain, f"{len(measured)} questions are held out: lower data.test=, data.validation=")
     return Data(name, {"forget": forget, "retain": retain, "safe": safe}, sets)
 
 
@@ -96,7 +90,8 @@ def _split(
         rows = hub_rows(hub, split, list(FIELDS), "data.path=FOLDER", revision=revision)
         found = ((f"{hub} ({split})", line, row) for line, row in enumerate(rows, start=1))
     else:
-        found = ((str(file), line, row) for file in _files(Path(path).expanduser(), split) for line, row in _read(file))
+        files = _files(Path(path).expanduser(), split)
+        found = ((str(file), line, row) for file in files for line, row in _read(file))
     numbered = []
     for number, (where, line, row) in enumerate(found, start=1):
         _check(row, where, line)
@@ -111,7 +106,7 @@ def _files(folder: Path, split: str) -> list[Path]:
     files = [
         file
         for file in sorted(folder.rglob(f"{split}*"))
-        if file.name.endswith(_FORMS) and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if file.name.endswith(_FORMS) and "/." not in f"/{file.relative_to(folder).as_posix()}"
     ]
     if not files:
         raise UserError(
@@ -130,7 +125,7 @@ def _read(path: Path) -> Iterator[tuple[int, Any]]:
         with _OPENERS.get(path.suffix, open)(path, "rb") as file:
             text: bytes = file.read().removeprefix(b"\xef\xbb\xbf")
     except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
-        raise UserError(f"{path} cannot be unpacked: {error}", "Get the file again and check its size") from error
+        raise UserError(f"{path} cannot be unpacked: {error}", "Get the file again") from error
     if text.lstrip().startswith(b"["):
         yield from enumerate(_parse(text, path, 1), start=1)
         return
@@ -143,8 +138,8 @@ def _parse(text: bytes, path: Path, number: int) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        line = number + error.lineno - 1
-        raise malformed(path, line, f"not JSON ({error.msg})", error.doc.splitlines()[error.lineno - 1]) from error
+        line, shown = number + error.lineno - 1, error.doc.split("\n")[error.lineno - 1]
+        raise malformed(path, line, f"not JSON ({error.msg})", shown) from error
     except UnicodeDecodeError as error:
         raise malformed(path, number, f"not UTF-8 ({error.reason})", repr(text)) from error
 
@@ -172,7 +167,8 @@ def _pairs(split: str, rows: list[tuple[int, dict[str, Any]]]) -> tuple[list[Exa
     return list(unsafe.values()), [example for pair, example in safe.items() if pair not in unsafe]
 
 
-def _held_out(name: str, pool: list[Example], test: int, validation: int, seed: int) -> dict[str, list[Example]]:
+def _draw(name: str, pool: list[Example], test: int, validation: int, seed: int) -> dict[str, list[Example]]:
+    """Splits of different prompts at random; more validation prompts leave the test prompts as they are."""
     if len(pool) < test + validation:
         more = "data.normal.path=" if name == "normal" else "data.path= or a higher data.max_rows="
         raise UserError(

@@ -115,7 +115,7 @@ def _rows(path: str | None, hub: str) -> Iterator[dict[str, Any]]:
         if not file.is_file():
             raise UserError(
                 f"No data file at {file}",
-                "Set data.normal.path= to TruthfulQA.csv (github.com/sylinrl/TruthfulQA) or the hub's .parquet",
+                "Set data.normal.path= to github.com/sylinrl/TruthfulQA's TruthfulQA.csv or the hub's .parquet",
             )
         if file.suffix == ".csv":
             yield from _csv_rows(file)

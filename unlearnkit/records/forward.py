@@ -23,7 +23,7 @@ class Scores:
 
 
 @torch.inference_mode()
-def score(model: Any, examples: list[Tokens], tokens_a_row: int = 2048, desc: str = "Scoring") -> list[Scores]:
+def score(model: Any, examples: list[Tokens], tokens_a_row: int = 512, desc: str = "Scoring") -> list[Scores]:
     """Score every answer in one pass over the examples, in the order given.
 
     Args:

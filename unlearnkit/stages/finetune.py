@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import Any
 
 import torch
-from transformers import TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainingArguments
 
 from unlearnkit.data.packing import Tokenise
 from unlearnkit.losses.base import Loss
@@ -85,10 +84,30 @@ class Finetune(Stage):
             train_dataset=steps,
             callbacks=[_Report(model, context, self.max_steps)],
         )
-        logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
+        trainer.remove_callback(PrinterCallback)
+        trainer.remove_callback(ProgressCallback)
+        if not arguments.disable_tqdm:
+            trainer.add_callback(_Progress(context.stage))
         trainer.train()
         model.model.eval()
         return model
+
+
+class _Progress(ProgressCallback):
+    """The Trainer's progress bar with the loss behind it, instead of a line a step."""
+
+    def __init__(self, stage: str):
+        super().__init__()
+        self.stage = stage
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        super().on_train_begin(args, state, control, **kwargs)
+        if self.training_bar is not None:
+            self.training_bar.set_description(f"Training ({self.stage})")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if self.training_bar is not None and logs and "loss" in logs:
+            self.training_bar.set_postfix(loss=f"{float(logs['loss']):.3g}")
 
 
 class _Report(TrainerCallback):
