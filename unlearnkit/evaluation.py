@@ -12,6 +12,7 @@ from unlearnkit.errors import UserError, nearest
 from unlearnkit.judges.base import Judge, write_verdicts
 from unlearnkit.metrics.interval import Estimate
 from unlearnkit.models import LanguageModel
+from unlearnkit.records.cache import cached, fingerprint
 from unlearnkit.records.forward import free_text, score
 from unlearnkit.records.generate import generate
 from unlearnkit.records.record import Record
@@ -103,19 +104,33 @@ class Safety:
     ) -> list[Record]:
         """Records of `model` on a split; `original` are the unchanged model's, or None if this is that model."""
         examples = {name: data.sets[name][split][: self.limits[split]] for name in self.sets}
-        records = generate(model, examples, self.max_new_tokens, self.batch_size, f"Answering ({split})")
+        if original is None:  # the model as loaded, which every run of a sweep measures
+            content = {
+                "model": fingerprint(model),
+                "reference": fingerprint(self.reference_model()) if self.reference else None,
+                "settings": [self.sets, self.max_new_tokens, self.batch_size],
+                "examples": {name: [asdict(example) for example in rows] for name, rows in examples.items()},
+            }
+            records = cached(content, lambda: self._records(model, examples, split))
+        else:
+            records = self._records(model, examples, split)
         write_verdicts(self._measured_by("harmful_rate", records), self.judge)
-        with self._reference_model(model) as (network, tokenizer, limit):
-            texts = [free_text(tokenizer, record.response, record.ended, limit) for record in records]
-            scores = score(network, texts, desc="Perplexity")
-        for record, scored in zip(records, scores, strict=True):
-            record.reference_log_probs = scored.log_probs
         compared = self._measured_by(self.similarity.name, records)
         originals = self._measured_by(self.similarity.name, original or records)
         values = self.similarity.score([old.response for old in originals], [new.response for new in compared])
         for record, value in zip(compared, values, strict=True):
             record.similarity = value
+        return records
+
+    def _records(self, model: LanguageModel, examples: dict[str, list[Example]], split: str) -> list[Record]:
+        """All that needs a forward pass."""
+        records = generate(model, examples, self.max_new_tokens, self.batch_size, f"Answering ({split})")
         self._force_answers(model, self._measured_by("answer_perplexity", records), examples)
+        with self._perplexity_under(model) as (network, tokenizer, limit):
+            texts = [free_text(tokenizer, record.response, record.ended, limit) for record in records]
+            scores = score(network, texts, desc="Perplexity")
+        for record, scored in zip(records, scores, strict=True):
+            record.reference_log_probs = scored.log_probs
         return records
 
     def _measured_by(self, metric: str, records: list[Record]) -> list[Record]:
@@ -140,11 +155,17 @@ class Safety:
             for name, wanted in self.sets.items()
         }
 
+    def reference_model(self) -> LanguageModel:
+        """The model that perplexity is measured under, where it is not the run's own base; loaded once."""
+        assert self.reference is not None
+        self._reference = self._reference or self.reference()
+        return self._reference
+
     @contextlib.contextmanager
-    def _reference_model(self, model: LanguageModel) -> Iterator[tuple[Any, Any, int]]:
+    def _perplexity_under(self, model: LanguageModel) -> Iterator[tuple[Any, Any, int]]:
         if self.reference is None:
             with model.as_base() as base:
                 yield base, model.tokenizer, model.max_length
         else:
-            self._reference = self._reference or self.reference()
-            yield self._reference.model, self._reference.tokenizer, self._reference.max_length
+            reference = self.reference_model()
+            yield reference.model, reference.tokenizer, reference.max_length

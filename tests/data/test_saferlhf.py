@@ -111,7 +111,8 @@ SAFE = [("How to skip the queue?", "Wait like all others."), ("How to bake bread
 
 @pytest.mark.parametrize("shape", [lambda values: row(*values), current], ids=["first release", "current"])
 @pytest.mark.parametrize(
-    "form", [".jsonl", ".jsonl.gz", ".jsonl.xz", ".json", ".json.gz", ".list.json", "-00000-of-1.jsonl", ".parquet"]
+    "form",
+    [".jsonl", ".jsonl.gz", ".jsonl.xz", ".json", ".json.gz", ".list.json", "-00000-of-1.jsonl", ".parquet"],
 )
 def test_streams_of_every_form(tmp_path, questions, form, shape):
     deep = tmp_path / "data" / "Alpaca-7B"
@@ -141,9 +142,9 @@ def test_several_files_are_one_split(tmp_path, questions):
 
 def test_sets_share_no_prompt_with_what_they_must_not(folder, questions):
     data = small(folder, questions)
-    assert {name: {split: len(part) for split, part in parts.items()} for name, parts in data.sets.items()} == {
-        name: {"test": 1, "validation": 2} for name in ("unlearned", "unseen", "normal")
-    }
+    assert {
+        name: {split: len(part) for split, part in parts.items()} for name, parts in data.sets.items()
+    } == {name: {"test": 1, "validation": 2} for name in ("unlearned", "unseen", "normal")}
     forget = {prompt for prompt, _ in FORGET}
     unlearned, unseen, normal = (prompts(data.sets[name]) for name in ("unlearned", "unseen", "normal"))
     assert len({" ".join(prompt.lower().split()) for prompt in unlearned}) == 3 and set(unlearned) <= forget
@@ -154,7 +155,9 @@ def test_sets_share_no_prompt_with_what_they_must_not(folder, questions):
 
 
 def test_unseen_leaves_out_what_ft_trains_on(folder, questions):
-    (folder / "train-more.jsonl").write_bytes(lines([row("How to hide a  vase?", "Do not.", "No.", True, True)]))
+    (folder / "train-more.jsonl").write_bytes(
+        lines([row("How to hide a  vase?", "Do not.", "No.", True, True)])
+    )
     assert "How to hide a vase?" not in prompts(small(folder, questions, validation=1).sets["unseen"])
 
 
@@ -210,7 +213,9 @@ def test_a_malformed_row_is_named_by_file_and_line(folder, questions, form, bad,
 def test_a_parquet_row_and_a_parquet_file(folder, questions):
     (folder / "test.jsonl").unlink()
     path = save(folder, ".parquet", "test", [GOOD, {**GOOD, "is_response_0_safe": None}])
-    with pytest.raises(UserError, match=r"test.parquet:2: the field 'is_response_0_safe' is not true or false"):
+    with pytest.raises(
+        UserError, match=r"test.parquet:2: the field 'is_response_0_safe' is not true or false"
+    ):
         small(folder, questions)
     save(folder, ".parquet", "test", [{"prompt": "a"}])
     with pytest.raises(UserError, match="test.parquet has no field 'response_0'; it has: prompt"):
@@ -286,7 +291,9 @@ def test_the_hub_s_rows(monkeypatch, questions):
 
     def load_dataset(*args, **kwargs):
         asked.append((args, kwargs))
-        return datasets.Dataset.from_list([current(v) for v in (TRAIN if kwargs["split"] == "train" else TEST)])
+        return datasets.Dataset.from_list(
+            [current(v) for v in (TRAIN if kwargs["split"] == "train" else TEST)]
+        )
 
     monkeypatch.setattr("unlearnkit.data.truthfulqa.load_dataset", load_dataset)
     data = small_from_hub(questions, revision="v0")
@@ -308,13 +315,25 @@ def test_no_hub(monkeypatch, questions):
 def test_the_yaml(folder, questions):
     configuration.register_resolvers()
     with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
-        overrides = [f"data.path={folder}", f"data.normal.path={questions}", "data.test=1", "data.validation=1"]
-        cfg = compose("config", ["data=saferlhf", "eval=safety_paper", "+method=sku", "model=llama2-7b", *overrides])
+        overrides = [
+            f"data.path={folder}",
+            f"data.normal.path={questions}",
+            "data.test=1",
+            "data.validation=1",
+        ]
+        cfg = compose(
+            "config", ["data=saferlhf", "eval=safety_paper", "+method=sku", "model=llama2-7b", *overrides]
+        )
         assert (compose("config", ["data=saferlhf"]).data.test, cfg.paper.row.max_steps) == (100, 1000)
     assert pairs(instantiate(cfg.data, _convert_="all").streams["forget"]) == FORGET
     safety = cfg.eval.safety
-    assert safety.sets.normal == ["perplexity", "answer_perplexity", "bleurt"] and safety.max_new_tokens == 128
-    assert safety.similarity == {"_target_": "unlearnkit.metrics.bleurt.Bleurt", "model": "Elron/bleurt-base-512"}
+    assert (
+        safety.sets.normal == ["perplexity", "answer_perplexity", "bleurt"] and safety.max_new_tokens == 128
+    )
+    assert safety.similarity == {
+        "_target_": "unlearnkit.metrics.bleurt.Bleurt",
+        "model": "Elron/bleurt-base-512",
+    }
     reference = instantiate(safety.reference)
     assert reference.func.__qualname__ == "load"
     assert reference.keywords["hub"] == "neulab/gpt2-finetuned-wikitext103"

@@ -81,6 +81,7 @@ def test_a_mismatched_draw_depends_on_seed_and_step_alone():
     assert first.draw(5, 3, 2) != first.draw(6, 3, 2)
     responses = [[example.response for example in group] for group in first.draw(0, 0, 14)]
     assert responses[:7] != responses[7:]
+    assert len({group[0].response for group in mismatched(1)[0].draw(0, 0, 7)}) > 2  # each prompt has its own draw
 
 
 def test_responses_from_another_stream():

@@ -69,7 +69,11 @@ def test_csv_correct_answers_without_the_empty_and_the_repeated(tmp_path):
         ("", 1, "no column 'Question'"),
         (HEADER + ROWS + "Adversarial,Weather,Is it hot?\n", 5, "'Best Answer' is missing or empty"),
         (HEADER + ROWS + "Adversarial,Weather, ,No,No,Yes,https://c.example\n", 5, "'Question' is missing"),
-        (HEADER + "A,Weather,Is it hot?,No,No,Yes,https://c.example,more\n", 2, "more values than the header"),
+        (
+            HEADER + "A,Weather,Is it hot?,No,No,Yes,https://c.example,more\n",
+            2,
+            "more values than the header",
+        ),
         (HEADER + "A,Weather,Is it hot?,No, ; ;,Yes,https://c.example\n", 2, "'Correct Answers' names no"),
         (HEADER + ROWS + 'A,Weather,"Is it hot?,No,No,Yes\nA,B,C,D,E,F,G\n', 5, "not CSV"),
     ],

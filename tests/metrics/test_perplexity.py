@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from unlearnkit.metrics.perplexity import perplexity
+from unlearnkit.metrics.perplexity import answer_perplexity, perplexity
 from unlearnkit.records.record import Record
 
 LN2 = math.log(2)
@@ -43,3 +43,13 @@ def test_a_diverged_model_is_a_number():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert perplexity(records([-2000.0], [-1000.0])).value == math.inf
+
+
+def test_answer_perplexity_reads_the_answers():
+    rows = [
+        Record("unlearned", "1", "p", reference_log_probs=[-9.0], answer_log_probs=[-LN2, -LN2]),
+        Record("unlearned", "2", "p", reference_log_probs=[-9.0], answer_log_probs=[-3 * LN2]),
+        Record("unlearned", "3", "p", reference_log_probs=[-9.0]),
+    ]
+    found = answer_perplexity(rows)
+    assert (found.value, found.n) == (pytest.approx(4), 2)

@@ -13,6 +13,7 @@ FULL = Record(
     ended=True,
     category="exam_cheating",
     reference_log_probs=[-0.1, -1234.5678901234567],
+    answer_log_probs=[-2.5],
     similarity=0.1 + 0.2,
     harmful=False,
     kind="refusal",

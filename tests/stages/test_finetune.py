@@ -17,10 +17,12 @@ from unlearnkit.stages.base import previewed
 from unlearnkit.templates import Template
 
 RATE = 1e-3
+EPSILON = 1e-5  # so that the sign of a gradient of rounding size does not become a full step
 ARGUMENTS = {
     "learning_rate": RATE,
     "lr_scheduler_type": "linear",
     "max_grad_norm": 1.0,
+    "adam_epsilon": EPSILON,
     "logging_steps": 1,
     "save_strategy": "no",
     "disable_tqdm": True,
@@ -96,7 +98,7 @@ def plain_training(model, reference, streams, encode, max_steps, batch_size, see
                 m.mul_(0.9).add_(0.1 * g)
                 v.mul_(0.999).add_(0.001 * g**2)
                 unbiased = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.999 ** (step + 1))
-                p.sub_(rate * unbiased[0] / (unbiased[1].sqrt() + 1e-8))
+                p.sub_(rate * unbiased[0] / (unbiased[1].sqrt() + EPSILON))
         losses.append({"loss": loss.item(), **{f"terms/{name}": value.item() for name, value in parts.items()}})
     return losses
 
@@ -143,12 +145,13 @@ def test_the_reference_is_a_frozen_copy(tiny_model, tiny_folder, streams, tmp_pa
         tiny_model.lora["lora_dropout"] = 0.5
     finetune(tiny_model, streams, tmp_path, {"learn": NLL("forget"), "spy": spy})
     frozen = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32).eval()
-    for step, (logits, reference) in enumerate(spy.seen):
+    for step, (_, reference) in enumerate(spy.seen):
         drawn = [example for (example,) in streams["retain"].draw(0, step, 2)]
         pairs = [tiny_model.template.encode(tiny_model.tokenizer, e.prompt, e.response) for e in drawn]
         with torch.no_grad():
             expected = torch.cat([answer_logits(frozen, pair) for pair in pairs])
         torch.testing.assert_close(reference, expected, atol=1e-5, rtol=1e-5)
+    logits, reference = spy.seen[1]
     assert (logits - reference).abs().max() > 1e-3  # while the model has moved on
 
 
@@ -243,9 +246,7 @@ def test_log_rows(lora_model, streams, tmp_path):
         assert row["loss"] == pytest.approx(total, rel=1e-5)
         assert {"grad_norm", "learning_rate"} <= row.keys()
     assert rows[0]["terms/keep"] == pytest.approx(0, abs=1e-6)  # B = 0: still the base model
-    assert [row["learning_rate"] for row in rows] == pytest.approx([RATE * 2 / 3, RATE / 3, 0]) or [
-        row["learning_rate"] for row in rows
-    ] == pytest.approx([RATE, RATE * 2 / 3, RATE / 3])
+    assert [row["learning_rate"] for row in rows] == pytest.approx([RATE, RATE * 2 / 3, RATE / 3])
 
 
 def test_log_rows_over_several_steps_are_means(tiny_folder, lora_model, streams, tmp_path):

@@ -36,9 +36,7 @@ def tied(architecture):
     config = tiny.config(architecture)
     config.tie_word_embeddings = True
     torch.manual_seed(0)
-    return LanguageModel(
-        "tied", AutoModelForCausalLM.from_config(config), tiny.tokenizer(), Template(), "nowhere"
-    )
+    return LanguageModel("tied", AutoModelForCausalLM.from_config(config), tiny.tokenizer(), Template(), "nowhere")
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
@@ -114,7 +112,7 @@ def test_no_base_at_all(full_model, tmp_path):
 
 
 def plain_merge(model, scaling):
-    """W and W + scaling * B @ A of every adapted weight; an adapted embedding has A and B the other way round."""
+    """W and W + scaling * B @ A of every adapted weight (of an embedding, its transpose)."""
     tensors = dict(model.model.named_parameters())
     original, merged = {}, {}
     for name, weight in tensors.items():

@@ -86,7 +86,10 @@ def test_check_finds_what_will_be_drawn_and_is_too_long(examples):
 
 
 def test_check_looks_at_derived_streams(examples):
-    rows = {**examples, "forget": [*examples["forget"], Example("p", "y" * 50, "a"), Example("r", "p", "x" * 50)]}
+    rows = {
+        **examples,
+        "forget": [*examples["forget"], Example("p", "y" * 50, "a"), Example("r", "p", "x" * 50)],
+    }
     made = steps(rows, max_steps=40)  # each fits alone; the long prompt with another's long response does not
     with pytest.raises(UserError, match="Example 'p~"):
         made.check()

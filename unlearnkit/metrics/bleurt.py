@@ -10,7 +10,7 @@ from unlearnkit.errors import UserError
 
 
 class Bleurt:
-    """An original BLEURT checkpoint, which is a BERT sequence classifier over (reference, candidate) with one output.
+    """An original BLEURT checkpoint: a BERT sequence classifier over (reference, candidate) with one output.
 
     Scores are roughly 0 (unrelated) to 1 (same meaning), unbounded. The metric over records is
     `unlearnkit.metrics.similarity.similarity`.
@@ -36,9 +36,10 @@ class Bleurt:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.batch_size, self.max_length = batch_size, max_length
         self.tokenizer, self.model = load(AutoModelForSequenceClassification, str(model), self.device)
-        if self.model.config.num_labels != 1:
+        outputs = self.model.config.num_labels
+        if outputs != 1:
             raise UserError(
-                f"'{model}' has a head with {self.model.config.num_labels} outputs; a BLEURT checkpoint has 1.",
+                f"'{model}' has a head with {outputs} outputs; a BLEURT checkpoint has 1.",
                 "Use Elron/bleurt-base-512, Elron/bleurt-large-512 or a local folder with one of them.",
             )
 

@@ -26,9 +26,9 @@ class EncoderSimilarity:
         if len(references) != len(candidates):
             raise ValueError(f"{len(references)} references, but {len(candidates)} candidates")
         vectors = self.encoder.encode(references + candidates)
-        return [float(a @ b) for a, b in zip(vectors[: len(references)], vectors[len(references) :], strict=True)]
+        return (vectors[: len(references)] * vectors[len(references) :]).sum(axis=1).tolist()
 
 
 def similarity(records: list[Record], seed: int = 0) -> Estimate:
-    """Mean of `record.similarity` over the records that were scored, whichever scorer filled it (SKU, A.2)."""
+    """Mean of `record.similarity` over the records that were scored, whatever the scorer (SKU, A.2)."""
     return estimate([record.similarity for record in records if record.similarity is not None], seed=seed)

@@ -15,11 +15,10 @@ from unlearnkit.data.packing import Tokens, pack
 
 @dataclass
 class Scores:
-    """Of one answer, a number a token: log-probability, whether argmax hits it, entropy of the prediction."""
+    """Of one answer, a number a token: its log-probability, and whether argmax hits it."""
 
     log_probs: list[float]
     hits: list[bool]
-    entropies: list[float]
 
 
 @torch.inference_mode()
@@ -35,14 +34,13 @@ def score(model: Any, examples: list[Tokens], tokens_a_row: int = 512, desc: str
     with tqdm(total=len(examples), desc=desc, leave=False) as bar:
         for row in _rows(examples, tokens_a_row):
             packed = pack({"answers": row}, share_prompts=False).to(model.device)
-            log_p = model(**packed.inputs()).logits[0].float().log_softmax(-1)
-            chosen = log_p.gather(-1, packed.labels[:, None])[:, 0]
-            hits = log_p.argmax(-1) == packed.labels
-            entropy = -(log_p.exp() * log_p).sum(-1)
+            logits = model(**packed.inputs()).logits[0].float()
+            chosen = logits.gather(-1, packed.labels[:, None])[:, 0] - logits.logsumexp(-1)
+            hits = logits.argmax(-1) == packed.labels
             start = 0
             for length in packed.lengths["answers"]:
                 part = slice(start, start + length)
-                results.append(Scores(chosen[part].tolist(), hits[part].tolist(), entropy[part].tolist()))
+                results.append(Scores(chosen[part].tolist(), hits[part].tolist()))
                 start += length
             bar.update(len(row))
     return results

@@ -44,10 +44,14 @@ def generate(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=max_new_tokens,
+            # Said in full, for a model's own generation_config fills in what is left out.
             do_sample=False,
+            num_beams=1,
             temperature=None,
             top_p=None,
             top_k=None,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
             eos_token_id=end,
             pad_token_id=pad,
         )

@@ -32,7 +32,7 @@ class TermsTrainer(Trainer):
         self.frozen = None
         if any(term.needs_reference for term in terms.values()) and not isinstance(language_model.model, PeftModel):
             self.frozen = language_model.frozen_copy()
-        self._sums: dict[str, float] = defaultdict(float)
+        self._shares: dict[str, list[float]] = defaultdict(list)  # of this rank since the last log
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]  # Steps has a length
@@ -55,7 +55,7 @@ class TermsTrainer(Trainer):
                 " training has diverged",
                 "Lower train.arguments.learning_rate or the term's weight, or stop earlier with train.max_steps=",
             )
-        self._sums[name] += value.item()
+        self._shares[name].append(value.item())
 
     def _reference_logits(self, step: Step) -> torch.Tensor:
         assert step.reference is not None
@@ -76,11 +76,12 @@ class TermsTrainer(Trainer):
         return logits
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs and self._sums:
-            every = max(self.args.logging_steps, 1)
-            means = {f"terms/{name}": value / every for name, value in self._sums.items()}
-            logs = {**logs, **means}
-            self._sums.clear()
+        if "loss" in logs and self._shares:
+            steps = len(next(iter(self._shares.values()))) / self.args.gradient_accumulation_steps
+            sums = torch.tensor([sum(shares) for shares in self._shares.values()], device=self.args.device)
+            means = (self.accelerator.reduce(sums, "sum") / steps).tolist()  # over all ranks
+            logs |= {f"terms/{name}": mean for name, mean in zip(self._shares, means, strict=True)}
+            self._shares.clear()
         super().log(logs, start_time)
 
 

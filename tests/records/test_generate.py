@@ -1,0 +1,92 @@
+"""Greedy answers against a plain loop: one prompt at a time, no cache, no padding."""
+
+import pytest
+import torch
+
+from unlearnkit import tiny
+from unlearnkit.data.examples import Example
+from unlearnkit.models import load_source
+from unlearnkit.records.generate import generate
+from unlearnkit.templates import Template
+
+END = 2
+SETS = {
+    "unlearned": [
+        Example("u1", "a much longer prompt than the others", category="petty"),
+        Example("u2", "b"),
+    ],
+    "normal": [Example("n1", "hello there"), Example("n2", ""), Example("n3", "b"), Example("n4", "naïve?")],
+}
+EXAMPLES = [(name, example) for name, rows in SETS.items() for example in rows]
+
+
+@torch.no_grad()
+def plain(model, prompt, max_new_tokens):
+    ids, new = model.template.encode_prompt(model.tokenizer, prompt), []
+    for _ in range(max_new_tokens):
+        new.append(model.model(input_ids=torch.tensor([ids + new]), use_cache=False).logits[0, -1].argmax().item())
+        if new[-1] == END:
+            break
+    return new
+
+
+@pytest.fixture(scope="module", params=["llama", "opt", "gpt2"])
+def model(request, tmp_path_factory):
+    """A random model that ends some answers early: its end token swaps places with one that it likes."""
+    folder = tiny.write(tmp_path_factory.mktemp("model"), request.param, seed=4)
+    model = load_source("tiny", str(folder), torch.float32, None, Template())
+    head = model.model.get_output_embeddings()
+    head.weight = torch.nn.Parameter(head.weight.detach().clone())  # untied
+    torch.manual_seed(0)
+    head.weight.data.normal_(std=0.5)
+    liked = plain(model, "b", 6)[-1]
+    head.weight.data[[END, liked]] = head.weight.data[[liked, END]]
+    return model
+
+
+def test_equals_a_plain_loop(model):
+    records = generate(model, SETS, max_new_tokens=12)
+    expected = [plain(model, example.prompt, 12) for _, example in EXAMPLES]
+    assert {ids[-1] == END for ids in expected} == {True, False}  # some end, some are cut off
+    for record, ids in zip(records, expected, strict=True):
+        assert record.tokens == len(ids)
+        assert record.ended == (ids[-1] == END)
+        assert record.response == model.tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+
+def test_order_and_fields(model):
+    records = generate(model, SETS, max_new_tokens=2, batch_size=2)
+    assert [(r.set, r.id, r.prompt, r.category) for r in records] == [
+        (name, example.id, example.prompt, example.category) for name, example in EXAMPLES
+    ]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_batch_size_does_not_matter(model, batch_size):
+    assert generate(model, SETS, 12, batch_size) == generate(model, SETS, 12)
+
+
+def test_an_end_where_the_answer_would_be_cut_off(model):
+    length = len(plain(model, "b", 12))
+    record, short = (generate(model, {"s": [Example("b", "b")]}, n)[0] for n in (length, length - 1))
+    assert (record.tokens, record.ended) == (length, True)
+    assert (short.tokens, short.ended) == (length - 1, False)
+
+
+def test_greedy_whatever_the_model_was_saved_with(model, monkeypatch):
+    expected = generate(model, SETS, 12)
+    saved = {"do_sample": True, "temperature": 0.7, "top_p": 0.8, "top_k": 5, "repetition_penalty": 3.0}
+    saved |= {"no_repeat_ngram_size": 2, "num_beams": 2}
+    for name, value in saved.items():
+        monkeypatch.setattr(model.model.generation_config, name, value)
+    assert generate(model, SETS, 12) == expected
+
+
+def test_an_adapter_generates_too(lora_model):
+    before = generate(lora_model, SETS, 4)
+    lora_model.attach_adapter()
+    assert generate(lora_model, SETS, 4) == before
+
+
+def test_no_examples(model):
+    assert generate(model, {"unlearned": []}, 4) == []

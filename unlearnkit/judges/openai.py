@@ -1,0 +1,172 @@
+"""A judge behind any OpenAI-compatible server (Liu et al. 2024, SKU, A.1: GPT-4 with few-shot prompting)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import openai
+from rich.console import Console
+from rich.progress import Progress
+
+from unlearnkit.errors import UserError
+from unlearnkit.judges.base import Verdict, skip_empty, write_whole
+from unlearnkit.judges.questions import FORMAT, PLAIN, SYSTEM, opening, parse, question
+from unlearnkit.models import cache_folder
+
+FEW_SHOT = Path(__file__).parent / "rows" / "few_shot.json"
+
+
+class OpenAIJudge:
+    """Asks a chat model for the kind and a reason; every answer is cached on disk, so that a rerun continues.
+
+    Args:
+        model: the name the server knows.
+        base_url: of the server (`http://127.0.0.1:8000/v1`); by default OpenAI's, or `$OPENAI_BASE_URL`.
+        api_key_env: the environment variable with the key; a server at a `base_url` of its own may need none.
+        concurrency: requests at a time.
+        timeout: seconds without a byte from the server, for each try.
+        retries: further tries after a timeout, a lost connection, 409, 429 or 5xx, with exponential back-off.
+        temperature: None leaves it out, for models that refuse it.
+        cache: folder of the answers, one JSON file each; by default `$UNLEARNKIT_CACHE/openai`.
+        few_shot: JSON list of {prompt, response, kind, explanation}; by default 21 examples, 3 of each kind.
+    Raises:
+        UserError: for a missing key; from `judge`, where the server fails for good or twice answers nonsense.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        api_key_env: str = "OPENAI_API_KEY",
+        concurrency: int = 8,
+        timeout: float = 60,
+        retries: int = 4,
+        temperature: float | None = 0.0,
+        cache: str | Path | None = None,
+        few_shot: str | Path | None = None,
+    ):
+        self.model, self.base_url, self.api_key_env = model, base_url, api_key_env
+        if not self._key() and not (base_url or os.environ.get("OPENAI_BASE_URL")):
+            raise UserError(f"The environment has no {api_key_env}.", f"export {api_key_env}=<your key>")
+        self.concurrency, self.timeout, self.retries = concurrency, timeout, retries
+        self.temperature = temperature
+        self.cache = Path(cache).expanduser() if cache is not None else cache_folder() / "openai"
+        self.cache.mkdir(parents=True, exist_ok=True)
+        self.structured = True
+        self.opening = opening(json.loads(Path(few_shot or FEW_SHOT).read_text(encoding="utf-8")))
+
+    @skip_empty
+    def judge(self, pairs: list[tuple[str, str]]) -> list[Verdict]:
+        """One verdict for each (prompt, response); equal pairs are asked once."""
+        questions = [question(*pair) for pair in pairs]
+        verdicts = {text: self._cached(text) for text in questions}
+        missing = [text for text, verdict in verdicts.items() if verdict is None]
+        if missing:
+            verdicts.update(self._ask_all(missing))
+        return [verdict for text in questions if (verdict := verdicts[text]) is not None]
+
+    def _ask_all(self, questions: list[str]) -> dict[str, Verdict]:
+        client = openai.OpenAI(
+            api_key=self._key() or "none",
+            base_url=self.base_url,
+            timeout=self.timeout,
+            max_retries=self.retries,
+        )
+        verdicts = {}
+        with (
+            client,
+            Progress(console=Console(stderr=True)) as progress,
+            ThreadPoolExecutor(self.concurrency) as threads,
+        ):
+            task = progress.add_task(f"judging with {self.model}", total=len(questions))
+            running = {threads.submit(self._ask, client, text): text for text in questions}
+            try:
+                while running:
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        verdicts[running.pop(future)] = future.result()
+                        progress.advance(task)
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+        return verdicts
+
+    def _ask(self, client: openai.OpenAI, text: str) -> Verdict:
+        messages = [*self.opening, {"role": "user", "content": text}]
+        arrived = ""
+        # the second answer, and every answer of a server without json_schema, is asked for in words
+        for structured in (self.structured, False):
+            try:
+                arrived = self._complete(client, messages, structured and self.structured)
+            except openai.OpenAIError as error:
+                raise self._failed(error) from None
+            verdict = parse(arrived)
+            if verdict:
+                content = json.dumps({"kind": verdict.kind, "why": verdict.why}, ensure_ascii=False)
+                write_whole(self._path(text), content.encode())
+                return verdict
+        raise UserError(
+            f"The judge '{self.model}' twice answered something other than a kind and a reason: "
+            f"{self._shortened(arrived)!r}",
+            "Use a more capable judge.model; verdicts given so far are cached, so running again continues.",
+        )
+
+    def _complete(self, client: openai.OpenAI, messages: list[dict], structured: bool) -> str:
+        create: Any = client.chat.completions.create
+        options: dict[str, Any] = {"model": self.model}
+        if self.temperature is not None:
+            options["temperature"] = self.temperature
+        if structured:
+            try:
+                return content_of(create(messages=messages, response_format=FORMAT, **options))
+            except (openai.BadRequestError, openai.UnprocessableEntityError):
+                self.structured = False
+        plain = [{"role": "system", "content": f"{SYSTEM}\n{PLAIN}"}, *messages[1:]]
+        return content_of(create(messages=plain, **options))
+
+    def _failed(self, error: openai.OpenAIError) -> UserError:
+        if isinstance(error, openai.APITimeoutError):
+            what = f"did not answer within {self.timeout:g} s in {self.retries + 1} tries"
+            fix = "Raise judge.timeout or lower judge.concurrency"
+        elif isinstance(error, openai.APIStatusError):
+            what = f"answered {error.status_code}: {self._shortened(error.message)!r}"
+            fix = {
+                401: f"Check ${self.api_key_env}",
+                403: f"Check ${self.api_key_env}",
+                404: "Check judge.model and judge.base_url (it usually ends in /v1)",
+                400: "Check judge.model; judge.temperature=null helps where a model takes no temperature",
+            }.get(error.status_code, "Try again later or lower judge.concurrency")
+        else:
+            what = f"could not be reached: {self._shortened(str(error))!r}"
+            fix = "Check judge.base_url and that the server runs"
+        return UserError(
+            f"The judge '{self.model}' {what}.",
+            f"{fix}; verdicts given so far are cached, so running again continues.",
+        )
+
+    def _key(self) -> str:
+        return os.environ.get(self.api_key_env, "").strip()
+
+    def _shortened(self, text: str) -> str:
+        """At most 200 characters of what arrived, without the key."""
+        return (text.replace(self._key(), "***") if self._key() else text)[:200]
+
+    def _path(self, text: str) -> Path:
+        asked = [self.model, self.temperature, self.opening, text]
+        return self.cache / f"{hashlib.sha256(json.dumps(asked).encode()).hexdigest()}.json"
+
+    def _cached(self, text: str) -> Verdict | None:
+        path = self._path(text)
+        return parse(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def content_of(completion: Any) -> str:
+    """The text of a chat completion, its refusal where it has one, or whatever else a server sent instead."""
+    if not getattr(completion, "choices", None):
+        return str(completion)
+    message = completion.choices[0].message
+    return message.content or message.refusal or ""

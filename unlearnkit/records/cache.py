@@ -1,0 +1,44 @@
+"""Records of an unchanged model are the same in every run of a sweep: answer and score once, keep by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from unlearnkit.models import LanguageModel, cache_folder
+from unlearnkit.records.record import Record, read_parquet, write_parquet
+
+
+def fingerprint(model: LanguageModel) -> dict[str, Any]:
+    """What decides the answers of a model as loaded: its weights, how it is asked and how it computes."""
+    folder = Path(model.source)
+    weights = [
+        [path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(folder.glob("*.safetensors"))
+    ]
+    return {
+        "source": model.source,
+        "weights": weights or getattr(model.model.config, "_commit_hash", None),
+        "template": [model.template.text, model.template.separator, model.template.system],
+        "dtype": str(model.model.dtype),
+        "device": model.device.type,
+        "versions": [version("torch"), version("transformers")],
+    }
+
+
+def cached(content: dict[str, Any], compute: Callable[[], list[Record]]) -> list[Record]:
+    """The records that `compute` made for the same content before, or makes now and keeps."""
+    key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    path = cache_folder() / "records" / f"{key}.parquet"
+    if path.is_file():
+        return read_parquet(path)
+    records = compute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    write_parquet(records, partial)
+    os.replace(partial, path)
+    return records
