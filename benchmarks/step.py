@@ -132,17 +132,12 @@ def main() -> None:
         matmul_rate(torch.bfloat16),
     )
     print(f"examples a step          {examples}, losses agree to {error:.1e}")
-    print(
-        f"ours                     {packed.seconds:.2f} s, {examples / packed.seconds:.2f} examples/s, {packed.peak / 1e9:.2f} GB"
-    )
-    print(
-        f"plain                    {padded.seconds:.2f} s, {examples / padded.seconds:.2f} examples/s, {padded.peak / 1e9:.2f} GB"
-    )
+    for name, way in (("ours", packed), ("plain", padded)):
+        print(f"{name:24} {way.seconds:.2f} s, {examples / way.seconds:.2f} examples/s, {way.peak / 1e9:.2f} GB")
     print(f"speed, ours / plain      {padded.seconds / packed.seconds:.2f}")
     print(f"peak memory, ours/plain  {packed.peak / padded.peak:.2f}")
-    print(
-        f"rate                     {rate / 1e12:.3f} TFLOP/s = {rate / own:.0%} of a {dtype} matmul, {rate / bf16:.0%} of a bf16 one"
-    )
+    print(f"rate                     {rate / 1e12:.3f} TFLOP/s, {rate / own:.0%} of a {dtype} matmul's, {rate / bf16:.0%}")
+    print("                         of a bf16 one's")
 
 
 if __name__ == "__main__":

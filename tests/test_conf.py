@@ -10,7 +10,6 @@ from unlearnkit.losses import Loss
 from unlearnkit.stages import Stage
 
 METHODS, MODELS = configuration.options("method"), configuration.options("model")
-ABSTRACT = {"base", "question_answer"}  # models to inherit from
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -41,7 +40,7 @@ def targets(node):
             yield from targets(node[key])
 
 
-@pytest.mark.parametrize("model", sorted(set(MODELS) - ABSTRACT - {"tiny"}))
+@pytest.mark.parametrize("model", sorted(set(MODELS) - {"tiny"}))
 def test_every_model_names_its_weights(model):
     cfg = composed(f"model={model}")
     assert cfg.model.name == model and cfg.model.hub.count("/") == 1

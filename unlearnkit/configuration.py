@@ -21,8 +21,13 @@ FOLDER = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent 
 
 
 def register_resolvers() -> None:
-    """`${choice:GROUP,default}`: the option chosen for a config group; `${negative:x}`: -x."""
+    """The resolvers our YAML uses.
+
+    `${choice:GROUP,default}`: the option chosen for a config group. `${row:TABLE,name,default}`: a table's row by
+    name (a path could not say it: a model's name may hold a dot). `${negative:x}`: -x.
+    """
     OmegaConf.register_new_resolver("choice", _choice, replace=True)
+    OmegaConf.register_new_resolver("row", lambda table, name, default: table.get(name, table[default]), replace=True)
     OmegaConf.register_new_resolver("negative", lambda number: -float(number), replace=True)
 
 
@@ -102,8 +107,8 @@ def _explain_config(text: str, error: BaseException) -> UserError:
 
 
 def options(group: str) -> list[str]:
-    """Names of a config group's YAML files."""
-    return sorted(path.stem for path in (FOLDER / group).glob("*.yaml"))
+    """Names of a config group's YAML files; those that begin with _ are only inherited from."""
+    return sorted(path.stem for path in (FOLDER / group).glob("[!_]*.yaml"))
 
 
 def _siblings(cause: BaseException) -> list[str]:

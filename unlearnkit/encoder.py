@@ -102,9 +102,7 @@ class SentenceEncoder:
     def layers(self, texts: list[str]) -> np.ndarray:
         """(n, layers + 1, width) fp32: each layer's states averaged over the mask; 128 tokens at most."""
         tokenizer, model = load(AutoModel, self.path)
-        means = np.zeros(
-            (len(texts), model.config.num_hidden_layers + 1, model.config.hidden_size), np.float32
-        )
+        means = np.zeros((len(texts), model.config.num_hidden_layers + 1, model.config.hidden_size), np.float32)
         for rows, batch in batches(tokenizer, [texts], size=64, max_length=128):
             states = torch.stack(model(**batch, output_hidden_states=True).hidden_states, dim=1)
             mask = batch["attention_mask"][:, None, :, None]

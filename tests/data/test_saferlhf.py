@@ -142,9 +142,9 @@ def test_several_files_are_one_split(tmp_path, questions):
 
 def test_sets_share_no_prompt_with_what_they_must_not(folder, questions):
     data = small(folder, questions)
-    assert {
-        name: {split: len(part) for split, part in parts.items()} for name, parts in data.sets.items()
-    } == {name: {"test": 1, "validation": 2} for name in ("unlearned", "unseen", "normal")}
+    assert {name: {split: len(part) for split, part in parts.items()} for name, parts in data.sets.items()} == {
+        name: {"test": 1, "validation": 2} for name in ("unlearned", "unseen", "normal")
+    }
     forget = {prompt for prompt, _ in FORGET}
     unlearned, unseen, normal = (prompts(data.sets[name]) for name in ("unlearned", "unseen", "normal"))
     assert len({" ".join(prompt.lower().split()) for prompt in unlearned}) == 3 and set(unlearned) <= forget
@@ -155,9 +155,7 @@ def test_sets_share_no_prompt_with_what_they_must_not(folder, questions):
 
 
 def test_unseen_leaves_out_what_ft_trains_on(folder, questions):
-    (folder / "train-more.jsonl").write_bytes(
-        lines([row("How to hide a  vase?", "Do not.", "No.", True, True)])
-    )
+    (folder / "train-more.jsonl").write_bytes(lines([row("How to hide a  vase?", "Do not.", "No.", True, True)]))
     assert "How to hide a vase?" not in prompts(small(folder, questions, validation=1).sets["unseen"])
 
 
@@ -213,9 +211,7 @@ def test_a_malformed_row_is_named_by_file_and_line(folder, questions, form, bad,
 def test_a_parquet_row_and_a_parquet_file(folder, questions):
     (folder / "test.jsonl").unlink()
     path = save(folder, ".parquet", "test", [GOOD, {**GOOD, "is_response_0_safe": None}])
-    with pytest.raises(
-        UserError, match=r"test.parquet:2: the field 'is_response_0_safe' is not true or false"
-    ):
+    with pytest.raises(UserError, match=r"test.parquet:2: the field 'is_response_0_safe' is not true or false"):
         small(folder, questions)
     save(folder, ".parquet", "test", [{"prompt": "a"}])
     with pytest.raises(UserError, match="test.parquet has no field 'response_0'; it has: prompt"):
@@ -291,9 +287,7 @@ def test_the_hub_s_rows(monkeypatch, questions):
 
     def load_dataset(*args, **kwargs):
         asked.append((args, kwargs))
-        return datasets.Dataset.from_list(
-            [current(v) for v in (TRAIN if kwargs["split"] == "train" else TEST)]
-        )
+        return datasets.Dataset.from_list([current(v) for v in (TRAIN if kwargs["split"] == "train" else TEST)])
 
     monkeypatch.setattr("unlearnkit.data.truthfulqa.load_dataset", load_dataset)
     data = small_from_hub(questions, revision="v0")
@@ -321,15 +315,11 @@ def test_the_yaml(folder, questions):
             "data.test=1",
             "data.validation=1",
         ]
-        cfg = compose(
-            "config", ["data=saferlhf", "eval=safety_paper", "+method=sku", "model=llama2-7b", *overrides]
-        )
+        cfg = compose("config", ["data=saferlhf", "eval=safety_paper", "+method=sku", "model=llama2-7b", *overrides])
         assert (compose("config", ["data=saferlhf"]).data.test, cfg.paper.row.max_steps) == (100, 1000)
     assert pairs(instantiate(cfg.data, _convert_="all").streams["forget"]) == FORGET
     safety = cfg.eval.safety
-    assert (
-        safety.sets.normal == ["perplexity", "answer_perplexity", "bleurt"] and safety.max_new_tokens == 128
-    )
+    assert safety.sets.normal == ["perplexity", "answer_perplexity", "bleurt"] and safety.max_new_tokens == 128
     assert safety.similarity == {
         "_target_": "unlearnkit.metrics.bleurt.Bleurt",
         "model": "Elron/bleurt-base-512",

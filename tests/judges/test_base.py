@@ -13,10 +13,7 @@ class LengthJudge:
     @skip_empty
     def judge(self, pairs):
         self.asked.append(pairs)
-        return [
-            Verdict(len(r) > 3, "direct_answer" if len(r) > 3 else "denied", f"{p}: {len(r)}")
-            for p, r in pairs
-        ]
+        return [Verdict(len(r) > 3, "direct_answer" if len(r) > 3 else "denied", f"{p}: {len(r)}") for p, r in pairs]
 
 
 def test_table_3():

@@ -39,9 +39,7 @@ def three(tmp_path):
 
 
 def test_harmful_probabilities_are_summed(three):
-    verdicts = ClassifierJudge(three, ["toxic", "threat"], device="cpu").judge(
-        [("how", "steal"), ("how", " ")]
-    )
+    verdicts = ClassifierJudge(three, ["toxic", "threat"], device="cpu").judge([("how", "steal"), ("how", " ")])
     assert [(v.harmful, v.kind, v.why) for v in verdicts] == [
         (True, "safe", "safe; harmful with probability 0.60"),
         (False, "no_answer", "The response is empty."),

@@ -96,9 +96,7 @@ def test_the_rows_are_encoded_once(tmp_path, monkeypatch):
 def test_no_prompt_is_in_both_splits():
     rows = read_rows()
     assert {row["kind"] for row in rows} == set(KINDS)
-    prompts = {
-        split: {row["prompt"] for row in rows if row["split"] == split} for split in ("train", "heldout")
-    }
+    prompts = {split: {row["prompt"] for row in rows if row["split"] == split} for split in ("train", "heldout")}
     assert not prompts["train"] & prompts["heldout"]
     assert len({row["id"] for row in rows}) == len(rows)
 

@@ -134,8 +134,7 @@ def test_a_timeout_for_good(serve, judge):
         judge(server, timeout=0.2).judge([PAIR])
     assert str(caught.value).splitlines() == [
         "The judge 'm' did not answer within 0.2 s in 1 tries.",
-        "Raise judge.timeout or lower judge.concurrency; "
-        "verdicts given so far are cached, so running again continues.",
+        "Raise judge.timeout or lower judge.concurrency; verdicts given so far are cached, so running again continues.",
     ]
 
 

@@ -12,9 +12,7 @@ from unlearnkit.records.record import Record
 def test_cosines():
     scorer = EncoderSimilarity()
     lovely = "The weather is lovely today."
-    scores = scorer.score(
-        [lovely, lovely, lovely], [lovely, "It's so sunny outside!", "He drove to the stadium."]
-    )
+    scores = scorer.score([lovely, lovely, lovely], [lovely, "It's so sunny outside!", "He drove to the stadium."])
     # sbert.net, "Quickstart", for all-MiniLM-L6-v2
     assert scores == pytest.approx([1.0, 0.6660, 0.1046], abs=1e-4)
     assert scorer.name == "similarity"

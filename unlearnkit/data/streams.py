@@ -60,7 +60,7 @@ class MismatchedResponses:
             raise UserError(
                 f"per_prompt={self.per_prompt} needs more than {len(self.pool)} distinct responses in"
                 f" '{self.responses}'",
-                f"Set streams.NAME.per_prompt to at most {len(self.pool) - 1}",
+                f"Set streams.NAME.per_prompt to at most {max(len(self.pool) - 1, 0)}, or give more responses",
             )
         return self
 

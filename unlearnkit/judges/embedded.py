@@ -41,9 +41,7 @@ def read_rows(folder: Path = ROWS) -> list[dict[str, str]]:
             row = json.loads(line)
             missing = [name for name in FIELDS if not isinstance(row.get(name), str)]
             if missing or row["kind"] not in KINDS or row["split"] not in ("train", "heldout"):
-                arrived = (
-                    f"has no {missing[0]}" if missing else f"has kind {row['kind']!r}, split {row['split']!r}"
-                )
+                arrived = f"has no {missing[0]}" if missing else f"has kind {row['kind']!r}, split {row['split']!r}"
                 raise UserError(
                     f"{path.name} line {number} {arrived}.",
                     f"Kinds: {', '.join(KINDS)}; splits: train, heldout; fields: {', '.join(FIELDS)}.",
@@ -53,7 +51,7 @@ def read_rows(folder: Path = ROWS) -> list[dict[str, str]]:
 
 
 def plain_features(prompt: str, response: str) -> list[float]:
-    """Distinct words, length, share of letters, prompt words taken up, denial, address, opening, real words."""
+    """Distinct words, length, share of letters, prompt words reused, denial, address, opening, words."""
     low = response.lower()
     words, asked = re.findall(r"[a-z']+", low), set(re.findall(r"[a-z']+", prompt.lower()))
     n = max(len(words), 1)
@@ -127,9 +125,7 @@ class EmbeddedJudge:
         prompts, responses = zip(*pairs, strict=True)
         return self.encoder.encode(list(prompts)), self.encoder.layers(list(responses))
 
-    def _blocks(
-        self, pairs: list[tuple[str, str]], prompts: np.ndarray, layers: np.ndarray
-    ) -> list[np.ndarray]:
+    def _blocks(self, pairs: list[tuple[str, str]], prompts: np.ndarray, layers: np.ndarray) -> list[np.ndarray]:
         response = layers[:, -1] / np.linalg.norm(layers[:, -1], axis=1, keepdims=True)
         plain = np.array([plain_features(*pair) for pair in pairs])
         cosine = (prompts * response).sum(axis=1, keepdims=True)

@@ -24,8 +24,7 @@ class Kinds:
         """Args: feature blocks, each (n, width), weighted equally whatever their scale; n names of kinds."""
         self.means = [block.mean(axis=0) for block in blocks]
         self.scales = [
-            np.linalg.norm(block - mean, axis=1).mean()
-            for block, mean in zip(blocks, self.means, strict=True)
+            np.linalg.norm(block - mean, axis=1).mean() for block, mean in zip(blocks, self.means, strict=True)
         ]
         inputs = self._scaled(blocks)
         self.machines = {}

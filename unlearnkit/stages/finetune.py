@@ -49,20 +49,20 @@ class Finetune(Stage):
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         torch.manual_seed(context.seed)  # of the adapter's first weights and of dropout
         model.attach_adapter()
-        arguments = TrainingArguments(
-            output_dir=str(context.folder / "checkpoints" / context.stage),
-            max_steps=self.max_steps,
-            per_device_train_batch_size=1,  # an item of Steps is one rank's whole micro-batch
-            gradient_accumulation_steps=self.accumulation,
-            seed=context.seed,
-            use_cpu=not torch.cuda.is_available(),
-            bf16=model.autocast,
-            report_to=[],
-            remove_unused_columns=False,
-            label_names=[],
-            dataloader_pin_memory=torch.cuda.is_available(),
-            **self.arguments,
-        )
+        defaults = {
+            "output_dir": str(context.folder / "checkpoints" / context.stage),
+            "max_steps": self.max_steps,
+            "per_device_train_batch_size": 1,  # an item of Steps is one rank's whole micro-batch
+            "gradient_accumulation_steps": self.accumulation,
+            "seed": context.seed,
+            "use_cpu": not torch.cuda.is_available(),
+            "bf16": model.autocast,
+            "report_to": [],
+            "remove_unused_columns": False,
+            "label_names": [],
+            "dataloader_pin_memory": torch.cuda.is_available(),
+        }
+        arguments = TrainingArguments(**{**defaults, **self.arguments})
         arguments._n_gpu = min(arguments.n_gpu, 1)  # one process a GPU: never nn.DataParallel
         shards = arguments.world_size * self.accumulation
         limit = min(self.max_length or model.max_length, model.max_length)

@@ -12,6 +12,7 @@ from peft import PeftModel
 from safetensors import safe_open
 from tqdm.auto import tqdm
 
+from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
 from unlearnkit.stages.base import Context, Stage
 
@@ -41,18 +42,30 @@ class Negate(Stage):
     def preview(self, model: LanguageModel, context: Context) -> Iterator[LanguageModel]:
         if isinstance(model.model, PeftModel):
             kept = [weight.data.clone() for weight in adapter_outputs(model.model)]
-            yield self(model, context)
-            for weight, before in zip(adapter_outputs(model.model), kept, strict=True):
-                weight.data.copy_(before)
+            try:
+                yield self(model, context)
+            finally:
+                for weight, before in zip(adapter_outputs(model.model), kept, strict=True):
+                    weight.data.copy_(before)
         else:
             with tempfile.TemporaryDirectory(dir=context.folder) as folder:
                 model.model.save_pretrained(folder)
-                yield self(model, context)
-                restore_weights(model.model, Path(folder))
+                try:
+                    yield self(model, context)
+                finally:
+                    restore_weights(model.model, Path(folder))
 
 
 def adapter_outputs(model: PeftModel) -> list[torch.nn.Parameter]:
-    """The matrices whose sign is the adapter's sign: LoRA's B (and embedding B)."""
+    """The matrices whose sign is the adapter's sign: LoRA's B (and embedding B).
+
+    Raises:
+        UserError: DoRA, whose magnitudes are learnt apart and have no sign to turn.
+    """
+    if any("lora_magnitude_vector" in name for name, _ in model.named_parameters()):
+        raise UserError(
+            "A DoRA adapter cannot be negated: its magnitudes have no sign", "Set model.lora.use_dora=false"
+        )
     return [
         parameter for name, parameter in model.named_parameters() if ".lora_B." in name or ".lora_embedding_B." in name
     ]

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from unlearnkit.data.packing import Packed, Tokenise, Tokens, pack
 from unlearnkit.data.streams import Stream
+from unlearnkit.errors import UserError
 
 
 @dataclass
@@ -51,7 +52,10 @@ class Steps(Dataset):
         shards: int = 1,
     ):
         if batch_size % shards:
-            raise ValueError(f"batch_size {batch_size} does not split into {shards} ranks x micro-batches")
+            raise UserError(
+                f"train.batch_size={batch_size} does not split into {shards} ranks x micro-batches",
+                f"Set train.batch_size to a multiple of {shards}, or train.accumulation lower",
+            )
         self.streams, self.reference_streams, self.tokenise = streams, reference_streams, tokenise
         self.seed, self.batch_size, self.max_steps, self.shards = seed, batch_size, max_steps, shards
 
