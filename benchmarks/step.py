@@ -136,8 +136,8 @@ def main() -> None:
         print(f"{name:24} {way.seconds:.2f} s, {examples / way.seconds:.2f} examples/s, {way.peak / 1e9:.2f} GB")
     print(f"speed, ours / plain      {padded.seconds / packed.seconds:.2f}")
     print(f"peak memory, ours/plain  {packed.peak / padded.peak:.2f}")
-    print(f"rate                     {rate / 1e12:.3f} TFLOP/s, {rate / own:.0%} of a {dtype} matmul's, {rate / bf16:.0%}")
-    print("                         of a bf16 one's")
+    print(f"rate  {rate / 1e12:.3f} TFLOP/s: {rate / own:.0%} of a {dtype} matmul, {rate / bf16:.0%}")
+    print("                         of a bf16 matmul")
 
 
 if __name__ == "__main__":
