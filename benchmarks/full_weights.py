@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import tempfile
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -15,18 +15,30 @@ from unlearnkit import configuration
 from unlearnkit.stages.negate import negate_weights
 
 
-def main() -> None:
+def load(**changes):
+    """The embedded model, with its full weights trainable."""
     configuration.register_resolvers()
     with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
         cfg = compose("config", overrides=["model.lora=null"])
+    return instantiate(cfg.model, **changes, _convert_="all")
+
+
+def save(folder: str) -> None:
+    """The base weights in shards, fp32 as they are trained."""
+    base = load()
+    base.model.save_pretrained(folder, max_shard_size="200MB")
+    base.tokenizer.save_pretrained(folder)
+
+
+def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        base = instantiate(cfg.model, _convert_="all").model
-        base.save_pretrained(folder, max_shard_size="200MB")
-        del base
-        gc.collect()
+        # In a process of its own, whose memory does not hide what loading takes in this one.
+        child = get_context("spawn").Process(target=save, args=(folder,))
+        child.start()
+        child.join()
         before = resident()
         with peak_memory() as loading:
-            model = instantiate(cfg.model, path=folder, package=None, _convert_="all").model
+            model = load(path=folder).model
         size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
         with torch.no_grad():
             for parameter in model.parameters():

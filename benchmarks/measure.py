@@ -20,7 +20,7 @@ def resident() -> int:
 
 
 class Peak:
-    """The largest `resident()` seen inside the `with`, sampled every 2 ms."""
+    """The largest `resident()` seen inside the `with`, sampled every 5 ms."""
 
     bytes = 0
 
@@ -33,7 +33,7 @@ def peak_memory() -> Iterator[Peak]:
     def watch() -> None:
         while not done.is_set():
             peak.bytes = max(peak.bytes, resident())
-            time.sleep(0.002)
+            time.sleep(0.005)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

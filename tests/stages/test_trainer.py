@@ -1,0 +1,55 @@
+"""The weighted sum of terms over one packed forward."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from unlearnkit.data.packing import pack
+from unlearnkit.losses import KL, NLL
+from unlearnkit.stages.steps import Step
+from unlearnkit.stages.trainer import TermsTrainer, weighted_sum
+
+FORGET, RETAIN = ((5, 6, 7), (8, 9, 10)), ((5, 6), (11, 12))
+
+
+@pytest.fixture
+def step():
+    packed = pack({"forget": [FORGET], "retain": [RETAIN]})
+    return Step(0, packed, pack({"retain": [RETAIN]}), {"forget": (3, 1), "retain": (2, 1)})
+
+
+def alone(model, example):
+    prompt, response = example
+    return model(torch.tensor([[*prompt, *response]])).logits[0, len(prompt) - 1 : -1]
+
+
+def test_one_forward_equals_a_forward_a_term(lora_model, step):
+    lora_model.attach_adapter()
+    model = lora_model.model.eval()
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.3)
+    terms = {"forget": NLL("forget", -2.0), "retain": KL("retain", 0.5)}
+    seen = {}
+    total = weighted_sum(
+        model,
+        terms,
+        step,
+        lambda: TermsTrainer.adapter_off(model, step),
+        lambda name, _, value: seen.update({name: value}),
+    )
+    nll = F.cross_entropy(alone(model, FORGET), torch.tensor(FORGET[1]))
+    q = alone(model, RETAIN).log_softmax(-1)
+    with model.disable_adapter():
+        p = alone(model, RETAIN).log_softmax(-1)
+    kl = (p.exp() * (p - q)).sum(-1).mean()
+    assert kl > 1e-3
+    torch.testing.assert_close(seen, {"forget": nll, "retain": kl}, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(total, -2.0 * nll + 0.5 * kl, atol=1e-5, rtol=1e-4)
+
+
+def test_the_reference_has_no_dropout_and_no_gradient(lora_model, step):
+    lora_model.attach_adapter()
+    model = lora_model.model.train()
+    first, second = TermsTrainer.adapter_off(model, step), TermsTrainer.adapter_off(model, step)
+    assert torch.equal(first, second) and not first.requires_grad and model.training
