@@ -117,3 +117,23 @@ def test_ctrl_c_keeps_what_was_done(tmp_path):
     assert process.returncode == 130 and "Interrupted. What was done is in" in told
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["before"]
     assert all("terms/guided_distortion" in json.loads(line) for line in log.read_text().splitlines())
+
+
+def test_a_multirun_its_table_and_an_old_report(tmp_path):
+    methods = ["-m", "+method=ft,sku", "seed=0,1", *TINY, "train.max_steps=1", "hydra.sweep.dir=many"]
+    done = unlearnkit(*methods, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "many").glob("*/report.html"))) == 4
+    table = subprocess.run(
+        [sys.executable, "-m", "unlearnkit.tables", "many"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert table.returncode == 0, table.stderr
+    assert [line.split("|")[1].strip() for line in table.stdout.splitlines() if line.startswith("| ")][-3:] == [
+        "original",
+        "ft",
+        "sku",
+    ]
+    (run, *_) = (tmp_path / "many").glob("sku-*")
+    (run / "report.html").unlink()
+    subprocess.run([sys.executable, "-m", "unlearnkit.report", str(run)], cwd=tmp_path, check=True)
+    assert (run / "report.html").is_file()

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from unlearnkit.data.examples import Data, Example, check_row, malformed, nonempty
-from unlearnkit.data.truthfulqa import hub_rows, load_pairs, parquet_rows
+from unlearnkit.data.sources import hub_rows, parquet_rows
+from unlearnkit.data.truthfulqa import load_pairs
 from unlearnkit.errors import UserError
 
 HUB = "PKU-Alignment/PKU-SafeRLHF"
