@@ -20,9 +20,9 @@ def data():
 @pytest.fixture
 def evaluations(data):
     small = ("eval.safety.max_new_tokens=5", "+eval.safety.sets.bad=[harmful_rate,perplexity]")
-    cfg = composed("model=tiny", *small, "+eval.safety.sets.good=[perplexity,answer_perplexity,similarity]")
-    for name in ("unlearned", "unseen", "normal"):
-        del cfg.eval.safety.sets[name]
+    gone = ("~eval.safety.sets.unlearned", "~eval.safety.sets.unseen", "~eval.safety.sets.normal")
+    good = "+eval.safety.sets.good=[perplexity,answer_perplexity,similarity]"
+    cfg = composed("model=tiny", *small, *gone, good)
     return Evaluations(instantiate(cfg.eval, _convert_="all"), data, 0)
 
 

@@ -43,16 +43,18 @@ def exit_with_two_lines(command: Callable[[], object]) -> None:
 
     HYDRA_FULL_ERROR=1 shows the traceback instead.
     """
-    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    wanted = os.environ.get("HYDRA_FULL_ERROR", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra re-raises its errors instead of printing them its way
     try:
         command()
     except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
         told = explain(error)
-        if full or told is None:
+        if wanted == "1" or told is None:
             raise
         print(f"Error: {told.what}\n  Fix: {told.fix}", file=sys.stderr)
         raise SystemExit(2) from None
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = wanted
 
 
 def explain(error: BaseException) -> UserError | None:
