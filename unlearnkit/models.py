@@ -191,8 +191,13 @@ def _convert(name: str, package: str, gguf: str) -> Path:
     partial = folder.with_name(f"{name}.{os.getpid()}.partial")
     plain.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
+    return publish(partial, folder)
+
+
+def publish(partial: Path, folder: Path) -> Path:
+    """Rename a finished folder to its place in the cache, unless another process was first."""
     try:
         partial.rename(folder)
-    except OSError:  # another process was first
+    except OSError:
         shutil.rmtree(partial)
     return folder

@@ -49,9 +49,7 @@ class RunFolder:
     def write_measurement(self, when: str, records: Records, numbers: dict[str, Any]) -> None:
         """Records of every evaluation and their metrics, `when` being "before" or "after"."""
         for name, rows in records.items():
-            path = self.folder / "records" / f"{when}-{name}.parquet"
-            write_parquet(rows, path.with_suffix(".partial"))
-            os.replace(path.with_suffix(".partial"), path)
+            write_parquet(rows, self.folder / "records" / f"{when}-{name}.parquet")
         self.metrics[when] = numbers
         self._write_metrics()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from unlearnkit.models import LanguageModel, cache_folder, load_source
+from unlearnkit.models import LanguageModel, cache_folder, load_source, publish
 from unlearnkit.templates import Template
 
 CHAT = (
@@ -72,9 +71,5 @@ def load(
     """The tiny model of an architecture, made once into the cache."""
     folder = cache_folder() / "models" / f"tiny-{architecture}"
     if not (folder / "config.json").is_file():
-        partial = write(folder.with_name(f"{folder.name}.{os.getpid()}.partial"), architecture)
-        try:
-            partial.rename(folder)
-        except OSError:  # another process was first
-            shutil.rmtree(partial)
+        publish(write(folder.with_name(f"{folder.name}.{os.getpid()}.partial"), architecture), folder)
     return load_source(name, str(folder), getattr(torch, dtype), lora, template or Template())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -38,7 +37,5 @@ def cached(content: dict[str, Any], compute: Callable[[], list[Record]]) -> list
         return read_parquet(path)
     records = compute()
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    write_parquet(records, partial)
-    os.replace(partial, path)
+    write_parquet(records, path)
     return records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -29,8 +30,10 @@ class Record:
 
 
 def write_parquet(records: list[Record], path: Path) -> None:
-    """One row a record; the columns are the fields of `Record`."""
-    pq.write_table(pa.Table.from_pylist([asdict(record) for record in records]), path)
+    """One row a record; the columns are the fields of `Record`. Written to a temporary name and renamed."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    pq.write_table(pa.Table.from_pylist([asdict(record) for record in records]), partial)
+    os.replace(partial, path)
 
 
 def read_parquet(path: Path) -> list[Record]:
