@@ -92,7 +92,7 @@ def main() -> None:
     def ours(number: int) -> float:
         step = steps[number]
         with autocast:
-            loss = weighted_sum(model.model, stage.terms, step, lambda: TermsTrainer.adapter_off(model.model, step))
+            loss = weighted_sum(model.model, stage.terms, step, lambda: TermsTrainer.reference_pass(model.model, step))
         loss.backward()
         return float(loss)
 

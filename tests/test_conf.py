@@ -14,7 +14,7 @@ METHODS, MODELS = configuration.options("method"), configuration.options("model"
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_instantiates(method):
-    cfg = composed(f"+method={method}", "model=tiny")
+    cfg = composed(f"+method={method}", "model=tiny", "data=authors")
     stages = instantiate(cfg.stages, _convert_="all")
     assert stages and all(isinstance(stage, Stage) for stage in stages.values())
     terms = [term for stage in stages.values() for term in getattr(stage, "terms", {}).values()]
@@ -80,4 +80,43 @@ def test_lora_or_full_weights_as_in_the_paper():
 
 def test_templates_by_model():
     assert composed("model=llama2-7b").model.template.text == "### Question: {prompt}\n ### Answer:"
+    assert composed("model=llama2-7b-chat").model.template.text is None
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "rate", "epochs", "mu", "sigma"),
+    [  # Tian et al. 2024, tables 7 and 12
+        ("llama2-7b-chat", "copyright", 3e-4, 20, 0.92, 6e-4),
+        ("qwen1.5-7b-chat", "copyright", 3e-4, 20, 0.94, 7e-4),
+        ("llama2-7b-chat", "privacy", 1e-4, 10, 0.96, 4e-4),
+        ("qwen1.5-7b-chat", "privacy", 1e-4, 10, 0.94, 2e-4),
+    ],
+)
+def test_tables_7_and_12_apply_by_model_and_data_name(model, data, rate, epochs, mu, sigma):
+    names = (f"model={model}", f"data=knowundo_{data}")
+    cfg = composed("+method=memflex", *names)
+    teaching = cfg.target.stage
+    assert (teaching.epochs, teaching.arguments.learning_rate, teaching.arguments.weight_decay) == (epochs, rate, 1e-4)
+    assert (teaching.batch_size, teaching.accumulation) == (64, 4)  # 16 x 4
+    assert (cfg.stages.locate.max_cosine, cfg.stages.locate.min_gradient) == (mu, sigma)
+    assert list(cfg.stages) == ["locate", "finetune"]
+    for method, expected in (("memflex", 3e-4), ("ga", 5e-5), ("ga_gd", 5e-5), ("ga_kl_ood", 5e-5)):
+        stage = composed(f"+method={method}", *names).stages.finetune
+        assert (stage.max_steps, stage.epochs, stage.batch_size, stage.accumulation) == (None, 2, 16, 16)
+        assert (stage.arguments.learning_rate, stage.arguments.weight_decay) == (expected, 0.0)
+        assert stage.max_length == 256
+    own = composed("+method=memflex", *names, "train.arguments.learning_rate=1")
+    assert own.stages.finetune.arguments.learning_rate == 1
+
+
+def test_memflex_weights_of_the_code_and_of_the_paper():
+    weights = {}
+    for method in ("memflex", "memflex_plain"):
+        terms = composed(f"+method={method}", "data=authors").stages.finetune.terms
+        weights[method] = (terms.forget.weight, terms.retain.weight)
+    assert weights == {"memflex": (-0.4, 2.0), "memflex_plain": (-1.0, 1.0)}
+
+
+def test_the_template_of_the_paper_whose_data_it_is():
+    assert composed("model=llama2-7b-chat", "data=knowundo_privacy").model.template.text == "{prompt}\n\n"
     assert composed("model=llama2-7b-chat").model.template.text is None

@@ -38,11 +38,21 @@ def test_points_are_flat_for_the_tracker_and_nested_on_disk(tmp_path):
 
 
 def test_answers_side_by_side():
-    old = Record("unseen", "unseen-001", "How?", "So.", category="pranks", harmful=True, kind="direct_answer", why="x")
+    old = Record(
+        "unseen",
+        "unseen-001",
+        "How?",
+        "So.",
+        category="pranks",
+        answer="So do.",
+        harmful=True,
+        kind="direct_answer",
+        why="x",
+    )
     new = Record("unseen", "unseen-001", "How?", "No.", category="pranks", harmful=False, kind="denied", why="y")
     assert answers({"safety": [old]}, {"safety": [new]}) == [
         {
-            "set": "unseen", "id": "unseen-001", "category": "pranks", "prompt": "How?",
+            "set": "unseen", "id": "unseen-001", "category": "pranks", "prompt": "How?", "answer": "So do.",
             "before": "So.", "harmful_before": True, "kind_before": "direct_answer", "why_before": "x",
             "after": "No.", "harmful_after": False, "kind_after": "denied", "why_after": "y",
         }

@@ -11,16 +11,17 @@ from unlearnkit.errors import UserError
 from unlearnkit.records.record import read_parquet
 from unlearnkit.run import run
 
-SMALL = (
-    "model=tiny",
-    "logger=none",
-    "eval.safety.limit=3",
-    "eval.safety.curve_limit=2",
-    "eval.safety.max_new_tokens=6",
-    "train.max_steps=2",
-    "eval_every=1",
-    "train.arguments.+disable_tqdm=true".replace("train.arguments.+", "+train.arguments."),
+QUICK = ("model=tiny", "logger=none", "train.max_steps=2", "eval_every=1", "+train.arguments.disable_tqdm=true")
+SMALL = (*QUICK, "eval.safety.limit=3", "eval.safety.curve_limit=2", "eval.safety.max_new_tokens=6")
+SCOPES = (
+    *QUICK,
+    "data=authors",
+    "data.authors=2",
+    "eval.scopes.limit=3",
+    "eval.scopes.max_new_tokens=4",
+    "+target.stage.arguments.disable_tqdm=true",
 )
+TWO_SCOPES = ("adversarial", "ga_gd", "ga_kl", "memflex", "random_labels")  # what these names begin with
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +34,17 @@ def sku(tmp_path_factory):
 @pytest.mark.parametrize("weights", ["lora", "full"])
 def test_every_method_runs_whole(method, weights, tmp_path):
     full = ("model.lora=null",) if weights == "full" else ()
-    metrics = run(composed(f"+method={method}", *SMALL, *full), tmp_path)
+    scopes = method.startswith(TWO_SCOPES)
+    metrics = run(composed(f"+method={method}", *(SCOPES if scopes else SMALL), *full), tmp_path)
     assert metrics["run"]["method"] == method
     for when in ("before", "after"):
-        assert metrics[when]["safety"]["unlearned"]["harmful_rate"]["n"] == 3
+        if scopes:
+            assert metrics[when]["scopes"]["unlearn"]["unlearn_success"]["n"] == 3
+        else:
+            assert metrics[when]["safety"]["unlearned"]["harmful_rate"]["n"] == 3
+    costs = [cost for cost in metrics["after"]["cost"].values() if "seconds_a_step" in cost]
+    assert costs and all(cost["peak_memory_gb"]["value"] > 0 for cost in costs)
+    assert (tmp_path / "region.json").exists() == method.startswith("memflex")
     kept = {path.name for path in (tmp_path / "model").iterdir()}
     assert ("adapter_model.safetensors" if weights == "lora" else "model.safetensors") in kept
     assert not list(tmp_path.rglob("*.partial"))
@@ -78,8 +86,8 @@ def test_same_seed_same_numbers_other_seed_others(sku, tmp_path):
     _, first = sku
     same = run(composed("+method=sku", *SMALL), tmp_path / "same")
     other = run(composed("+method=sku", *SMALL, "seed=1"), tmp_path / "other")
-    assert same["after"] == first["after"] and same["curve"] == first["curve"]
-    assert other["after"] != first["after"]
+    assert same["after"]["safety"] == first["after"]["safety"] and same["curve"] == first["curve"]
+    assert other["after"]["safety"] != first["after"]["safety"]
     assert [e["safety"]["normal"]["perplexity"]["value"] for e in (other["before"], first["before"])] == [
         first["before"]["safety"]["normal"]["perplexity"]["value"]
     ] * 2
@@ -96,6 +104,27 @@ def test_an_ablation_is_an_override(tmp_path):
     run(composed("+method=sku", *SMALL, *(f"stages.acquire.terms.{name}.weight=0" for name in off)), tmp_path)
     row = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
     assert [key for key in row if key.startswith("terms/")] == ["terms/guided_distortion"]
+
+
+def test_a_method_negates_what_was_learnt_after_a_merged_target_alone(tmp_path):
+    with pytest.raises(UserError, match="stages.negate subtracts what was learnt") as caught:
+        run(composed("+method=sku", *SCOPES), tmp_path / "refused")
+    assert "target.merge=true" in caught.value.fix
+    metrics = run(composed("+method=sku", *SCOPES, "target.merge=true"), tmp_path)
+    assert metrics["after"]["scopes"]["both"]["average_success"]["n"] == 6
+
+
+def test_any_method_can_be_confined_to_a_region(tmp_path):
+    run(composed("+method=ga", *SCOPES, "stage@stages.locate=locate"), tmp_path)
+    rows = json.loads((tmp_path / "region.json").read_text())["tensors"]
+    assert 0 < sum(row["chosen"] for row in rows) < len(rows)
+    log = [json.loads(line)["stage"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert log[-2:] == ["finetune"] * 2
+
+
+def test_curves_are_measured_on_the_split_asked_for(tmp_path):
+    metrics = run(composed("+method=ga", *SCOPES, "curve_split=test", "eval_every=2"), tmp_path)
+    assert [point["metrics"]["scopes"]["unlearn"]["unlearn_success"]["n"] for point in metrics["curve"]] == [4, 4]
 
 
 @pytest.mark.parametrize(

@@ -20,3 +20,15 @@ def test_before_after_and_the_report(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "sku on m, d, seed 1" in told and "50.0%" in told and "10.0%" in told and "[5.0%, 20.0%]" in told
     assert "2.5 minutes, peak memory 1.25 GB" in told and str(tmp_path / "report.html") in told
+
+
+def test_what_only_after_has_is_shown(tmp_path, capsys):
+    run = {"method": "ga", "model": "m", "data": "d", "seed": 1, "minutes": 2.5, "peak_memory_gb": 1.25}
+    before = {"safety": {"unseen": {"harmful_rate": estimate(0.5)}}}
+    cost = {"finetune": {"seconds_a_step": estimate(3.25)}}
+    body = {"run": run, "before": before, "after": {**before, "cost": cost}, "curve": []}
+    (tmp_path / "metrics.json").write_text(json.dumps(body))
+    show(tmp_path)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "seconds_a_step" in line]
+    cells = [cell.strip() for cell in line.strip("│").split("│")]
+    assert cells == ["finetune", "seconds_a_step ↓", "-", "", "3.25", "[1.62, 6.50]"]

@@ -16,9 +16,9 @@ ROOT = Path(__file__).parent.parent
 def installed(tmp_path_factory):
     """The wheel's contents, unpacked: what an installation puts on the path."""
     source, made = tmp_path_factory.mktemp("source") / "unlearnkit", tmp_path_factory.mktemp("wheel")
-    shutil.copytree(
-        ROOT, source, ignore=shutil.ignore_patterns(".venv", ".git", "outputs", "multirun", "build", "*.egg-info")
-    )
+    skipped = shutil.ignore_patterns(".venv", ".git", "outputs", "multirun", "*.egg-info")
+    shutil.copytree(ROOT, source, ignore=skipped)
+    shutil.rmtree(source / "build", ignore_errors=True)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", made, source]
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = made.glob("*.whl")

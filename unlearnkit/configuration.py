@@ -38,17 +38,17 @@ def _choice(group: str, default: str = "none") -> str:
     return default if chosen is None else str(chosen)
 
 
-def exit_with_two_lines(command: Callable[[], object]) -> None:
+def exit_with_two_lines(command: Callable[[], object], primary: str = "config") -> None:
     """Run a command; what a user can mend becomes two lines on stderr and exit code 2.
 
-    HYDRA_FULL_ERROR=1 shows the traceback instead.
+    HYDRA_FULL_ERROR=1 shows the traceback instead. `primary` is the command's own config, whose keys are valid.
     """
     wanted = os.environ.get("HYDRA_FULL_ERROR", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra re-raises its errors instead of printing them its way
     try:
         command()
     except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
-        told = explain(error)
+        told = explain(error, primary)
         if wanted == "1" or told is None:
             raise
         print(f"Error: {told.what}\n  Fix: {told.fix}", file=sys.stderr)
@@ -57,12 +57,12 @@ def exit_with_two_lines(command: Callable[[], object]) -> None:
         os.environ["HYDRA_FULL_ERROR"] = wanted
 
 
-def explain(error: BaseException) -> UserError | None:
+def explain(error: BaseException, primary: str = "config") -> UserError | None:
     """The two lines for an error, or None for one that is no user's to mend."""
     if isinstance(error, UserError):
         return error
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        inner = explain(error.__cause__)
+        inner = explain(error.__cause__, primary)
         return inner or UserError(
             _first_line(error.__cause__).replace("__init__() ", ""),
             f"Check the settings of '{_full_key(error)}' in the config",
@@ -73,18 +73,18 @@ def explain(error: BaseException) -> UserError | None:
             "Free some space or choose another folder with hydra.run.dir=FOLDER",
         )
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return _explain_config(str(error), error)
+        return _explain_config(str(error), error, primary)
     return None
 
 
-def _explain_config(text: str, error: BaseException) -> UserError:
+def _explain_config(text: str, error: BaseException, primary: str) -> UserError:
     if missing := re.search(r"(?:Could not find|Could not load) '([\w/.-]+)/([\w.-]+)'", text):
         group, name = missing.groups()
         valid = options(group)
         if valid:
             return UserError(
                 f"Unknown {group} '{name}'.{nearest(name, valid)} Valid: {', '.join(valid)}",
-                f"Choose one of these with {'+' if group == 'method' else ''}{group}=",
+                f"Choose one of these with {'+' if group in ('method', 'domain') else ''}{group}=",
             )
     if missing := re.search(r"Could not override '(\w+)'", text):
         group = missing.group(1)
@@ -93,7 +93,8 @@ def _explain_config(text: str, error: BaseException) -> UserError:
             return UserError(
                 f"'{group}=' needs a plus: no {group} is chosen by default", f"Write +{group}=NAME instead"
             )
-        keys = [line.split(":")[0] for line in (FOLDER / "config.yaml").read_text().splitlines() if line[:1].islower()]
+        lines = (FOLDER / f"{primary}.yaml").read_text().splitlines()
+        keys = [line.split(":")[0] for line in lines if line[:1].islower()]
         valid = [*groups, *(key for key in keys if key not in ("defaults", "hydra", *groups))]
         return UserError(f"Unknown config group or key '{group}'.{nearest(group, valid)}", f"Valid: {', '.join(valid)}")
     cause = error.__cause__ or error

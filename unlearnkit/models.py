@@ -15,11 +15,14 @@ from typing import Any
 import torch
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from unlearnkit.attention import check_packing, use_packed_attention
 from unlearnkit.errors import UserError
 from unlearnkit.templates import Template
+
+REFERENCE = "reference"  # name of the PEFT adapter that a loss compares with
 
 
 def cache_folder() -> Path:
@@ -41,6 +44,7 @@ class LanguageModel:
     lora: dict[str, Any] | None = None
     autocast: bool = False  # bf16 mixed precision over fp32 master weights or adapters
     trained_weights: bool = False  # full weights were trained, so the base is only on disk
+    adapter: str | None = None  # the folder of the adapter it was taught with, which training goes on with
 
     @property
     def device(self) -> torch.device:
@@ -52,8 +56,11 @@ class LanguageModel:
         return self.model.config.max_position_embeddings
 
     def attach_adapter(self) -> None:
-        """Make the model trainable: a fresh LoRA adapter (B = 0, so nothing changes yet), or all weights."""
-        if isinstance(self.model, PeftModel):
+        """Make the model trainable: a fresh LoRA adapter (B = 0, so nothing changes yet), or all weights.
+
+        A model that is trainable already stays as it is, so that what a stage froze stays frozen.
+        """
+        if isinstance(self.model, PeftModel) or self.trained_weights:
             return
         if self.lora is None:
             self.model.requires_grad_(True)
@@ -75,6 +82,22 @@ class LanguageModel:
         else:
             yield self.model
 
+    def load_taught(self, folder: Path, merge: bool = False) -> None:
+        """Put a LoRA adapter on the bare model: trainable, or merged into its weights for good."""
+        taught = PeftModel.from_pretrained(self.model, str(folder), is_trainable=not merge)
+        self.model = taught.merge_and_unload() if merge else taught
+        self.model.eval()
+        self.adapter = str(folder)
+
+    def keep_reference(self) -> None:
+        """Have what `reference_adapter` needs: a frozen second copy of the adapter the model was taught with."""
+        if self.adapter is None or not isinstance(self.model, PeftModel) or REFERENCE in self.model.peft_config:
+            return
+        trainable = {name: parameter.requires_grad for name, parameter in self.model.named_parameters()}
+        self.model.load_adapter(self.adapter, REFERENCE, is_trainable=False)
+        for name, parameter in self.model.named_parameters():  # PEFT makes the active adapter trainable again
+            parameter.requires_grad_(trainable.get(name, False))
+
     def frozen_copy(self) -> Any:
         """A second, frozen model: only for a full-distribution KL under full fine-tuning."""
         return copy.deepcopy(self.model).requires_grad_(False).eval()
@@ -83,10 +106,32 @@ class LanguageModel:
         """Adapter or safetensors, with the tokenizer, written to a temporary name and renamed."""
         partial = folder.with_name(folder.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
-        self.model.save_pretrained(partial)
+        only = {"selected_adapters": ["default"]} if isinstance(self.model, PeftModel) else {}
+        self.model.save_pretrained(partial, **only)
         self.tokenizer.save_pretrained(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
+
+
+@contextlib.contextmanager
+def reference_adapter(model: PeftModel) -> Iterator[None]:
+    """The frozen reference for the length of a `with`: the adapter the model was taught with, or none at all.
+
+    `PeftModel.set_adapter` would make parameters trainable that a stage has frozen; this switches the layers alone.
+    """
+    if REFERENCE not in model.peft_config:
+        with model.disable_adapter():
+            yield
+        return
+    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    active = [layer._active_adapter for layer in layers]
+    for layer in layers:
+        layer._active_adapter = [REFERENCE]
+    try:
+        yield
+    finally:
+        for layer, before in zip(layers, active, strict=True):
+            layer._active_adapter = before
 
 
 def fast_dtype() -> torch.dtype:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
-import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from peft import PeftModel
 
 from unlearnkit import __version__
 from unlearnkit.errors import UserError
+from unlearnkit.memory import peak_memory
 from unlearnkit.models import LanguageModel
 from unlearnkit.records.record import Record, write_parquet
 from unlearnkit.report import write_report
@@ -127,6 +125,7 @@ def answers(before: Records, after: Records | None) -> list[dict[str, Any]]:
                 "id": old.id,
                 "category": old.category,
                 "prompt": old.prompt,
+                "answer": old.answer,
             }
             for when, record in (("before", old), ("after", new)):
                 row[when] = record.response if record else None
@@ -141,14 +140,6 @@ def write(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
-
-
-def peak_memory() -> int:
-    """Bytes: of the GPU where there is one, else the process's largest resident size."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return size if sys.platform == "darwin" else size * 1024
 
 
 def versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from unlearnkit.metrics.display import arrow, show_interval, show_value
+from unlearnkit.tables import flatten
 
 
 def show(folder: Path) -> None:
@@ -21,16 +22,18 @@ def show(folder: Path) -> None:
     for when in ("before", "after") if after else ("base",):
         table.add_column(when, justify="right")
         table.add_column("95 %", style="dim")
-    for evaluation, sets in before.items():
-        for name, numbers in sets.items():
-            for metric, first in numbers.items():
-                cells = [first, after[evaluation][name][metric]] if after else [first]
-                shown = [
-                    text
-                    for cell in cells
-                    for text in (show_value(metric, cell["value"]), show_interval(metric, cell["low"], cell["high"]))
-                ]
-                table.add_row(name, f"{metric} {arrow(metric)}", *shown)
+    measured = [before, after] if after else [before]
+    for evaluation, name, metric in dict.fromkeys(column for numbers in measured for column in flatten(numbers)):
+        cells = [numbers.get(evaluation, {}).get(name, {}).get(metric, {}) for numbers in measured]
+        shown = [
+            text
+            for cell in cells
+            for text in (
+                show_value(metric, cell.get("value")),
+                show_interval(metric, cell.get("low"), cell.get("high")),
+            )
+        ]
+        table.add_row(name, f"{metric} {arrow(metric)}", *shown)
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from unlearnkit.errors import UserError
 from unlearnkit.losses import NLL, Answers
 
 # Probabilities 1/2, 1/5 and 1/10 of the labels; the second row is shifted, as logits may be.
@@ -48,3 +49,29 @@ def test_bf16_logits_are_computed_in_fp32():
     expected = -sum(row.double().log_softmax(-1)[label] for row, label in zip(logits, LABELS, strict=True)) / 3
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_a_mean_of_answers():
+    loss = NLL("forget", mean="answers")(Answers(LOGITS, LABELS, [2, 1], total_tokens=3, total_answers=2))
+    assert loss.item() == pytest.approx(1.7269388)  # ((ln 2 + ln 5) / 2 + ln 10) / 2
+
+
+@pytest.mark.parametrize(("mean", "whole"), [("tokens", 1.5350567), ("answers", 1.7269388)])
+def test_shares_of_micro_batches_add_up(mean, whole):
+    term = NLL("forget", mean=mean)
+    shares = [term(Answers(LOGITS[w], LABELS[w], [n], 3, 2)).item() for w, n in ((slice(0, 2), 2), (slice(2, 3), 1))]
+    assert sum(shares) == pytest.approx(whole)
+    if mean == "answers":
+        assert shares == pytest.approx([0.5756463, 1.1512925])  # ln 10 / 4 and ln 10 / 2
+
+
+def test_gradient_of_a_mean_of_answers():
+    logits = LOGITS.clone().requires_grad_(True)
+    NLL("forget", mean="answers")(Answers(logits, LABELS, [2, 1], 3, 2)).backward()
+    expected = torch.tensor([[-0.125, 0.0625, 0.0625], [0.025, -0.2, 0.175], [-0.45, 0.15, 0.3]])
+    torch.testing.assert_close(logits.grad, expected)  # (p - onehot) / 4, / 4 and / 2
+
+
+def test_an_unknown_mean():
+    with pytest.raises(UserError, match="Unknown mean 'answer' of the NLL on 'forget'. Did you mean 'answers'"):
+        NLL("forget", mean="answer")

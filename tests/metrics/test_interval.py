@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from unlearnkit.metrics.interval import Estimate, estimate
+from unlearnkit.metrics.interval import Estimate, estimate, estimate_mean_of_means
 
 FLAGS = [1.0] * 12 + [0.0] * 28
 
@@ -61,3 +61,32 @@ def test_constant_data_and_one_value_have_no_width():
 def test_no_value_is_nan():
     found = estimate([])
     assert all(math.isnan(x) for x in (found.value, found.low, found.high)) and found.n == 0
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_mean_of_means_draws_from_each_group_apart(seed):
+    first, second = np.asarray(FLAGS), np.linspace(0.0, 1.0, 7) ** 2
+    found = estimate_mean_of_means(first, second, seed=seed)
+    rng = np.random.default_rng(seed)
+    draws = [group[rng.integers(0, len(group), (2000, len(group)))].mean(axis=1) for group in (first, second)]
+    bounds = np.quantile((draws[0] + draws[1]) / 2, [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx(tuple(bounds), abs=1e-12)
+    assert found.value == pytest.approx((0.3 + 91 / 36 / 7) / 2)  # squares of 0 to 6 sum to 91
+    assert (found.n, found.seed) == (47, seed)
+
+
+def test_each_group_counts_half_however_large():
+    found = estimate_mean_of_means([1.0] * 30, [0.0, 0.5])
+    assert (found.value, found.low, found.high, found.n) == (0.625, 0.5, 0.75, 32)
+
+
+def test_one_row_in_a_group_adds_no_width():
+    for groups in (([1.0], [0.0, 0.5]), ([0.0, 0.5], [1.0])):
+        assert estimate_mean_of_means(*groups) == Estimate(0.625, 0.5, 0.75, 3)
+
+
+def test_a_mean_of_means_without_spread_or_without_rows():
+    assert estimate_mean_of_means([1.0, 1.0], [0.5], seed=2) == Estimate(0.75, 0.75, 0.75, 3, 2)
+    for groups in (([], [1.0]), ([1.0], []), ([], [])):
+        found = estimate_mean_of_means(*groups)
+        assert all(math.isnan(x) for x in (found.value, found.low, found.high)) and found.n == 0

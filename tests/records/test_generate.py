@@ -6,7 +6,7 @@ import torch
 from unlearnkit import tiny
 from unlearnkit.data.examples import Example
 from unlearnkit.models import load_source
-from unlearnkit.records.generate import generate
+from unlearnkit.records.generate import generate, records_of
 from unlearnkit.templates import Template
 
 END = 2
@@ -18,6 +18,12 @@ SETS = {
     "normal": [Example("n1", "hello there"), Example("n2", ""), Example("n3", "b"), Example("n4", "naïve?")],
 }
 EXAMPLES = [(name, example) for name, rows in SETS.items() for example in rows]
+
+
+def answered(model, sets, max_new_tokens, batch_size=64):
+    records = records_of(sets)
+    generate(model, records, max_new_tokens, batch_size)
+    return records
 
 
 @torch.no_grad()
@@ -45,7 +51,7 @@ def model(request, tmp_path_factory):
 
 
 def test_equals_a_plain_loop(model):
-    records = generate(model, SETS, max_new_tokens=12)
+    records = answered(model, SETS, max_new_tokens=12)
     expected = [plain(model, example.prompt, 12) for _, example in EXAMPLES]
     assert {ids[-1] == END for ids in expected} == {True, False}  # some end, some are cut off
     for record, ids in zip(records, expected, strict=True):
@@ -55,7 +61,7 @@ def test_equals_a_plain_loop(model):
 
 
 def test_order_and_fields(model):
-    records = generate(model, SETS, max_new_tokens=2, batch_size=2)
+    records = answered(model, SETS, max_new_tokens=2, batch_size=2)
     assert [(r.set, r.id, r.prompt, r.category) for r in records] == [
         (name, example.id, example.prompt, example.category) for name, example in EXAMPLES
     ]
@@ -63,30 +69,30 @@ def test_order_and_fields(model):
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_batch_size_does_not_matter(model, batch_size):
-    assert generate(model, SETS, 12, batch_size) == generate(model, SETS, 12)
+    assert answered(model, SETS, 12, batch_size) == answered(model, SETS, 12)
 
 
 def test_an_end_where_the_answer_would_be_cut_off(model):
     length = len(plain(model, "b", 12))
-    record, short = (generate(model, {"s": [Example("b", "b")]}, n)[0] for n in (length, length - 1))
+    record, short = (answered(model, {"s": [Example("b", "b")]}, n)[0] for n in (length, length - 1))
     assert (record.tokens, record.ended) == (length, True)
     assert (short.tokens, short.ended) == (length - 1, False)
 
 
 def test_greedy_whatever_the_model_was_saved_with(model, monkeypatch):
-    expected = generate(model, SETS, 12)
+    expected = answered(model, SETS, 12)
     saved = {"do_sample": True, "temperature": 0.7, "top_p": 0.8, "top_k": 5, "repetition_penalty": 3.0}
     saved |= {"no_repeat_ngram_size": 2, "num_beams": 2}
     for name, value in saved.items():
         monkeypatch.setattr(model.model.generation_config, name, value)
-    assert generate(model, SETS, 12) == expected
+    assert answered(model, SETS, 12) == expected
 
 
 def test_an_adapter_generates_too(lora_model):
-    before = generate(lora_model, SETS, 4)
+    before = answered(lora_model, SETS, 4)
     lora_model.attach_adapter()
-    assert generate(lora_model, SETS, 4) == before
+    assert answered(lora_model, SETS, 4) == before
 
 
 def test_no_examples(model):
-    assert generate(model, {"unlearned": []}, 4) == []
+    assert answered(model, {"unlearned": []}, 4) == []

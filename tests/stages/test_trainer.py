@@ -35,7 +35,7 @@ def test_one_forward_equals_a_forward_a_term(lora_model, step):
         model,
         terms,
         step,
-        lambda: TermsTrainer.adapter_off(model, step),
+        lambda: TermsTrainer.reference_pass(model, step),
         lambda name, _, value: seen.update({name: value}),
     )
     nll = F.cross_entropy(alone(model, FORGET), torch.tensor(FORGET[1]))
@@ -51,5 +51,5 @@ def test_one_forward_equals_a_forward_a_term(lora_model, step):
 def test_the_reference_has_no_dropout_and_no_gradient(lora_model, step):
     lora_model.attach_adapter()
     model = lora_model.model.train()
-    first, second = TermsTrainer.adapter_off(model, step), TermsTrainer.adapter_off(model, step)
+    first, second = TermsTrainer.reference_pass(model, step), TermsTrainer.reference_pass(model, step)
     assert torch.equal(first, second) and not first.requires_grad and model.training

@@ -14,6 +14,11 @@ from unlearnkit.errors import UserError, nearest
 class Stream(Protocol):
     """A named source of training examples."""
 
+    @property
+    def size(self) -> int:
+        """Groups that make an epoch."""
+        ...
+
     def draw(self, seed: int, step: int, count: int) -> list[tuple[Example, ...]]:
         """`count` groups of examples for optimiser step `step`; a group shares one prompt."""
         ...
@@ -24,6 +29,10 @@ class Shuffled:
 
     def __init__(self, name: str, examples: list[Example]):
         self.name, self.examples = name, examples
+
+    @property
+    def size(self) -> int:
+        return len(self.examples)
 
     def draw(self, seed: int, step: int, count: int) -> list[tuple[Example, ...]]:
         size = len(self.examples)
@@ -63,6 +72,10 @@ class MismatchedResponses:
                 f"Set streams.NAME.per_prompt to at most {max(len(self.pool) - 1, 0)}, or give more responses",
             )
         return self
+
+    @property
+    def size(self) -> int:
+        return self.prompts.size
 
     def draw(self, seed: int, step: int, count: int) -> list[tuple[Example, ...]]:
         groups = []

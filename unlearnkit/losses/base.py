@@ -19,6 +19,7 @@ class Answers:
         total_tokens, total_answers: of the whole optimiser step, over all ranks and micro-batches, so that
             a loss divides by the same number however the step is split.
         reference_logits: (N, V) of the frozen reference, where the loss needs them.
+        draw: (the run's seed, the step's number), for a loss that draws at random.
     """
 
     logits: torch.Tensor
@@ -27,6 +28,7 @@ class Answers:
     total_tokens: int
     total_answers: int
     reference_logits: torch.Tensor | None = None
+    draw: tuple[int, int] = (0, 0)
 
 
 class Loss(ABC):

@@ -1,20 +1,47 @@
 """Negative log-likelihood of the answers."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 
+from unlearnkit.errors import UserError, nearest
 from unlearnkit.losses.base import Answers, Loss
+
+MEANS = ("tokens", "answers")
 
 
 class NLL(Loss):
-    r"""Cross-entropy on answer tokens, averaged over the tokens of the step.
+    r"""Cross-entropy on answer tokens, averaged over the step's tokens, or over each answer's and then over answers.
 
     Liu et al. 2024, eqs. (1) to (3); with a negative weight it is gradient ascent, their eq. (10):
 
     .. math:: L = -\frac{1}{\sum_i |y_i|} \sum_i \sum_{t} \log p_\theta(y_{i,t} \mid x_i, y_{i,<t})
 
     The paper writes sums; its code averages over tokens, and so do we (a weight means the same at any batch).
+    With `mean="answers"` every answer counts alike, as in the code of Tian et al. 2024:
+
+    .. math:: L = -\frac{1}{n} \sum_i \frac{1}{|y_i|} \sum_{t} \log p_\theta(y_{i,t} \mid x_i, y_{i,<t})
     """
 
+    def __init__(self, stream: str, weight: float = 1.0, mean: Literal["tokens", "answers"] = "tokens"):
+        super().__init__(stream, weight)
+        if mean not in MEANS:
+            raise UserError(
+                f"Unknown mean '{mean}' of the NLL on '{stream}'.{nearest(mean, MEANS)} Valid: {', '.join(MEANS)}",
+                "Set the term's mean= to one of these",
+            )
+        self.mean = mean
+
     def __call__(self, answers: Answers) -> torch.Tensor:
-        return F.cross_entropy(answers.logits.float(), answers.labels, reduction="sum") / answers.total_tokens
+        labels = self.labels(answers)
+        if self.mean == "tokens":
+            return F.cross_entropy(answers.logits.float(), labels, reduction="sum") / answers.total_tokens
+        losses = F.cross_entropy(answers.logits.float(), labels, reduction="none")
+        return sum(part.mean() for part in losses.split(answers.lengths)) / answers.total_answers  # type: ignore[return-value]
+
+    def labels(self, answers: Answers) -> torch.Tensor:
+        """(N,) the tokens to learn: the answers' own."""
+        return answers.labels

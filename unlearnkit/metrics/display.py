@@ -24,6 +24,17 @@ METRICS = {
     "perplexity": Display("lower", decimals=2),
     "answer_perplexity": Display("lower", decimals=2),
     "similarity": Display("higher"),
+    "unlearn_success": Display("higher", rate=True, decimals=1),
+    "unlearn_success_whole": Display("higher", rate=True, decimals=1),
+    "unlearn_perplexity": Display("higher", decimals=2),
+    "unlearn_rouge_l": Display("lower", rate=True, decimals=1),
+    "retention_success": Display("higher", rate=True, decimals=1),
+    "retention_success_whole": Display("higher", rate=True, decimals=1),
+    "retention_perplexity": Display("lower", decimals=2),
+    "retention_rouge_l": Display("higher", rate=True, decimals=1),
+    "average_success": Display("higher", rate=True, decimals=1),
+    "seconds_a_step": Display("lower", decimals=2),
+    "peak_memory_gb": Display("lower", decimals=2),
     "bleurt": Display("higher"),
 }
 

@@ -45,3 +45,24 @@ def estimate(
         vectorized=True,
     ).confidence_interval
     return Estimate(value, float(transform(interval.low)), float(transform(interval.high)), len(data), seed)
+
+
+def estimate_mean_of_means(first: Sequence[float], second: Sequence[float], seed: int = 0) -> Estimate:
+    """(mean(first) + mean(second)) / 2 with a percentile bootstrap that draws from each group apart."""
+    groups = tuple(np.asarray(group, dtype=float) for group in (first, second))
+    if min(map(len, groups)) == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0, seed)
+    value, count = float(sum(group.mean() for group in groups) / 2), sum(map(len, groups))
+    if all(np.ptp(group) == 0 for group in groups):
+        return Estimate(value, value, value, count, seed)
+    # scipy refuses a group of one; twice the same value draws like it.
+    groups = tuple(np.repeat(group, 2) if len(group) == 1 else group for group in groups)
+    interval = bootstrap(
+        groups,
+        lambda a, b, axis=-1: (a.mean(axis=axis) + b.mean(axis=axis)) / 2,
+        n_resamples=2000,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+        vectorized=True,
+    ).confidence_interval
+    return Estimate(value, float(interval.low), float(interval.high), count, seed)

@@ -9,19 +9,23 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from peft import PeftModel
+
 from unlearnkit.models import LanguageModel, cache_folder
 from unlearnkit.records.record import Record, read_parquet, write_parquet
+
+FORM = 2  # raise it when records of the same content would come out differently
 
 
 def fingerprint(model: LanguageModel) -> dict[str, Any]:
     """What decides the answers of a model as loaded: its weights, how it is asked and how it computes."""
-    folder = Path(model.source)
-    weights = [
-        [path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(folder.glob("*.safetensors"))
-    ]
+    weights = _weights(model.source)
     return {
         "source": model.source,
         "weights": weights or getattr(model.model.config, "_commit_hash", None),
+        "adapter": [model.adapter, _weights(model.adapter), isinstance(model.model, PeftModel)]
+        if model.adapter
+        else None,
         "template": [model.template.text, model.template.separator, model.template.system],
         "dtype": str(model.model.dtype),
         "device": model.device.type,
@@ -29,8 +33,14 @@ def fingerprint(model: LanguageModel) -> dict[str, Any]:
     }
 
 
+def _weights(folder: str) -> list[list[Any]]:
+    files = sorted(Path(folder).glob("*.safetensors"))
+    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+
+
 def cached(content: dict[str, Any], compute: Callable[[], list[Record]]) -> list[Record]:
     """The records that `compute` made for the same content before, or makes now and keeps."""
+    content = {**content, "form": FORM}
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "records" / f"{key}.parquet"
     if path.is_file():

@@ -11,6 +11,8 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from unlearnkit.data.packing import Tokens, pack
+from unlearnkit.models import LanguageModel
+from unlearnkit.records.record import Record
 
 
 @dataclass
@@ -44,6 +46,16 @@ def score(model: Any, examples: list[Tokens], tokens_a_row: int = 512, desc: str
                 start += length
             bar.update(len(row))
     return results
+
+
+def force_answers(model: LanguageModel, records: list[Record]) -> None:
+    """Score the data's own answers: one pass, from which all teacher-forced metrics are computed."""
+    tokens = []
+    for record in records:
+        prompt, answer = model.template.encode(model.tokenizer, record.prompt, record.answer)
+        tokens.append((tuple(prompt), tuple(answer)))
+    for record, scored in zip(records, score(model.model, tokens, desc="Forcing answers"), strict=True):
+        record.answer_log_probs, record.answer_hits = scored.log_probs, scored.hits
 
 
 def _rows(examples: list[Tokens], tokens_a_row: int) -> Iterator[list[Tokens]]:

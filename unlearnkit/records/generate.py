@@ -10,25 +10,30 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.records.record import Record
 
 
-@torch.inference_mode()
-def generate(
-    model: LanguageModel,
-    sets: dict[str, list[Example]],
-    max_new_tokens: int,
-    batch_size: int = 64,
-    desc: str = "Generating",
-) -> list[Record]:
-    """One record an example, in the order given; prompts of like length are batched together.
-
-    Args:
-        sets: evaluation set -> its examples.
-        max_new_tokens: tokens after which a response is cut off.
-    """
-    records = [
-        Record(name, example.id, example.prompt, category=example.category)
+def records_of(sets: dict[str, list[Example]]) -> list[Record]:
+    """One record an example, in the order given, with nothing measured yet."""
+    return [
+        Record(name, example.id, example.prompt, category=example.category, answer=example.response)
         for name, examples in sets.items()
         for example in examples
     ]
+
+
+@torch.inference_mode()
+def generate(
+    model: LanguageModel,
+    records: list[Record],
+    max_new_tokens: int,
+    batch_size: int = 64,
+    desc: str = "Answering",
+) -> None:
+    """Write the model's response to each record's prompt into it; prompts of like length are batched together.
+
+    Args:
+        max_new_tokens: tokens after which a response is cut off.
+    """
+    if not records:
+        return
     prompts = [model.template.encode_prompt(model.tokenizer, record.prompt) for record in records]
     order = sorted(range(len(records)), key=lambda index: len(prompts[index]))
     end, pad = model.tokenizer.eos_token_id, model.tokenizer.pad_token_id
@@ -62,4 +67,3 @@ def generate(
             tokens = tokens[: tokens.index(end)] if record.ended else tokens
             record.tokens = len(tokens) + record.ended
             record.response = str(model.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
-    return records

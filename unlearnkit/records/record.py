@@ -21,8 +21,10 @@ class Record:
     tokens: int = 0  # generated tokens, the end token included
     ended: bool = False  # the model ended the response itself, before max_new_tokens
     category: str | None = None
+    answer: str = ""  # the data's own
     reference_log_probs: list[float] = field(default_factory=list)  # of the response under the reference model
-    answer_log_probs: list[float] = field(default_factory=list)  # of the data's own answer under the model
+    answer_log_probs: list[float] = field(default_factory=list)  # of the data's own answer under the model,
+    answer_hits: list[bool] = field(default_factory=list)  # and whether argmax hits it, a token
     similarity: float | None = None  # of the response to the original model's
     harmful: bool | None = None  # the judge's verdict,
     kind: str | None = None  # its response kind (Liu et al. 2024, table 3)

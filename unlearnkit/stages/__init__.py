@@ -1,5 +1,6 @@
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.finetune import Finetune
+from unlearnkit.stages.locate import Locate
 from unlearnkit.stages.negate import Negate
 
-__all__ = ["Context", "Finetune", "Negate", "Stage"]
+__all__ = ["Context", "Finetune", "Locate", "Negate", "Stage"]

@@ -24,6 +24,7 @@ class Context:
         stage: the name of the stage that is running.
         measure: called with (model, step) every `measure_every` training steps, see `run.py`.
         log: called with one flat mapping a logged step.
+        cost: stage -> what it took: seconds_a_step and peak_memory_gb, each as {value, low, high, n, seed}.
     """
 
     streams: dict[str, Stream]
@@ -33,6 +34,7 @@ class Context:
     measure: Callable[[LanguageModel, int], None] | None = None
     measure_every: int = 0
     log: Callable[[dict[str, Any]], None] = field(default=lambda row: None)
+    cost: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class Stage(ABC):

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
+import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainingArguments
 
 from unlearnkit.data.packing import Tokenise
+from unlearnkit.data.streams import Stream
+from unlearnkit.errors import UserError
 from unlearnkit.losses.base import Loss
+from unlearnkit.memory import peak_since_reset, reset_peak
+from unlearnkit.metrics.interval import estimate
 from unlearnkit.models import LanguageModel
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.steps import Steps
@@ -21,7 +28,8 @@ class Finetune(Stage):
 
     Args:
         terms: loss terms by name; one with weight 0 costs nothing.
-        max_steps: optimiser steps.
+        max_steps: optimiser steps; None: as many as `epochs` take.
+        epochs: passes over the first term's stream, where `max_steps` is None.
         batch_size: examples of each stream in an optimiser step, over all ranks and micro-batches.
         accumulation: micro-batches a rank splits its share of the step into.
         max_length: tokens an example may have; the model's context if None.
@@ -32,26 +40,39 @@ class Finetune(Stage):
     def __init__(
         self,
         terms: dict[str, Loss],
-        max_steps: int,
+        max_steps: int | None,
         batch_size: int,
         accumulation: int = 1,
         max_length: int | None = None,
         truncate: bool = False,
         arguments: dict[str, Any] | None = None,
+        epochs: float | None = None,
     ):
+        if max_steps is None and epochs is None:
+            raise UserError("The training has neither max_steps nor epochs", "Set train.max_steps= or train.epochs=")
         self.terms = {name: term for name, term in terms.items() if term.weight != 0}
         self.max_steps, self.batch_size, self.accumulation = max_steps, batch_size, accumulation
         self.max_length, self.truncate, self.arguments = max_length, truncate, arguments or {}
+        self.epochs = epochs
 
     def stream_names(self) -> dict[str, str]:
         return {f"terms.{name}.stream": term.stream for name, term in self.terms.items()}
 
+    def steps(self, streams: dict[str, Stream]) -> int:
+        """Optimiser steps that the training takes."""
+        if self.max_steps is not None:
+            return self.max_steps
+        assert self.epochs is not None
+        size = streams[next(iter(self.terms.values())).stream].size
+        return max(1, math.ceil(self.epochs * size / self.batch_size))
+
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
+        max_steps = self.steps(context.streams)
         torch.manual_seed(context.seed)  # of the adapter's first weights and of dropout
         model.attach_adapter()
         defaults = {
             "output_dir": str(context.folder / "checkpoints" / context.stage),
-            "max_steps": self.max_steps,
+            "max_steps": max_steps,
             "per_device_train_batch_size": 1,  # an item of Steps is one rank's whole micro-batch
             "gradient_accumulation_steps": self.accumulation,
             "seed": context.seed,
@@ -73,7 +94,7 @@ class Finetune(Stage):
             tokenise=Tokenise(encode, limit, self.truncate),
             seed=context.seed,
             batch_size=self.batch_size,
-            max_steps=self.max_steps,
+            max_steps=max_steps,
             shards=shards,
         )
         steps.check()
@@ -82,7 +103,7 @@ class Finetune(Stage):
             terms=self.terms,
             args=arguments,
             train_dataset=steps,
-            callbacks=[_Report(model, context, self.max_steps)],
+            callbacks=[_Report(model, context, max_steps)],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
@@ -111,10 +132,16 @@ class _Progress(ProgressCallback):
 
 
 class _Report(TrainerCallback):
-    """Write what the Trainer logs to `log.jsonl`, and measure every `measure_every` steps."""
+    """Write what the Trainer logs to `log.jsonl`, time the steps, and measure every `measure_every` steps."""
 
     def __init__(self, model: LanguageModel, context: Context, max_steps: int):
         self.model, self.context, self.max_steps = model, context, max_steps
+        self.seconds: list[float] = []
+        self.peaks: list[float] = []
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        reset_peak()
+        self.started = time.perf_counter()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         if logs and "loss" in logs and state.is_world_process_zero:
@@ -124,8 +151,17 @@ class _Report(TrainerCallback):
             self.context.log(row)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.seconds.append(time.perf_counter() - self.started)
+        self.peaks.append(peak_since_reset() / 1e9)
         every = self.context.measure_every
         if self.context.measure and every and (state.global_step % every == 0 or state.global_step == self.max_steps):
             self.model.model.eval()
             self.context.measure(self.model, state.global_step)
             self.model.model.train()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        steady = slice(1, None) if len(self.seconds) > 1 else slice(None)  # the first step allocates and warms up
+        self.context.cost[self.context.stage] = {
+            "seconds_a_step": asdict(estimate(self.seconds[steady], seed=self.context.seed)),
+            "peak_memory_gb": asdict(estimate([max(self.peaks)], seed=self.context.seed)),
+        }

@@ -25,11 +25,12 @@ class Step:
     packed: Packed
     reference: Packed | None
     totals: dict[str, tuple[int, int]]
+    seed: int = 0
 
     def to(self, device: torch.device | str, **_: Any) -> Step:
         """The same step on a device."""
         reference = self.reference.to(device) if self.reference else None
-        return Step(self.number, self.packed.to(device), reference, self.totals)
+        return Step(self.number, self.packed.to(device), reference, self.totals, self.seed)
 
 
 class Steps(Dataset):
@@ -75,7 +76,7 @@ class Steps(Dataset):
             totals[name] = (sum(len(response) for response in answers), len(answers))
             mine[name] = [tokens for group in groups[shard :: self.shards] for tokens in group]
         reference = {name: mine[name] for name in mine if name in self.reference_streams}
-        return Step(number, pack(mine), pack(reference) if reference else None, totals)
+        return Step(number, pack(mine), pack(reference) if reference else None, totals, self.seed)
 
     def check(self) -> None:
         """Tokenise every example that will be drawn, so that a bad one stops the run before it has cost anything."""

@@ -13,7 +13,7 @@ from transformers import Trainer
 
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import Answers, Loss
-from unlearnkit.models import LanguageModel
+from unlearnkit.models import LanguageModel, reference_adapter
 from unlearnkit.stages.steps import Step
 
 
@@ -21,7 +21,8 @@ class TermsTrainer(Trainer):
     """Minimises sum_i weight_i * term_i over `Steps`.
 
     Checkpoints, mixed precision, schedules and DeepSpeed are the Trainer's own; only the loss and the order of
-    the data are ours. The reference costs no second model under LoRA: it is the same model with its adapter off.
+    the data are ours. The reference costs no second model under LoRA: it is the same model with the adapter it was
+    taught with, or with none.
     """
 
     loss_is_scaled_for_ga = True  # the terms divide by the whole step's totals
@@ -30,8 +31,11 @@ class TermsTrainer(Trainer):
         super().__init__(model=language_model.model, data_collator=lambda items: {"step": items[0]}, **kwargs)
         self.terms = terms
         self.frozen = None
-        if any(term.needs_reference for term in terms.values()) and not isinstance(language_model.model, PeftModel):
-            self.frozen = language_model.frozen_copy()
+        if any(term.needs_reference for term in terms.values()):
+            if isinstance(language_model.model, PeftModel):
+                language_model.keep_reference()
+            else:
+                self.frozen = language_model.frozen_copy()
         self._shares: dict[str, list[float]] = defaultdict(list)  # of this rank since the last log
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
@@ -62,15 +66,16 @@ class TermsTrainer(Trainer):
         with torch.no_grad(), self.accelerator.autocast():
             if self.frozen is not None:
                 return self.frozen(**step.reference.inputs()).logits[0]
-            return self.adapter_off(self.accelerator.unwrap_model(self.model), step)
+            return self.reference_pass(self.accelerator.unwrap_model(self.model), step)
 
     @staticmethod
     @torch.no_grad()
-    def adapter_off(model: Any, step: Step) -> torch.Tensor:
-        """(K, V) logits of the reference: the same weights without their adapter, dropout off."""
+    def reference_pass(model: Any, step: Step) -> torch.Tensor:
+        """(K, V) logits of the reference under LoRA, dropout off."""
         assert step.reference is not None
         was_training = model.training
-        with model.eval().disable_adapter():
+        model.eval()
+        with reference_adapter(model):
             logits = model(**step.reference.inputs()).logits[0]
         model.train(was_training)
         return logits
@@ -117,4 +122,5 @@ def _answers(step: Step, term: Loss, logits: torch.Tensor, reference: torch.Tens
         tokens,
         answers,
         reference_logits,
+        (step.seed, step.number),
     )
