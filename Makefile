@@ -34,6 +34,7 @@ check: setup  ## ruff and mypy
 bench: setup  ## speed and memory, as ratios to a plain implementation
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/full_weights.py
+	$(BIN)/python benchmarks/scopes.py
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info

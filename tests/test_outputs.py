@@ -58,3 +58,8 @@ def test_answers_side_by_side():
         }
     ]  # fmt: skip
     assert answers({"safety": [old]}, None)[0]["after"] is None
+
+
+def test_what_was_only_teacher_forced_is_no_answer():
+    forced, empty = Record("unlearn", "1", "Who?", answer="He."), Record("unlearn", "2", "Who?", tokens=1, ended=True)
+    assert [row["id"] for row in answers({"scopes": [forced, empty]}, None)] == ["2"]

@@ -166,9 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     kinds = sorted({f"{curve.subject}, {curve.split} split" for curve in curves})
     if len(kinds) > 1:
         raise UserError(f"The curves are not of one kind: {'; '.join(kinds)}", "Give a folder with one of them")
-    print(
-        f"Unlearn Success on the {curves[0].split} split ({curves[0].subject}), mean over seeds with its 95 % t-interval.\n"
-    )
+    print(f"Unlearn Success, {curves[0].subject}, {curves[0].split} split: mean over seeds with its 95 % t-interval.\n")
     print(markdown(curves, options.retention))
     if options.html:
         write(options.html, page(curves))

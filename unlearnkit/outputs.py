@@ -115,11 +115,13 @@ class RunFolder:
 
 
 def answers(before: Records, after: Records | None) -> list[dict[str, Any]]:
-    """One row an evaluation example: the response and the verdict before and after."""
+    """One row an example that was answered: the response and the verdict before and after."""
     rows = []
     for name, first in before.items():
         second: list[Record | None] = list(after[name]) if after else [None] * len(first)
         for old, new in zip(first, second, strict=True):
+            if not (old.tokens or old.response):  # teacher-forced only
+                continue
             row: dict[str, Any] = {
                 "set": old.set,
                 "id": old.id,

@@ -139,6 +139,7 @@ class Locate(Stage):
         partial = path.with_name(path.name + ".partial")
         partial.write_text(json.dumps(told, indent=1))
         os.replace(partial, path)
+        context.log({"stage": context.stage, "tensors": len(chosen), "share": share})
 
 
 def mean_loss(model: LanguageModel, batch: list[Tokens], factor: float) -> torch.Tensor:
