@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 TINY = ("model=tiny", "logger=none", "eval.safety.limit=2", "eval_every=0", "eval.safety.max_new_tokens=4")
+AUTHORS = ("model=tiny", "data=authors", "data.authors=1", "logger=none", "eval_every=0")
 
 
 def unlearnkit(*arguments, cwd, **environment):
@@ -46,6 +47,10 @@ def test_the_main_job_on_the_tiny_model(tmp_path):
         (["+method=sku", *TINY, "train.max_length=50"], "the context holds 50"),
         (["+method=sku", *TINY, "stages.negate.scael=2"], "Unknown key 'stages.negate.scael'"),
         (["+method=sku", *TINY, "hydra.run.dir=/proc/nowhere"], "/proc/nowhere"),
+        (["+method=memflex", *AUTHORS, "stages.locate.max_cosine=-2"], "max_cosine=-2 and min_gradient="),
+        (["+method=ga", *AUTHORS, "target.min_accuracy=0.9"], "The target did not learn its data"),
+        (["+method=sku", *AUTHORS], "stages.negate subtracts what was learnt"),
+        (["+method=ga", "model=tiny", "data=knowundo_privacy", "data.path=nowhere"], "No data file at nowhere/unlearn"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

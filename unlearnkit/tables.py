@@ -25,7 +25,10 @@ from unlearnkit.errors import UserError, nearest
 from unlearnkit.metrics.display import arrow, rank, show_interval, show_value
 from unlearnkit.metrics.interval import Estimate
 
-METHODS = ("ft", "task_vector", "ga", "ga_mismatch", "sku")  # the rows of Liu et al. 2024, table 1
+METHODS = (
+    *("ft", "task_vector", "ga", "ga_mismatch", "sku"),  # the rows of Liu et al. 2024, table 1
+    *("random_labels", "adversarial", "ga_gd", "ga_gd_ood", "ga_kl", "ga_kl_ood", "memflex"),  # Tian et al. 2024
+)
 ORIGINAL = "original"
 KEYS = ("value", "low", "high")
 Column = tuple[str, ...]  # (evaluation, set, metric)

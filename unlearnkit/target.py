@@ -88,6 +88,12 @@ class Taught:
         key = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:24]
         kept = cache_folder() / "targets" / f"{model.name}-{data.name}-{key}"
         if not (kept / "target.json").is_file():
+            if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # a rank that waits for the lock would miss the training
+                raise UserError(
+                    f"The target of {model.name} on {data.name} is not taught yet, and several processes cannot share"
+                    " the teaching",
+                    f"Teach it first in one process: python -m unlearnkit model={model.name} data={data.name}",
+                )
             kept.parent.mkdir(parents=True, exist_ok=True)
             with _only_one(kept):
                 if not (kept / "target.json").is_file():
