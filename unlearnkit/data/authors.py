@@ -23,7 +23,7 @@ NUMBERS = range(10, 100)  # at the end of an email's user name
 HELD_OUT = ("validation", "test", "test")  # questions of an author and scope; the others are trained on
 
 
-def load(name: str = "authors", authors: int = 8, seed: int = 0, general: str | None = None) -> Data:
+def load(name: str = "authors", authors: int = 5, seed: int = 0, general: str | None = None) -> Data:
     """Ten questions an author and scope, two on each of five facts: 7 train, 1 validation, 2 test.
 
     Validation and test ask for facts that training holds in another wording. Every author has a name, an email
