@@ -1,7 +1,12 @@
 """What every test shares: a quiet environment, tiny models and a handful of examples."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
+# Not the user's cache: what earlier runs left there must not decide a test.
+os.environ["UNLEARNKIT_CACHE"] = tempfile.mkdtemp(prefix="unlearnkit-tests-")
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["WANDB_MODE"] = "offline"
@@ -13,6 +18,8 @@ from unlearnkit import tiny
 from unlearnkit.data.examples import Example
 from unlearnkit.models import load_source
 from unlearnkit.templates import Template
+
+atexit.register(shutil.rmtree, os.environ["UNLEARNKIT_CACHE"], ignore_errors=True)
 
 LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
 

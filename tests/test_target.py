@@ -88,10 +88,16 @@ def test_the_cache_can_be_refused(lora_model, tmp_path, cache):
     assert (tmp_path / "target" / "adapter_model.safetensors").is_file()
 
 
-def test_a_target_that_did_not_learn_is_refused_and_not_kept(lora_model, tmp_path, cache):
-    with pytest.raises(UserError, match="did not learn its data: argmax hits .*% .* less than target.min_accuracy=0.9"):
+def test_a_target_that_did_not_learn_is_refused_each_time_and_taught_once(lora_model, tmp_path, cache):
+    said = "did not learn its data: argmax hits .*% .* less than target.min_accuracy=0.9"
+    with pytest.raises(UserError, match=said):
         Taught(stage(), min_accuracy=0.9)(lora_model, DATA, tmp_path)
-    assert not list(cache.glob("*/"))
+    (kept,) = cache.glob("*/target.json")
+    written = kept.stat().st_mtime_ns
+    with pytest.raises(UserError, match=said):
+        Taught(stage(), min_accuracy=0.9)(lora_model, DATA, tmp_path)
+    Taught(stage(), min_accuracy=0)(lora_model, DATA, tmp_path)
+    assert kept.stat().st_mtime_ns == written
 
 
 def test_one_that_learnt_passes(full_model, tmp_path, cache):

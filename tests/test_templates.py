@@ -34,6 +34,15 @@ def test_ids(tokenizer):
     assert template.encode(tokenizer, "Hi", "A") == ([51, 42, 75], [223, 35, 2])
 
 
+def test_a_response_that_is_not_closed(tokenizer):
+    assert Template(text="Q{prompt}", separator=" ", closed=False).encode(tokenizer, "Hi", "A")[1] == [223, 35]
+
+
+@pytest.mark.parametrize("template", [Template(), Template(text="Q{prompt}")], ids=["chat", "text"])
+def test_plain_text_has_no_template_and_no_end(tokenizer, template):
+    assert template.encode(tokenizer, "", "A A") == ([1], [35, 223, 35])
+
+
 def test_the_chat_start_token_comes_once(tokenizer):
     prompt, response = Template().encode(tokenizer, "Hi", "A")
     assert prompt == Template().encode_prompt(tokenizer, "Hi")

@@ -120,19 +120,13 @@ class Taught:
     def _teach(
         self, model: LanguageModel, rows: list[Example], run_folder: Path, folder: Path, content: dict[str, Any]
     ) -> Path:
-        """Train, check that it was learnt, and save to `folder`; the model is left to be loaded anew."""
+        """Train, measure what was learnt, and save to `folder`; the model is left to be loaded anew."""
         started = time.monotonic()
         print(f"Teaching {model.name} {len(rows)} answers that it cannot know ...", flush=True)
         learner = replace(model)
         context = Context({STREAM: Shuffled(STREAM, rows)}, self.seed, run_folder, stage="target")
         self.stage(learner, context)
         accuracy = self._accuracy(learner, rows)
-        if accuracy < self.min_accuracy:
-            raise UserError(
-                f"The target did not learn its data: argmax hits {accuracy:.1%} of the taught answers' tokens, less"
-                f" than target.min_accuracy={self.min_accuracy}",
-                "Raise target.stage.epochs= or target.stage.arguments.learning_rate=, or lower target.min_accuracy=",
-            )
         learner.save(folder)
         minutes = round((time.monotonic() - started) / 60, 2)
         told = {"token_accuracy": accuracy, "minutes": minutes, "rows": len(rows)}
@@ -150,6 +144,13 @@ class Taught:
         return float(np.mean([hit for record in checked for hit in record.answer_hits]))
 
     def _load(self, model: LanguageModel, folder: Path) -> LanguageModel:
+        accuracy = json.loads((folder / "target.json").read_text())["token_accuracy"]
+        if accuracy < self.min_accuracy:
+            raise UserError(
+                f"The target did not learn its data: argmax hits {accuracy:.1%} of the taught answers' tokens, less"
+                f" than target.min_accuracy={self.min_accuracy}",
+                "Raise target.stage.epochs= or target.stage.arguments.learning_rate=, or lower target.min_accuracy=",
+            )
         if model.lora is None:
             model.model = None  # the target's weights take its place in memory
             computed_in = torch.bfloat16 if model.autocast else torch.float32

@@ -15,11 +15,13 @@ class Template:
         text: for base models, such as "### Question: {prompt}\\n ### Answer:" (Liu et al. 2024).
         separator: stands between prompt and response; a space in plain text.
         system: a system message for the chat template.
+        closed: a response is followed by the end-of-sequence token; not so where prompts are completed.
     """
 
     text: str | None = None
     separator: str = ""
     system: str | None = None
+    closed: bool = True
 
     def prompt(self, tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
         """The text up to where the response begins."""
@@ -37,15 +39,19 @@ class Template:
         """Token ids of the prompt, and of the response with the end-of-sequence token that closes it.
 
         The two are tokenised as one text and parted where the prompt's own tokens end, so that training sees
-        the tokens that generation will produce.
+        the tokens that generation will produce. Without a prompt the response is plain text: it stands after the
+        start token, bare of any template, and is not closed, for a paragraph's end is seldom its text's.
         """
+        if not prompt:
+            start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+            return [start], list(tokenizer(response, add_special_tokens=False)["input_ids"])
         text = self.prompt(tokenizer, prompt)
         alone = self._ids(tokenizer, text)
         whole = self._ids(tokenizer, text + self.separator + response)
         shared = 0
         while shared < min(len(alone), len(whole)) and alone[shared] == whole[shared]:
             shared += 1
-        return whole[:shared], whole[shared:] + [tokenizer.eos_token_id]
+        return whole[:shared], whole[shared:] + [tokenizer.eos_token_id] * self.closed
 
     def _ids(self, tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
         ids = tokenizer(text, add_special_tokens=self.text is not None)["input_ids"]

@@ -57,11 +57,17 @@ def test_one_answer_twice_needs_no_mask():
     assert row.streams == {"forget": slice(0, 2), "retain": slice(2, 4)}
 
 
+def test_texts_after_a_start_token_alone_share_nothing():
+    row = pack({"forget": [((1,), (7, 8)), ((1,), (9, 10))]})
+    assert row.input_ids.tolist() == [[1, 7, 1, 9]]
+    assert row.blocks == [(0, 2, None), (2, 4, None)]
+
+
 def test_a_response_that_begins_another_is_its_own():
-    row = pack({"forget": [((5,), (7, 8)), ((5,), (7, 8, 9))]})
-    assert row.input_ids.tolist() == [[5, 7, 7, 8]]
-    assert row.position_ids.tolist() == [[0, 1, 1, 2]]
-    assert row.keep.tolist() == [0, 1, 0, 2, 3]
+    row = pack({"forget": [((5, 6), (7, 8)), ((5, 6), (7, 8, 9))]})
+    assert row.input_ids.tolist() == [[5, 6, 7, 7, 8]]
+    assert row.position_ids.tolist() == [[0, 1, 2, 2, 3]]
+    assert row.keep.tolist() == [1, 2, 1, 3, 4]
 
 
 def test_to_moves_every_tensor():

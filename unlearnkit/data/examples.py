@@ -14,12 +14,17 @@ from unlearnkit.errors import UserError
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt, a response, and where they come from."""
+    """A prompt, a response, and where they come from.
+
+    Without a prompt the response is plain text, such as a paragraph of a corpus. `subject` is what the prompt asks
+    about, word for word, where an editing stage needs it.
+    """
 
     id: str
     prompt: str
     response: str = ""
     category: str | None = None
+    subject: str | None = None
 
 
 @dataclass

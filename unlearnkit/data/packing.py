@@ -64,11 +64,13 @@ class _Block:
 def pack(streams: dict[str, list[Tokens]], share_prompts: bool = True) -> Packed:
     """Pack tokenised examples; equal prompts become one block and equal responses to them one copy.
 
-    The last token of a response predicts nothing, so it is a label but no input. Texts scored after nothing but
-    a start token would all share that one token as their prompt: `share_prompts=False` keeps them in blocks of
-    their own.
+    The last token of a response predicts nothing, so it is a label but no input. Texts after nothing but a start
+    token keep blocks of their own, for one shared token is not worth attention over all of them.
     """
-    key = (lambda example: example[0]) if share_prompts else (lambda example: example)
+
+    def key(example: Tokens) -> tuple:
+        return example[0] if share_prompts and len(example[0]) > 1 else example
+
     blocks: dict[tuple, _Block] = {}
     for examples in streams.values():
         for example in examples:

@@ -25,6 +25,7 @@ class Record:
     reference_log_probs: list[float] = field(default_factory=list)  # of the response under the reference model
     answer_log_probs: list[float] = field(default_factory=list)  # of the data's own answer under the model,
     answer_hits: list[bool] = field(default_factory=list)  # and whether argmax hits it, a token
+    original: str = ""  # the original model's response, where a metric compares with it
     similarity: float | None = None  # of the response to the original model's
     harmful: bool | None = None  # the judge's verdict,
     kind: str | None = None  # its response kind (Liu et al. 2024, table 3)
