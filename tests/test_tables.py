@@ -51,10 +51,9 @@ def test_the_whole_table(tmp_path):
 | npo | 5.0% [-5.0%, 15.0%] | 1.2e+05 [1.2e+05, 1.2e+05] | nan |
 
 - Mean over seeds with its 95 % t-interval over seeds: ft, sku.
-- One seed only, so with the 95 % bootstrap interval over that run's examples: ga unlearned/harmful_rate, \
-ga normal/perplexity, npo.
+- One seed only, so with the 95 % bootstrap interval over that run's examples: ga, npo.
 - The same value at every seed, so with the 95 % bootstrap interval over examples: original.
-- Missing: ga normal/similarity.
+- Missing: normal/similarity of ga.
 """
     )
 
@@ -114,7 +113,7 @@ def test_a_table_a_model_and_fewer_seeds(tmp_path):
     tiny, opt = aggregate(collect(tmp_path))
     assert (tiny.model, opt.model) == ("tiny", "opt")
     assert "- Fewer than 3 seeds: sku normal/similarity." in markdown(tiny)
-    assert "- Missing: original, sku normal/similarity." in markdown(opt)
+    assert "- Missing: original; normal/similarity of sku." in markdown(opt)
 
 
 def test_latex(tmp_path):

@@ -55,6 +55,11 @@ class LanguageModel:
         """Tokens of context."""
         return self.model.config.max_position_embeddings
 
+    @property
+    def as_loaded(self) -> bool:
+        """The weights, beneath an adapter if there is one, are those that were loaded."""
+        return not self.trained_weights
+
     def attach_adapter(self) -> None:
         """Make the model trainable: a fresh LoRA adapter (B = 0, so nothing changes yet), or all weights.
 
@@ -80,6 +85,16 @@ class LanguageModel:
             with self.model.disable_adapter():
                 yield self.model
         else:
+            yield self.model
+
+    @contextlib.contextmanager
+    def as_reference(self) -> Iterator[Any]:
+        """The model a loss compares with, for the length of a `with`; under full weights only before training."""
+        if not isinstance(self.model, PeftModel):
+            yield self.model
+            return
+        self.keep_reference()
+        with reference_adapter(self.model):
             yield self.model
 
     def load_taught(self, folder: Path, merge: bool = False) -> None:

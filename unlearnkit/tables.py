@@ -192,25 +192,30 @@ def label(table: Table, column: Column) -> str:
 def footnotes(table: Table) -> list[str]:
     """What the numbers are, which cells are missing or of fewer seeds, and what `aggregate` left out."""
 
-    def having(says: Callable[[Cell | None], bool]) -> str:
+    def having(says: Callable[[Cell], bool]) -> str:
         named = []
         for row, cells in table.rows.items():
-            hits = [column for column in table.columns if says(cells.get(column))]
-            whole = len(hits) == len(table.columns)
-            named += [row] if whole else [f"{row} {label(table, column)}" for column in hits]
+            hits = [column for column in table.columns if column in cells and says(cells[column])]
+            whole = len(hits) == len(cells)
+            named += [row] * bool(hits) if whole else [f"{row} {label(table, column)}" for column in hits]
         return ", ".join(named)
+
+    def missing() -> str:
+        gone = {c: [row for row, cells in table.rows.items() if cells and c not in cells] for c in table.columns}
+        parts = [f"{label(table, column)} of {', '.join(rows)}" for column, rows in gone.items() if rows]
+        return "; ".join([row for row, cells in table.rows.items() if not cells] + parts)
 
     most = max((cell.seeds for cells in table.rows.values() for cell in cells.values()), default=0)
     notes = {
-        "Mean over seeds with its 95 % t-interval over seeds": having(lambda c: c is not None and not c.bootstrap),
+        "Mean over seeds with its 95 % t-interval over seeds": having(lambda c: not c.bootstrap),
         "One seed only, so with the 95 % bootstrap interval over that run's examples": having(
-            lambda c: c is not None and c.bootstrap and c.seeds == 1
+            lambda c: c.bootstrap and c.seeds == 1
         ),
         "The same value at every seed, so with the 95 % bootstrap interval over examples": having(
-            lambda c: c is not None and c.bootstrap and c.seeds > 1
+            lambda c: c.bootstrap and c.seeds > 1
         ),
-        f"Fewer than {most} seeds": having(lambda c: c is not None and 1 < c.seeds < most),
-        "Missing": having(lambda c: c is None),
+        f"Fewer than {most} seeds": having(lambda c: 1 < c.seeds < most),
+        "Missing": missing(),
     }
     return [f"{what}: {which}." for what, which in notes.items() if which] + table.notes
 

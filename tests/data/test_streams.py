@@ -3,7 +3,7 @@
 import pytest
 
 from unlearnkit.data.examples import Example
-from unlearnkit.data.streams import MismatchedResponses, Shuffled
+from unlearnkit.data.streams import MismatchedResponses, Preferences, Shuffled
 from unlearnkit.errors import UserError
 
 EXAMPLES = [Example(f"f{n}", f"prompt {n}", f"response {n}", "petty") for n in range(7)]
@@ -103,3 +103,23 @@ def test_an_unknown_stream_and_its_nearest():
         mismatched(1, responses="retian")
     with pytest.raises(UserError, match="Unknown stream 'forgt'. Did you mean 'forget'?"):
         MismatchedResponses("forgt", 1).bind({"forget": Shuffled("forget", EXAMPLES)})
+
+
+def test_preferences_pair_another_text_with_the_sources_own():
+    streams = {
+        "forget": Shuffled("forget", EXAMPLES),
+        "retain": Shuffled("retain", [Example(f"r{n}", "p", f"other {n}") for n in range(3)]),
+    }
+    stream = Preferences("forget", "retain").bind(streams)
+    assert stream.size == 7
+    for step in range(10):
+        pairs = stream.draw(0, step, 2)
+        assert [own for _, own in pairs] == [own for (own,) in streams["forget"].draw(0, step, 2)]
+        for chosen, own in pairs:
+            assert chosen.prompt == own.prompt and chosen.response.startswith("other")
+    assert stream.draw(0, 3, 2) == stream.draw(0, 3, 2)
+
+
+def test_preferences_of_an_unknown_stream():
+    with pytest.raises(UserError, match="Unknown stream 'retian'"):
+        Preferences("forget", "retian").bind({"forget": Shuffled("forget", EXAMPLES)})

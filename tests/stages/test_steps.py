@@ -77,19 +77,20 @@ def test_a_batch_that_does_not_split(examples):
         steps(examples, shards=3)
 
 
-def test_check_finds_what_will_be_drawn_and_is_too_long(examples):
+def test_examples_finds_what_will_be_drawn_and_is_too_long(examples):
     rows = {**examples, "retain": [*examples["retain"], Example("long", "p", "x" * 90)]}
     made = steps(rows, batch_size=2, max_steps=3)  # six draws of six retain examples
     with pytest.raises(UserError, match="Example 'long' has 1 \\+ 91 tokens"):
-        made.check()
-    steps(examples).check()
+        made.examples()
+    drawn = steps(examples).examples()
+    assert set(drawn) == {"forget", "mismatched", "retain"} and all(len(set(rows)) == len(rows) for rows in drawn.values())
 
 
-def test_check_looks_at_derived_streams(examples):
+def test_examples_looks_at_derived_streams(examples):
     rows = {
         **examples,
         "forget": [*examples["forget"], Example("p", "y" * 50, "a"), Example("r", "p", "x" * 50)],
     }
     made = steps(rows, max_steps=40)  # each fits alone; the long prompt with another's long response does not
     with pytest.raises(UserError, match="Example 'p~"):
-        made.check()
+        made.examples()

@@ -44,6 +44,44 @@ class Shuffled:
         return groups
 
 
+class Preferences:
+    """Pairs for DPO: for each example of `source` a response of `chosen` to prefer, then its own to avoid.
+
+    Both follow the source's prompt. Hong et al. 2024 prefer paragraphs about another concept.
+    """
+
+    def __init__(self, source: str, chosen: str):
+        self.source, self.chosen = source, chosen
+
+    def bind(self, streams: dict[str, Stream]) -> Preferences:
+        """Look up the named streams."""
+        self.prompts, self.preferred = (
+            _plain(streams, name, "source and chosen") for name in (self.source, self.chosen)
+        )
+        return self
+
+    @property
+    def size(self) -> int:
+        return self.prompts.size
+
+    def draw(self, seed: int, step: int, count: int) -> list[tuple[Example, ...]]:
+        pairs = zip(self.prompts.draw(seed, step, count), self.preferred.draw(seed, step, count), strict=True)
+        return [
+            (Example(f"{own.id}>{other.id}", own.prompt, other.response, own.category), own)
+            for (own,), (other,) in pairs
+        ]
+
+
+def _plain(streams: dict[str, Stream], name: str, keys: str) -> Shuffled:
+    stream = streams.get(name)
+    if not isinstance(stream, Shuffled):
+        raise UserError(
+            f"Unknown stream '{name}'.{nearest(name, streams)} The data has: {', '.join(streams)}",
+            f"Name one of these as the stream's {keys}",
+        )
+    return stream
+
+
 class MismatchedResponses:
     """Each prompt of `source` with `per_prompt` distinct responses that belong to other prompts.
 
@@ -57,14 +95,8 @@ class MismatchedResponses:
 
     def bind(self, streams: dict[str, Stream]) -> MismatchedResponses:
         """Look up the named streams."""
-        for name in (self.source, self.responses):
-            if not isinstance(streams.get(name), Shuffled):
-                raise UserError(
-                    f"Unknown stream '{name}'.{nearest(name, streams)} The data has: {', '.join(streams)}",
-                    "Name one of these as the stream's source and responses",
-                )
-        self.prompts: Shuffled = streams[self.source]  # type: ignore[assignment]
-        self.pool = list(dict.fromkeys(example.response for example in streams[self.responses].examples))  # type: ignore[attr-defined]
+        self.prompts, pool = (_plain(streams, name, "source and responses") for name in (self.source, self.responses))
+        self.pool = list(dict.fromkeys(example.response for example in pool.examples))
         if len(self.pool) <= self.per_prompt:
             raise UserError(
                 f"per_prompt={self.per_prompt} needs more than {len(self.pool)} distinct responses in"

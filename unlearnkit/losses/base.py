@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Answers:
             a loss divides by the same number however the step is split.
         reference_logits: (N, V) of the frozen reference, where the loss needs them.
         draw: (the run's seed, the step's number), for a loss that draws at random.
+        reference_log_probs: (n,) log-probability of each answer under the reference, where the loss needs it.
     """
 
     logits: torch.Tensor
@@ -29,6 +31,18 @@ class Answers:
     total_answers: int
     reference_logits: torch.Tensor | None = None
     draw: tuple[int, int] = (0, 0)
+    reference_log_probs: torch.Tensor | None = None
+
+    def log_probs(self) -> torch.Tensor:
+        """(n,) log-probability of each answer: the sum over its tokens."""
+        tokens = -F.cross_entropy(self.logits.float(), self.labels, reduction="none")
+        return torch.stack([part.sum() for part in tokens.split(self.lengths)])
+
+    def reference(self) -> torch.Tensor:
+        """(n,) the same under the reference."""
+        if self.reference_log_probs is None:
+            raise ValueError("this loss needs the reference's log-probabilities")
+        return self.reference_log_probs
 
 
 class Loss(ABC):
@@ -39,7 +53,8 @@ class Loss(ABC):
         weight: its factor in the sum that is minimised; 0 leaves the term out of the forward.
     """
 
-    needs_reference = False
+    needs_reference = False  # logits of the reference, from a pass a step
+    needs_reference_log_probs = False  # one number an answer, computed once before training
 
     def __init__(self, stream: str, weight: float = 1.0):
         self.stream, self.weight = stream, float(weight)

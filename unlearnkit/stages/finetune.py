@@ -19,6 +19,7 @@ from unlearnkit.memory import peak_since_reset, reset_peak
 from unlearnkit.metrics.interval import estimate
 from unlearnkit.models import LanguageModel
 from unlearnkit.stages.base import Context, Stage
+from unlearnkit.stages.reference import reference_log_probs
 from unlearnkit.stages.steps import Steps
 from unlearnkit.stages.trainer import TermsTrainer
 
@@ -68,8 +69,6 @@ class Finetune(Stage):
 
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         max_steps = self.steps(context.streams)
-        torch.manual_seed(context.seed)  # of the adapter's first weights and of dropout
-        model.attach_adapter()
         defaults = {
             "output_dir": str(context.folder / "checkpoints" / context.stage),
             "max_steps": max_steps,
@@ -97,7 +96,12 @@ class Finetune(Stage):
             max_steps=max_steps,
             shards=shards,
         )
-        steps.check()
+        drawn = steps.examples()
+        scored = {term.stream for term in self.terms.values() if term.needs_reference_log_probs}
+        examples = dict.fromkeys(example for name in sorted(scored) for example in drawn[name])
+        steps.scored = reference_log_probs(model, list(examples))
+        torch.manual_seed(context.seed)  # of the adapter's first weights and of dropout
+        model.attach_adapter()
         trainer = TermsTrainer(
             language_model=model,
             terms=self.terms,

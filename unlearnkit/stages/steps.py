@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ class Step:
     """A packed micro-batch, the part of it that the reference sees, and the whole step's totals.
 
     `totals`: stream -> (answer tokens, answers) of the optimiser step, over all its micro-batches.
+    `reference_log_probs`: stream -> (n,) of its answers here, where a term needs them.
     """
 
     number: int
@@ -26,11 +27,13 @@ class Step:
     reference: Packed | None
     totals: dict[str, tuple[int, int]]
     seed: int = 0
+    reference_log_probs: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device | str, **_: Any) -> Step:
         """The same step on a device."""
         reference = self.reference.to(device) if self.reference else None
-        return Step(self.number, self.packed.to(device), reference, self.totals, self.seed)
+        log_probs = {name: values.to(device) for name, values in self.reference_log_probs.items()}
+        return Step(self.number, self.packed.to(device), reference, self.totals, self.seed, log_probs)
 
 
 class Steps(Dataset):
@@ -40,6 +43,7 @@ class Steps(Dataset):
     Args:
         reference_streams: the streams whose terms compare with the reference.
         shards: ranks x micro-batches that a step is split into; at most `batch_size`.
+        scored: example -> its log-probability under the reference, where `score` has written it.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Steps(Dataset):
             )
         self.streams, self.reference_streams, self.tokenise = streams, reference_streams, tokenise
         self.seed, self.batch_size, self.max_steps, self.shards = seed, batch_size, max_steps, shards
+        self.scored: dict[Tokens, float] = {}
 
     def __len__(self) -> int:
         return self.max_steps * self.shards
@@ -76,12 +81,21 @@ class Steps(Dataset):
             totals[name] = (sum(len(response) for response in answers), len(answers))
             mine[name] = [tokens for group in groups[shard :: self.shards] for tokens in group]
         reference = {name: mine[name] for name in mine if name in self.reference_streams}
-        return Step(number, pack(mine), pack(reference) if reference else None, totals, self.seed)
+        log_probs = {
+            name: torch.tensor([self.scored[example] for example in examples])
+            for name, examples in mine.items()
+            if self.scored and all(example in self.scored for example in examples)
+        }
+        return Step(number, pack(mine), pack(reference) if reference else None, totals, self.seed, log_probs)
 
-    def check(self) -> None:
-        """Tokenise every example that will be drawn, so that a bad one stops the run before it has cost anything."""
+    def examples(self) -> dict[str, list[Tokens]]:
+        """stream -> every distinct example that will be drawn, in order.
+
+        Tokenising them all at once stops the run at a bad one before it has cost anything.
+        """
+        drawn: dict[str, dict[Tokens, None]] = {name: {} for name in self.streams}
         for number in tqdm(range(self.max_steps), desc="Tokenising", leave=False):
-            for stream in self.streams.values():
+            for name, stream in self.streams.items():
                 for group in stream.draw(self.seed, number, self.batch_size):
-                    for example in group:
-                        self.tokenise(example)
+                    drawn[name].update(dict.fromkeys(self.tokenise(example) for example in group))
+        return {name: list(examples) for name, examples in drawn.items()}

@@ -123,4 +123,5 @@ def _answers(step: Step, term: Loss, logits: torch.Tensor, reference: torch.Tens
         answers,
         reference_logits,
         (step.seed, step.number),
+        step.reference_log_probs.get(term.stream),
     )

@@ -1,0 +1,36 @@
+"""What the reference makes of whole answers is the same at every step: scored once, kept by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+
+from unlearnkit.data.packing import Tokens
+from unlearnkit.models import LanguageModel, cache_folder
+from unlearnkit.records.cache import fingerprint
+from unlearnkit.records.forward import score
+
+
+def reference_log_probs(model: LanguageModel, examples: list[Tokens]) -> dict[Tokens, float]:
+    """Example -> log-probability of its answer under the reference, summed over its tokens.
+
+    Call it before the model is trained: under full weights it is its own reference only until then. Runs that start
+    from the same weights take each other's numbers out of the cache.
+    """
+    if not examples:
+        return {}
+    content = {"reference": fingerprint(model), "examples": examples}
+    key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    path = cache_folder() / "reference" / f"{key}.npy"
+    if model.as_loaded and path.is_file():
+        return dict(zip(examples, np.load(path, allow_pickle=False).tolist(), strict=True))
+    with model.as_reference() as network:
+        values = [sum(scored.log_probs) for scored in score(network, examples, desc="Scoring the reference")]
+    if model.as_loaded:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.partial.npy")
+        np.save(partial, np.array(values))
+        partial.replace(path)
+    return dict(zip(examples, values, strict=True))
