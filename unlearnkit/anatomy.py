@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from peft import PeftModel
@@ -19,14 +19,16 @@ class Places:
     attention: str
     attention_output: str
     value_vectors: str
+    key_vectors: tuple[str, ...]
 
 
-_LLAMA = Places("model.layers", "self_attn", "self_attn.o_proj", "mlp.down_proj")
+_LLAMA = Places("model.layers", "self_attn", "self_attn.o_proj", "mlp.down_proj", ("mlp.gate_proj", "mlp.up_proj"))
 PLACES = {
-    **dict.fromkeys(["llama", "mistral", "phi3", "qwen2", "olmo", "olmo2"], _LLAMA),
-    "gpt2": Places("transformer.h", "attn", "attn.c_proj", "mlp.c_proj"),
-    "gpt_neox": Places("gpt_neox.layers", "attention", "attention.dense", "mlp.dense_4h_to_h"),
-    "opt": Places("model.decoder.layers", "self_attn", "self_attn.out_proj", "fc2"),
+    **dict.fromkeys(["llama", "mistral", "qwen2", "olmo", "olmo2"], _LLAMA),
+    "phi3": replace(_LLAMA, key_vectors=("mlp.gate_up_proj",)),
+    "gpt2": Places("transformer.h", "attn", "attn.c_proj", "mlp.c_proj", ("mlp.c_fc",)),
+    "gpt_neox": Places("gpt_neox.layers", "attention", "attention.dense", "mlp.dense_4h_to_h", ("mlp.dense_h_to_4h",)),
+    "opt": Places("model.decoder.layers", "self_attn", "self_attn.out_proj", "fc2", ("fc1",)),
 }
 
 
@@ -41,6 +43,7 @@ class Layer:
         value_vectors: the MLP's second matrix: its input are the coefficients m, the rows of its weight (as
             coefficients multiply it) the value vectors.
         value_vectors_name: the path of that module in the bare model.
+        key_vectors: the MLP's first matrices, from whose outputs the coefficients are made element by element.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Layer:
     attention_output: nn.Module
     value_vectors: nn.Module
     value_vectors_name: str
+    key_vectors: tuple[nn.Module, ...]
 
 
 def anatomy(model: Any) -> list[Layer]:
@@ -73,6 +77,7 @@ def anatomy(model: Any) -> list[Layer]:
             block.get_submodule(places.attention_output),
             block.get_submodule(places.value_vectors),
             f"{places.layers}.{number}.{places.value_vectors}",
+            tuple(block.get_submodule(path) for path in places.key_vectors),
         )
         for number, block in enumerate(bare.get_submodule(places.layers))
     ]

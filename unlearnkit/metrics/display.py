@@ -33,6 +33,13 @@ METRICS = {
     "retention_perplexity": Display("lower", decimals=2),
     "retention_rouge_l": Display("higher", rate=True, decimals=1),
     "average_success": Display("higher", rate=True, decimals=1),
+    "acc": Display("higher", rate=True, decimals=1),
+    "acc_norm": Display("higher", rate=True, decimals=1),
+    "peak": Display(),  # KRS over the layers: what is good depends on the setting
+    "forgotten_rate": Display("higher", rate=True, decimals=1),
+    "known_rate": Display("higher", rate=True, decimals=1),
+    "target_bleu": Display("lower", decimals=1),
+    "unrelated_bleu": Display("higher", decimals=1),
     "seconds_a_step": Display("lower", decimals=2),
     "peak_memory_gb": Display("lower", decimals=2),
     "bleurt": Display("higher"),

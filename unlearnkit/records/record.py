@@ -27,9 +27,12 @@ class Record:
     answer_hits: list[bool] = field(default_factory=list)  # and whether argmax hits it, a token
     original: str = ""  # the original model's response, where a metric compares with it
     similarity: float | None = None  # of the response to the original model's
+    unlearned_error: float | None = None  # squared logit differences from the original model (KRS), meaned over the
+    patched_errors: dict[str, list[float]] | None = None  # vocabulary, summed over its answer; setting -> one a layer
     harmful: bool | None = None  # the judge's verdict,
     kind: str | None = None  # its response kind (Liu et al. 2024, table 3)
     why: str | None = None  # and its reason
+    scores: dict[str, float] | None = None  # lm-evaluation-harness's, by `metric,filter`
 
 
 def write_parquet(records: list[Record], path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Measurements inside the network: what is left of the knowledge, and where."""

@@ -1,0 +1,129 @@
+"""KRS of a run that is done: `python -m unlearnkit.probes RUN_FOLDER [window=3 limit=5 ...]`.
+
+The original comes from the run's config.yaml, the unlearned model from its model/; the numbers go to krs.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from unlearnkit import configuration
+from unlearnkit.data.examples import Data
+from unlearnkit.errors import UserError, nearest
+from unlearnkit.evaluation import Numbers
+from unlearnkit.metrics.display import show_interval, show_value
+from unlearnkit.models import LanguageModel
+from unlearnkit.outputs import versions, write
+from unlearnkit.probes.krs import KRS
+from unlearnkit.probes.saved import check_saved, load_saved
+from unlearnkit.tables import read_run
+
+
+def settings(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """`eval.krs` of the run, or of conf/eval/krs.yaml, with overrides (`window=3` or `eval.krs.window=3`).
+
+    Raises:
+        UserError: an override of a key that there is not.
+    """
+    default = cast(Any, OmegaConf.load(configuration.FOLDER / "eval" / "krs.yaml")).krs
+    known = OmegaConf.merge(default, config.get("eval", {}).get("krs", {}))
+    for override in overrides:
+        key = override.removeprefix("eval.krs.").partition("=")[0]
+        if key not in known or "=" not in override:
+            valid = [str(name) for name in default if name != "_target_"]
+            raise UserError(
+                f"Unknown override '{override}'.{nearest(key, valid)} Valid: {', '.join(valid)}",
+                "Write KEY=VALUE with one of these",
+            )
+    changed = OmegaConf.from_dotlist([override.removeprefix("eval.krs.") for override in overrides])
+    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.merge(known, changed)))
+
+
+def original(config: dict[str, Any], data: Data, folder: Path) -> LanguageModel:
+    """The model that the run's stages started from: as loaded, or taught the data."""
+    model: LanguageModel = instantiate(config["model"], _convert_="all")
+    taught = folder / "target"
+    if not (taught / "target.json").is_file():
+        return cast(LanguageModel, instantiate(config["target"], _convert_="all")(model, data, folder))
+    if config["target"].get("merge") and model.lora is not None:  # kept in the run folder: target.cache=false
+        check_saved(model, taught)
+        model.load_taught(taught, merge=True)
+        return model
+    return load_saved(model, taught)
+
+
+def measure(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Measure a run's saved model against its original and write `folder`/krs.json.
+
+    Raises:
+        UserError: no run folder, no saved model, or two models that do not belong together.
+    """
+    run = read_run(folder)
+    try:
+        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except OSError:
+        fix = "Give a folder that 'python -m unlearnkit' wrote and finished"
+        raise UserError(f"{folder} is no run folder: it has no readable config.yaml", fix) from None
+    chosen = settings(config, overrides)
+    evaluation: KRS = instantiate(chosen, _convert_="all")
+    data: Data = instantiate(config["data"], _convert_="all")
+    evaluation.check(data)
+    model = original(config, data, folder)
+    check_saved(model, folder / "model")
+    before = evaluation.measure(model, data, "test")
+    model = load_saved(model, folder / "model")
+    records = evaluation.measure(model, data, "test", before)
+    found = {
+        "run": {key: run.raw["run"][key] for key in ("method", "model", "data", "seed")},
+        "settings": {key: value for key, value in chosen.items() if key != "_target_"},
+        "questions": len(records),
+        "krs": evaluation.compute(records, config["seed"]),
+        "versions": versions(),
+    }
+    write(folder / "krs.json", json.dumps(found, indent=1))
+    return found
+
+
+def table(numbers: Numbers) -> Table:
+    """A row a layer and one for the peaks, a column a setting."""
+    shown = Table(title="Knowledge Recovery Score: 1 is the original's logits back, 0 nothing gained")
+    shown.add_column("layer")
+    for setting in numbers:
+        shown.add_column(setting.replace("_", " "), justify="right")
+    for name in next(iter(numbers.values())):
+        cells = []
+        for metrics in numbers.values():
+            entry = metrics[name]
+            cells.append(show_value("peak", entry["value"]))
+            if name == "peak":
+                cells[-1] += " " + show_interval("peak", entry["low"], entry["high"])
+        shown.add_row(name.removeprefix("layer_"), *cells, end_section=name != "peak" and name == list(metrics)[-2])
+    return shown
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m unlearnkit.probes", description=__doc__)
+    parser.add_argument("folder", type=Path, help="a run's folder, with its model/")
+    parser.add_argument("overrides", nargs="*", help="settings of eval.krs, such as window=3")
+    options = parser.parse_args(argv)
+    found = measure(options.folder, options.overrides)
+    if found["krs"]:
+        Console().print(table(found["krs"]))
+    else:
+        print("Nothing to recover: the unlearned model's logits are the original's, or no numbers")
+    print(f"Written to {options.folder / 'krs.json'}")
+
+
+if __name__ == "__main__":
+    configuration.exit_with_two_lines(main)

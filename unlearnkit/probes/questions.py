@@ -1,0 +1,154 @@
+"""Questions with the original model's greedy answers, laid into packed rows."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from unlearnkit.attention import packed_inputs
+from unlearnkit.data.packing import pack
+from unlearnkit.errors import UserError
+from unlearnkit.models import LanguageModel
+from unlearnkit.probes.prefix import after_prefix
+
+SHARED = 8  # tokens of a common beginning from which on it pays to compute it once a row
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question, answered.
+
+    Args:
+        prompt: token ids under the model's template.
+        answer: token ids, the end token included where the model ended the answer itself.
+        compared: positions of prompt + answer whose next-token logits are compared.
+    """
+
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+    compared: tuple[int, ...]
+
+
+@dataclass
+class Row:
+    """Several questions in one packed row of T tokens; what their prompts begin with alike stands there once.
+
+    Args:
+        inputs: keyword arguments of the model's forward.
+        keep: (K,) positions of the row whose logits are compared.
+        owner: (K,) the question, counted over all rows, that each belongs to.
+    """
+
+    inputs: dict[str, Any]
+    keep: torch.Tensor
+    owner: torch.Tensor
+
+
+@torch.inference_mode()
+def ask(model: LanguageModel, prompts: list[str], tokens: int, as_published: bool = False) -> list[Question]:
+    """Greedy answers of at most `tokens` tokens; `compared` predicts every one of them, the end token too.
+
+    Args:
+        as_published: compare what the authors' notebook compares, see `published_positions`.
+
+    Raises:
+        UserError: more than the context holds.
+    """
+    asked = [tuple(model.template.encode_prompt(model.tokenizer, prompt)) for prompt in prompts]
+    end, pad = model.tokenizer.eos_token_id, model.tokenizer.pad_token_id
+    width = max(map(len, asked))
+    if width + tokens > model.max_length:
+        raise UserError(
+            f"A question of {width} tokens and an answer of {tokens}: the context holds {model.max_length}",
+            "Set eval.krs.tokens= lower, or shorten the question",
+        )
+    ids = torch.full((len(asked), width), pad)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(asked):
+        ids[row, width - len(prompt) :], mask[row, width - len(prompt) :] = torch.tensor(prompt), 1
+    out = model.model.generate(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        max_new_tokens=tokens,
+        # Said in full, for a model's own generation_config fills in what is left out.
+        do_sample=False,
+        num_beams=1,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
+        eos_token_id=end,
+        pad_token_id=pad,
+    )[:, width:].tolist()
+    questions = []
+    for prompt, row in zip(asked, out, strict=True):
+        answer = tuple(row[: row.index(end) + 1] if end in row else row)
+        if as_published:
+            bare = answer[:-1] if answer[-1] == end else answer
+            compared = published_positions(prompt, bare, width, end)
+            # Nothing is predicted from the last token of an answer, so one more makes the published last position.
+            questions.append(Question(prompt, (*bare, end), compared))
+        else:
+            first = len(prompt) - 1
+            questions.append(Question(prompt, answer, tuple(range(first, first + len(answer)))))
+    return questions
+
+
+def published_positions(prompt: tuple[int, ...], answer: tuple[int, ...], width: int, end: int) -> tuple[int, ...]:
+    """Positions that the authors' notebook compares (Dissecting-FT-Unlearning, Restoration_experiments).
+
+    There pad is the end token, prompts are padded on the left to the longest of the batch (`width`), and a length
+    is the answer's tokens less every end token of the row, so less the padding (and the end tokens that a chat
+    template writes). The last `length` positions of prompt + answer are compared: they lose as many of the answer's
+    first tokens, and they are one later than those that predict the answer. A length of 0 or less makes Python's
+    slice begin at its absolute value, counted in the padded row; of that the padding itself is left out here.
+
+    Args:
+        answer: without its end token.
+    """
+    padding, whole = width - len(prompt), len(prompt) + len(answer)
+    length = len(answer) - padding - prompt.count(end)
+    first = whole - length if length > 0 else max(0, -length - padding)
+    return tuple(range(first, whole))
+
+
+def lay(questions: list[Question], tokens_a_row: int, device: torch.device | str) -> list[Row]:
+    """Questions in order, in rows of about `tokens_a_row` tokens."""
+    groups: list[list[int]] = []
+    size = 0
+    for number, question in enumerate(questions):
+        length = len(question.prompt) + len(question.answer)
+        if not groups or size + length > tokens_a_row:
+            groups.append([])
+            size = 0
+        groups[-1].append(number)
+        size += length
+    return [_row([questions[number] for number in group], group[0], device) for group in groups]
+
+
+def _row(questions: list[Question], first: int, device: torch.device | str) -> Row:
+    common = len(os.path.commonprefix([question.prompt for question in questions]))
+    prefix = common if common >= SHARED else 1  # `pack` gives texts after one token a block each
+    packed = pack({"all": [(q.prompt[:prefix], q.prompt[prefix:] + q.answer) for q in questions]})
+    keep: list[int] = []
+    owner: list[int] = []
+    spans: dict[tuple[int, int], None] = {}  # in order, equal questions once
+    begin = 0
+    for number, (question, length) in enumerate(zip(questions, packed.lengths["all"], strict=True), start=first):
+        after = packed.keep[begin : begin + length].tolist()
+        places = [*range(after[0] - prefix + 1, after[0]), *after]  # of each of the question's positions in the row
+        keep += [places[position] for position in question.compared]
+        owner += [number] * len(question.compared)
+        if length > 1:
+            spans[after[1], after[-1] + 1] = None
+        begin += length
+    packed = packed.to(device)
+    wanted = torch.tensor(keep, device=device)
+    inputs = packed_inputs(packed.input_ids, packed.position_ids, packed.blocks, wanted)
+    if prefix > 1:
+        inputs["blocks"] = after_prefix(prefix, list(spans), device)
+    return Row(inputs, wanted, torch.tensor(owner))

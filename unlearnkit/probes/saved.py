@@ -1,0 +1,70 @@
+"""The model that a run saved, put in the place of the original it was made from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from safetensors import safe_open
+from transformers import AutoConfig
+
+from unlearnkit.errors import UserError
+from unlearnkit.models import LanguageModel, load_source
+from unlearnkit.probes.trace import check_shapes, shape_of
+
+
+def check_saved(model: LanguageModel, folder: Path) -> None:
+    """Refuse saved weights that were not made from this original, before they are loaded.
+
+    Raises:
+        UserError: no model in `folder`, another architecture or size, or an adapter for another base.
+    """
+    if (folder / "adapter_config.json").is_file():
+        _check_adapter(model, folder)
+    elif (folder / "config.json").is_file():
+        saved = shape_of(AutoConfig.from_pretrained(folder))
+        check_shapes(shape_of(model.model.config), saved, f"The original '{model.name}'", f"in {folder}")
+    else:
+        raise UserError(
+            f"There is no saved model in {folder}", "Run it again with a method and save_model=true (the default)"
+        )
+
+
+def load_saved(model: LanguageModel, folder: Path) -> LanguageModel:
+    """The saved model in the place of the original, whose weights leave the memory where they are not its own."""
+    check_saved(model, folder)
+    if (folder / "adapter_config.json").is_file():
+        if isinstance(model.model, PeftModel):
+            model.model = model.model.unload()
+        model.load_taught(folder)
+        return model
+    model.model = None
+    computed_in = torch.bfloat16 if model.autocast else torch.float32
+    return load_source(model.name, str(folder), computed_in, None, model.template)
+
+
+def _check_adapter(model: LanguageModel, folder: Path) -> None:
+    fix = "Compare an unlearned model with the very model that it was made from"
+    base = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+    if Path(base).name != Path(model.source).name:  # the cache or the download may have moved
+        raise UserError(f"The adapter in {folder} was made for '{base}', the original is '{model.source}'", fix)
+    bare: Any = model.model.get_base_model() if isinstance(model.model, PeftModel) else model.model
+    modules = {name.replace(".base_layer", ""): module for name, module in bare.named_modules()}
+    with safe_open(folder / "adapter_model.safetensors", framework="pt") as tensors:
+        for key in tensors.keys():  # noqa: SIM118
+            name, _, part = key.removeprefix("base_model.model.").partition(".lora_")
+            if part[:2] not in ("A.", "B."):
+                continue
+            shape = tensors.get_slice(key).get_shape()
+            size = shape[1] if part.startswith("A.") else shape[0]
+            weight = getattr(modules.get(name), "weight", None)
+            if weight is None or size not in weight.shape:
+                found = "no such module" if weight is None else f"a weight of {tuple(weight.shape)}"
+                raise UserError(
+                    f"The adapter in {folder} does not fit '{model.name}': {key} is {tuple(shape)}, the original has"
+                    f" {found} there",
+                    fix,
+                )
