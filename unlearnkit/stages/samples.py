@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 
@@ -17,8 +16,7 @@ def sample(
     new_tokens: int,
     seed: int,
     top_k: int = 0,
-    batch_size: int = 64,
-    desc: str = "Sampling",
+    batch_size: int = 32,
 ) -> list[list[int]]:
     """The tokens that follow each start, drawn from the model's own distribution; an ended text is cut at its end.
 
@@ -31,7 +29,7 @@ def sample(
     devices = [network.device] if network.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        for place in tqdm(range(0, len(starts), batch_size), desc=desc, leave=False):
+        for place in range(0, len(starts), batch_size):
             ids = torch.tensor(starts[place : place + batch_size], device=network.device)
             out = network.generate(
                 input_ids=ids,
