@@ -35,7 +35,7 @@ def test_krs_is_the_mean_over_runs_layer_by_layer(tmp_path):
     lines = {line.get_label(): list(line.get_ydata()) for line in axes.get_lines()}
     assert lines["attention"] == pytest.approx([0.2, 0.4, 0.7])
     assert lines["coefficients"] == pytest.approx([0, 0.2, 0.4])
-    assert axes.get_title() == "dpo, seed 0, grad_diff, seed 0"
+    assert axes.get_title() == "dpo, grad_diff"
 
 
 def test_bleu_has_the_curves_points_or_the_last_one(tmp_path):

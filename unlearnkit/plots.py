@@ -30,7 +30,7 @@ def krs(runs: Sequence[Run]) -> Figure:
         for setting in SETTINGS:
             layers = [(c, e.value) for c, e in run.after.items() if c[:2] == ("krs", setting) and c[2] != "peak"]
             if layers:
-                names.append(f"{run.method}, seed {run.seed}")
+                names.append(run.method)
                 curves.setdefault(setting, []).append([value for _, value in sorted(layers)])
     if not curves:
         raise UserError("No run there has KRS numbers", "Run a method with eval=krs, or give another folder")
@@ -68,7 +68,7 @@ def bleu(runs: Sequence[Run]) -> Figure:
     for number, (method, found) in enumerate(points.items()):
         axes.plot(*zip(*found, strict=True), "^" if "memit" in method else "o", color=f"C{number}", label=method)
     axes.set(xlabel="BLEU, target questions (lower: more unlearnt)", ylabel="BLEU, unrelated questions")
-    axes.legend()
+    axes.legend(loc="lower right")
     return figure
 
 
