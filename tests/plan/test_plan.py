@@ -1,0 +1,119 @@
+"""`python -m unlearnkit.plan`: the run's own overrides, bad input in two lines."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from unlearnkit import configuration
+from unlearnkit.data.packing import pack
+from unlearnkit.errors import UserError
+from unlearnkit.plan.planner import checked
+from unlearnkit.plan.rows import StandIn
+from unlearnkit.plan.run import run
+from unlearnkit.templates import Template
+
+
+def planned(*overrides, engine="none"):
+    configuration.register_resolvers()
+    with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
+        return run(compose("plan", overrides=list(overrides)), engine)
+
+
+def command(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "unlearnkit.plan", *arguments],
+        cwd=cwd,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_the_command(tmp_path):
+    done = command(
+        "+method=ga_kl", "model=tiny", "data=mischief", "model.lora=null", "deepspeed=zero2", "plan.gpus=2",
+        "plan.json=plan.json", "plan.memory=2e9", "plan.runtime=1e9", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for said in (
+        "zero2 on 2 GPUs",
+        "full weights",
+        "zero3_offload",
+        "The smallest that fits: 1 x 2 GB",
+        "hours at MFU",
+    ):
+        assert said in done.stdout, done.stdout
+    found = json.loads((tmp_path / "plan.json").read_text())
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+    assert found["smallest"] == {"gpus": 1, "engine": "none"}
+    assert len(found["grid"]) == 5 * 7
+    asked = found["asked"]["finetune"]
+    assert asked["parts"]["reference"] == 4 * found["sizes"]["parameters"]  # the tiny model is fp32
+    assert asked["steps"] == 4 and asked["hours"] > 0
+
+
+def test_bad_input_is_two_lines(tmp_path):
+    done = command("+method=sku", "model=tiny", "plan.mfu=2", cwd=tmp_path)
+    told = [line for line in done.stderr.splitlines() if line.startswith(("Error: ", "  Fix: "))]
+    assert done.returncode == 2 and len(told) == 2 and "plan.mfu=2 is no share of the peak" in told[0], done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("plan.gpus=0", "plan.gpus=0 is no number of 1 or more"),
+        ("plan.gpus=1.5", "plan.gpus=1.5 is no number of 1 or more"),
+        ("plan.grid=[]", "names no GPUs"),
+        ("plan.runtime=-1", "plan.runtime=-1 is negative"),
+        ("plan.dtype=bf16", "Unknown plan.dtype 'bf16'. Did you mean 'bfloat16'?"),
+        ("plan.stand_in.rows=0", "plan.stand_in.rows=0 is no number"),
+    ],
+)
+def test_numbers_that_make_no_sense(override, said):
+    configuration.register_resolvers()
+    with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
+        cfg = compose("plan", overrides=[override])
+    with pytest.raises(UserError) as error:
+        checked(cfg)
+    assert said in error.value.what
+
+
+def test_nothing_to_train():
+    with pytest.raises(UserError, match="Nothing is trained here"):
+        planned("model=tiny")
+
+
+def test_sizes_that_are_not_known(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="The sizes of 'nobody/nothing' are not known"):
+        planned("+method=ga", "model=llama2-7b", "model.hub=nobody/nothing")
+
+
+def test_data_of_the_hub_are_stood_in_for_and_the_target_is_planned(monkeypatch, capsys):
+    for library in ("huggingface_hub.constants.HF_HUB_OFFLINE", "datasets.config.HF_HUB_OFFLINE"):
+        monkeypatch.setattr(library, True)
+    found = planned("+method=ga_kl", "model=tiny", "data=knowundo_privacy", "plan.grid=[1]", "plan.stand_in.rows=20")
+    assert list(found["asked"]) == ["target", "finetune"]
+    assert any("20 rows a stream of 64 + 192 tokens are assumed" in note for note in found["notes"])
+    assert found["asked"]["finetune"]["parts"]["reference"] > 0  # the taught adapter, frozen
+    assert "hours at MFU" in capsys.readouterr().out
+
+
+def test_wrong_data_are_not_stood_in_for():
+    with pytest.raises(UserError, match="No data file at nowhere"):
+        planned("+method=ga_kl", "model=tiny", "data=knowundo_privacy", "data.path=nowhere")
+
+
+def test_a_stand_in_shares_prompts_as_a_tokenizer_does():
+    encode = StandIn(4, 16, 64, 192, 10).encode(Template())
+    first, second = (encode("Where is Paris?", answer) for answer in ("In France.", "In the north of France."))
+    assert first[0] == second[0] and len(first[0]) == 16 + 4
+    assert len(first[1]) == 3 + 1  # ten characters and the end token
+    rows = [tuple(map(tuple, example)) for example in (first, second)]
+    assert pack({"forget": rows}).input_ids.numel() == 20 + 3 + 6

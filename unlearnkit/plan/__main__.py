@@ -1,0 +1,41 @@
+"""`python -m unlearnkit.plan +method=sku model=llama2-13b deepspeed=zero3`: will it fit, and how long does it take."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a plan downloads nothing; HF_HUB_OFFLINE=0 lets it ask for sizes
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import json
+import warnings
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from unlearnkit import configuration
+
+configuration.register_resolvers()
+warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
+
+
+@hydra.main(config_path=str(configuration.FOLDER), config_name="plan", version_base="1.3")
+def job(cfg: DictConfig) -> None:
+    """The plan of one run."""
+    from unlearnkit.outputs import write
+    from unlearnkit.plan.run import run
+
+    found = run(cfg, HydraConfig.get().runtime.choices.get("deepspeed") or "none")
+    if cfg.plan.json:
+        write(Path(cfg.plan.json), json.dumps(found, indent=1))
+
+
+def main() -> None:
+    """The command line; errors a user can mend are two lines and exit code 2."""
+    configuration.exit_with_two_lines(job)
+
+
+if __name__ == "__main__":
+    main()

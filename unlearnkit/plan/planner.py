@@ -1,0 +1,204 @@
+"""A run's trainings, traced and counted on any number of GPUs under any engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from unlearnkit.data.streams import Stream
+from unlearnkit.errors import UserError, nearest
+from unlearnkit.plan.memory import Demand, Engine, Usage, usage
+from unlearnkit.plan.rows import Encode, Micro, largest
+from unlearnkit.plan.sizes import Sizes, sizes_of, skeleton
+from unlearnkit.plan.trace import TRACED, Peak, alike, peaks, trace
+from unlearnkit.stages.finetune import Finetune
+
+
+@dataclass(frozen=True)
+class Device:
+    """A GPU: bytes it has, FLOP/s it does at best, the share of them that is reached.
+
+    Raises:
+        UserError: a number that no GPU has.
+    """
+
+    memory: float
+    peak_flops: float
+    mfu: float
+
+    def __post_init__(self) -> None:
+        for name in ("memory", "peak_flops"):
+            if not getattr(self, name) > 0:
+                raise UserError(
+                    f"plan.{name}={getattr(self, name):g} is not above 0", f"Set plan.{name}= to what one GPU has"
+                )
+        if not 0 < self.mfu <= 1:
+            raise UserError(
+                f"plan.mfu={self.mfu:g} is no share of the peak", "Set plan.mfu= above 0 and to at most 1, such as 0.35"
+            )
+
+    def hours(self, flops: float, gpus: int) -> float:
+        """Wall-clock hours of so many FLOPs."""
+        return flops / (gpus * self.peak_flops * self.mfu) / 3600
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One training on so many GPUs.
+
+    Args:
+        step_flops: of an optimiser step on average, over all ranks.
+    """
+
+    gpus: int
+    engine: str
+    usage: Usage
+    micro: Micro
+    steps: int
+    step_flops: float
+
+
+class Planner:
+    """One training, at any number of GPUs.
+
+    Args:
+        config: transformers'.
+        lora: arguments of `peft.LoraConfig`, or None.
+        taught: the adapter was taught the data before, so the reference is a frozen copy of it.
+        looked_at: micro-batches of which the largest is planned.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        lora: dict[str, Any] | None,
+        computed_in: torch.dtype,
+        stage: Finetune,
+        streams: dict[str, Stream],
+        encode: Encode,
+        seed: int = 0,
+        taught: bool = False,
+        runtime: int = 0,
+        looked_at: int = 128,
+    ):
+        self.config, self.lora, self.computed_in, self.stage = config, lora, computed_in, stage
+        self.streams, self.encode, self.seed, self.looked_at = streams, encode, seed, looked_at
+        self.taught, self.runtime = taught, runtime
+        self._micro: dict[int, Micro] = {}
+        self._peaks: dict[tuple[int, bool], tuple[Peak, Peak]] = {}
+
+    @cached_property
+    def _whole(self) -> Any:
+        return skeleton(self.config, self.lora, self.computed_in)
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        return sizes_of(self._whole)
+
+    @cached_property
+    def _traced(self) -> int:
+        layers = self.config.num_hidden_layers
+        return TRACED if layers > TRACED and alike(self._whole) else layers
+
+    @cached_property
+    def demand(self) -> Demand:
+        sizes, optimiser = self.sizes, str(self.stage.arguments.get("optim", "adamw"))
+        compared = any(term.needs_reference for term in self.stage.terms.values())
+        copied = (0, 0)
+        if compared and self.lora is None:
+            copied = (sizes.parameters, sizes.weights)
+        elif compared and self.taught:
+            copied = (sizes.trainable, sizes.trained_bytes)
+        if not optimiser.startswith(("adamw", "sgd")):
+            raise UserError(
+                f"What the optimiser '{optimiser}' holds is not known",
+                "Plan with train.arguments.optim=adamw_torch or sgd",
+            )
+        moments = 0 if optimiser == "sgd" else 2
+        return Demand(sizes, *copied, moments, self.runtime, self.computed_in == torch.bfloat16)
+
+    def micro(self, gpus: int) -> Micro:
+        """The largest micro-batch of a rank."""
+        shards = gpus * self.stage.accumulation
+        if shards not in self._micro:
+            self._micro[shards] = largest(
+                self.stage, self.streams, self.encode, self.config, self.seed, shards, self.looked_at
+            )
+        return self._micro[shards]
+
+    def peaks(self, gpus: int, engine: Engine) -> tuple[Peak, Peak]:
+        """Of a micro-batch, with gradients and without."""
+        micro, cast = self.micro(gpus), engine.computes_in_bf16(self.demand.bf16)
+        key = (micro.examples, cast)
+        if key not in self._peaks:
+            model = skeleton(self.config, self.lora, self.computed_in, self._traced)
+            # DeepSpeed computes in what it casts the model to; without it the Trainer's autocast mixes.
+            live = trace(
+                model.to(torch.bfloat16) if cast else model,
+                self.stage.terms,
+                micro.step,
+                self.config.vocab_size,
+                autocast=self.demand.bf16 and not cast,
+                keeps_gradients=self.stage.accumulation > 1,
+                checkpointing=bool(self.stage.arguments.get("gradient_checkpointing")),
+            )
+            self._peaks[key] = peaks(live, self._traced, self.config.num_hidden_layers)
+        return self._peaks[key]
+
+    def at(self, gpus: int, engine: Engine) -> Planned:
+        """On so many GPUs under an engine."""
+        full, bare = self.peaks(gpus, engine)
+        micro = self.micro(gpus)
+        # An operation's FLOPs go with its tokens; attention within an example is a small part of them.
+        flops = full.flops * micro.mean_tokens / micro.tokens
+        used = usage(self.demand, engine, gpus, full, bare)
+        return Planned(gpus, engine.name, used, micro, self.stage.steps(self.streams), flops)
+
+
+def smallest(grid: list[list[Planned]], memory: float) -> Planned | None:
+    """The fewest GPUs, and on these the first engine, whose memory holds every training.
+
+    Args:
+        grid: for each set-up, simplest engine first, its trainings. One that does not divide the batch is passed over.
+    """
+    fits = [
+        max(trainings, key=lambda planned: planned.usage.total)
+        for trainings in grid
+        if all(planned.usage.total <= memory and planned.micro.divides for planned in trainings)
+    ]
+    return min(fits, key=lambda planned: planned.gpus, default=None)
+
+
+def plain(cfg: Any) -> Any:
+    """A config node's values."""
+    return OmegaConf.to_container(cfg, resolve=True) if OmegaConf.is_config(cfg) else cfg
+
+
+def checked(cfg: DictConfig) -> dict[str, Any]:
+    """The `plan` node.
+
+    Raises:
+        UserError: a number that makes no sense.
+    """
+    plan = plain(cfg.plan)
+    for name in ("gpus", "gpus_a_node", "looked_at"):
+        if not isinstance(plan[name], int) or plan[name] < 1:
+            raise UserError(f"plan.{name}={plan[name]} is no number of 1 or more", f"Set plan.{name}=1 or more")
+    if not plan["grid"] or any(not isinstance(count, int) or count < 1 for count in plan["grid"]):
+        raise UserError(f"plan.grid={plan['grid']} names no GPUs", "Set plan.grid=[1,2,4,8] or other whole numbers")
+    for name, number in plan["stand_in"].items():
+        if not isinstance(number, int) or number < 1:
+            raise UserError(f"plan.stand_in.{name}={number} is no number of 1 or more", "Set it to 1 or more")
+    if plan["runtime"] < 0:
+        raise UserError(f"plan.runtime={plan['runtime']:g} is negative", "Set plan.runtime= to bytes, such as 1.5e9")
+    dtypes = ("bfloat16", "float16", "float32")
+    if plan["dtype"] not in dtypes:
+        raise UserError(
+            f"Unknown plan.dtype '{plan['dtype']}'.{nearest(str(plan['dtype']), dtypes)} Valid: {', '.join(dtypes)}",
+            "Set plan.dtype= to what the GPU computes in",
+        )
+    return plan
