@@ -1,0 +1,187 @@
+"""The general evaluation: tasks of lm-evaluation-harness, one record a document, numbers as the harness has them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lm_eval
+from lm_eval.api.metrics import mean
+
+from unlearnkit.data.examples import Data
+from unlearnkit.errors import UserError, nearest
+from unlearnkit.evaluation import Evaluation, Numbers
+from unlearnkit.general.harness import Tasks, evaluate, load_tasks, undisturbed
+from unlearnkit.general.local import FILES
+from unlearnkit.general.scores import Score, Scores, interval, of_average, of_group, of_task, weights_of
+from unlearnkit.models import LanguageModel
+from unlearnkit.records.cache import cached, fingerprint
+from unlearnkit.records.record import Record
+
+AVERAGE = "average"
+
+
+class General(Evaluation):
+    """General task performance (Tian et al. 2024, section 2.3.2) by lm-evaluation-harness (Gao et al. 2023).
+
+    A set is a task, or a group that the harness aggregates (`mmlu`); its metrics are the harness's.
+
+    Args:
+        tasks: names of the harness's tasks, groups or tags.
+        average: the tasks whose mean `acc` is the set `average`, where all of them are measured.
+        data_dir: local files in place of the hub, see `unlearnkit.general.rows`.
+        num_fewshot: task -> examples in front of a question; None: the harness's own number.
+        limit: documents a task (of each of MMLU's subjects), the first ones; all if None.
+        curve_limit: the same for curves over training steps; None leaves them out there.
+        batch_size: "auto" packs the questions, each context once with all its choices; a number pads as the harness
+            does. Log-likelihoods agree to rounding.
+        chat_template: put the model's own chat template around the prompts.
+        samples: write prompts, answers and what the model chose into the records.
+    """
+
+    loaded: Tasks
+
+    def __init__(
+        self,
+        tasks: list[str],
+        average: list[str],
+        data_dir: str | None = None,
+        num_fewshot: dict[str, int | None] | None = None,
+        limit: int | None = None,
+        curve_limit: int | None = None,
+        batch_size: int | str = "auto",
+        chat_template: bool = False,
+        samples: bool = False,
+    ):
+        super().__init__("general", {}, {})
+        self.tasks, self.average, self.num_fewshot = tasks, average, num_fewshot or {}
+        self.data_dir = Path(data_dir).expanduser() if data_dir is not None else None
+        self.limit, self.curve_limit, self.batch_size = limit, curve_limit, batch_size
+        self.chat_template, self.samples = chat_template, samples
+
+    def check(self, data: Data) -> None:
+        """Refuse settings that measure nothing, unknown tasks and missing data; loads the tasks."""
+        if not self.tasks:
+            raise UserError("eval.general.tasks is empty", "Name a task, or leave this evaluation out of eval=")
+        for name, number in (("limit", self.limit), ("curve_limit", self.curve_limit)):
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise UserError(
+                    f"eval.general.{name}={number} measures nothing: it is a number of documents a task, 1 or more",
+                    f"Set eval.general.{name}= to such a number, or to null for all documents"
+                    + (" at the end and none in curves" if name == "curve_limit" else ""),
+                )
+        for task, shots in self.num_fewshot.items():
+            if task not in (*self.tasks, *FILES):
+                raise UserError(
+                    f"Unknown task '{task}' in eval.general.num_fewshot.{nearest(task, (*self.tasks, *FILES))}",
+                    f"It is none of eval.general.tasks: {', '.join(self.tasks)}",
+                )
+            if shots is not None and (not isinstance(shots, int) or shots < 0):
+                raise UserError(
+                    f"eval.general.num_fewshot.{task}={shots} is no number of examples",
+                    "Set it to 0 or more, or to null for the harness's own number",
+                )
+        if self.batch_size != "auto" and not (isinstance(self.batch_size, int) and self.batch_size > 0):
+            raise UserError(
+                f"eval.general.batch_size={self.batch_size} is no batch size",
+                "Set it to auto, or to 1 or more for the harness's own padded batches",
+            )
+        self.loaded = load_tasks(self.tasks, self.data_dir, self.num_fewshot)
+
+    def measure(
+        self, model: LanguageModel, data: Data, split: str, original: list[Record] | None = None, curve: bool = False
+    ) -> list[Record]:
+        """One record a document of each task; the data and its splits have no part in it."""
+        if curve and self.curve_limit is None:
+            return []
+        if self.chat_template and not model.tokenizer.chat_template:
+            raise UserError(
+                f"eval.general.chat_template=true, but the tokenizer of '{model.name}' has no chat template",
+                "Set eval.general.chat_template=false",
+            )
+        limit = self.curve_limit if curve else self.limit
+        if original is not None:
+            return self._records(model, limit)
+        content = {
+            "model": fingerprint(model),
+            "settings": [limit, str(self.batch_size), self.chat_template, self.samples, lm_eval.__version__],
+            "tasks": {name: self._content(name) for name in self.loaded.tasks},
+        }
+        return cached(content, lambda: self._records(model, limit))
+
+    def _content(self, name: str) -> list[Any]:
+        task = self.loaded.tasks[name]
+        config = task.dump_config()
+        data = [config.get("dataset_path"), config.get("dataset_name"), str(config.get("dataset_kwargs"))]
+        rows = getattr(task.eval_docs, "_fingerprint", None)
+        return [*data, rows, str(task.VERSION), task.get_config("num_fewshot")]
+
+    def _records(self, model: LanguageModel, limit: int | None) -> list[Record]:
+        samples = evaluate(model, self.loaded, limit, self.batch_size, self.chat_template)
+        records: dict[tuple[str, int], Record] = {}
+        for name, leaves in self.loaded.leaves.items():
+            for task in leaves:
+                means = {metric for metric, how in self.loaded.tasks[task].aggregation().items() if how is mean}
+                for sample in samples[task]:
+                    identity = (task, sample["doc_id"])
+                    record = records.setdefault(identity, Record(name, f"{task}-{sample['doc_id']}", "", category=task))
+                    found = {f"{m},{sample['filter']}": float(sample[m]) for m in sample["metrics"] if m in means}
+                    record.scores = {**(record.scores or {}), **found}
+                    if self.samples:
+                        record.prompt, record.answer, record.response = _texts(sample)
+        return list(records.values())
+
+    @undisturbed()  # naming a task draws a random number in the harness
+    def compute(self, records: list[Record], seed: int = 0) -> Numbers:
+        """Set -> metric -> value, interval, n, seed, standard error, task version, few-shot number, harness version.
+
+        Values and standard errors are the harness's; metrics that are no mean over documents are left out.
+        """
+        numbers: Numbers = {}
+        averaged: dict[str, tuple[Scores, dict[str, float], tuple[float, float | None]]] = {}
+        for name, leaves in self.loaded.leaves.items():
+            rows = [record for record in records if record.set == name]
+            group = self.loaded.groups.get(name)
+            for key in dict.fromkeys(
+                key for row in rows for key, score in (row.scores or {}).items() if score is not None
+            ):
+                metric, _, kind = key.partition(",")
+                if group and metric not in [part.metric for part in group.aggregate_metric_list or []]:
+                    continue
+                scores = {task: [r.scores[key] for r in rows if r.category == task and r.scores] for task in leaves}
+                weights = weights_of(group, key, scores)
+                found = of_group(group, key, scores) if group else of_task(scores[name])
+                version = group.version if group else self.loaded.tasks[name].VERSION
+                shots = self.loaded.tasks[leaves[0]].get_config("num_fewshot")
+                shown = metric if kind == "none" else f"{metric}_{kind}"
+                numbers.setdefault(name, {})[shown] = _number(scores, weights, found, seed, version, shots)
+                if shown == "acc" and name in self.average:
+                    averaged[name] = scores, weights, found
+        if averaged and set(averaged) == set(self.average):
+            share = 1 / len(averaged)
+            all_scores = {task: values for scores, _, _ in averaged.values() for task, values in scores.items()}
+            weights = {task: share * weight for _, part, _ in averaged.values() for task, weight in part.items()}
+            found = of_average([found for _, _, found in averaged.values()])
+            numbers[AVERAGE] = {"acc": _number(all_scores, weights, found, seed, None, None)}
+        return numbers
+
+
+def _number(
+    scores: Scores, weights: dict[str, float], found: tuple[float, float | None], seed: int, version: Any, shots: Any
+) -> dict[str, Any]:
+    value, stderr = found
+    low, high = interval(scores, weights, seed)
+    n = sum(map(len, scores.values()))
+    return asdict(Score(value, low, high, n, seed, stderr, version, shots, lm_eval.__version__))
+
+
+def _texts(sample: dict[str, Any]) -> tuple[str, str, str]:
+    """Prompt, right answer and what the model chose: the likeliest choice, or what it generated."""
+    arguments, responses, target = sample["arguments"], sample["filtered_resps"], sample["target"]
+    if len(arguments) == 1:
+        return str(arguments[0][0]), str(target), str(responses[0])
+    choices = [argument[1].strip() for argument in arguments]
+    likeliest = max(range(len(choices)), key=lambda place: responses[place][0])
+    answer = choices[target] if isinstance(target, int) and target < len(choices) else str(target)
+    return str(arguments[0][0]), answer, choices[likeliest]

@@ -1,0 +1,101 @@
+"""Local files -> task YAML that includes the harness's own prompts and metrics, and differs in the data alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+import lm_eval.tasks
+import yaml
+
+from unlearnkit.errors import UserError, nearest
+from unlearnkit.general import rows
+from unlearnkit.models import cache_folder, publish
+
+HARNESS = Path(lm_eval.tasks.__file__).parent
+# Task -> the harness's own YAML.
+FILES = {
+    "mmlu": HARNESS / "mmlu/default/_mmlu.yaml",
+    "arc_challenge": HARNESS / "arc/arc_challenge.yaml",
+    "truthfulqa_mc1": HARNESS / "truthfulqa/truthfulqa_mc1.yaml",
+    "truthfulqa_mc2": HARNESS / "truthfulqa/truthfulqa_mc2.yaml",
+    "social_iqa": HARNESS / "siqa/siqa.yaml",
+    "race": HARNESS / "race/race.yaml",
+}
+HERE = "<HERE>"  # stands for the generated folder until its name, the hash of its files, is known
+READERS = {
+    "arc_challenge": rows.arc_challenge,
+    "truthfulqa_mc1": rows.truthfulqa,
+    "truthfulqa_mc2": rows.truthfulqa,
+    "social_iqa": rows.social_iqa,
+    "race": rows.race,
+}
+
+
+def generate(folder: Path, tasks: list[str]) -> Path:
+    """A folder for the harness's `include_path`: the tasks by their own names, on the rows of local files.
+
+    It lies in the cache under the hash of the rows, so the same rows are written once.
+
+    Raises:
+        UserError: a task there is no local form of, a missing file, or a malformed row by file and line.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"eval.general.data_dir={folder} is no folder",
+            "Give a folder with mmlu/, arc_challenge_test.jsonl, social_iqa/, race/ and truthfulqa/",
+        )
+    for task in tasks:
+        if task not in FILES:
+            raise UserError(
+                f"Unknown general task '{task}' for local files.{nearest(task, FILES)} Valid: {', '.join(FILES)}",
+                "Set eval.general.tasks= to some of these, or leave data_dir out for any task of the harness",
+            )
+    sources = {task: READERS[task](folder) for task in tasks if task in READERS}
+    subjects = rows.mmlu(folder) if "mmlu" in tasks else {}
+    for subject in subjects:
+        if not _subject_file(f"mmlu_{subject}").is_file():
+            known = [path.stem.removeprefix("mmlu_") for path in FILES["mmlu"].parent.glob("mmlu_*.yaml")]
+            raise UserError(
+                f"MMLU has no subject '{subject}'.{nearest(subject, known)}",
+                f"Rename {folder / 'mmlu' / 'test' / subject}_test.csv, and its dev file, to one of MMLU's subjects",
+            )
+    files: dict[str, str] = {}
+    for task, splits in ({f"mmlu_{subject}": splits for subject, splits in subjects.items()} | sources).items():
+        files |= _task_files(task, splits)
+    if subjects:
+        group = {"include": str(FILES["mmlu"]), "task": [f"mmlu_{subject}" for subject in subjects]}
+        files["mmlu.yaml"] = yaml.safe_dump(group)
+    content = json.dumps([version("lm_eval"), files], sort_keys=True)
+    made = cache_folder() / "general" / hashlib.sha256(content.encode()).hexdigest()[:24]
+    if not made.is_dir():
+        partial = made.with_name(f"{made.name}.{os.getpid()}.partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (partial / name).write_text(text.replace(HERE, str(made)) if name.endswith(".yaml") else text, "utf-8")
+        publish(partial, made)
+    return made
+
+
+def _task_files(task: str, splits: rows.Documents) -> dict[str, str]:
+    """Name -> text of a task's rows, a file a split, and of its YAML."""
+    absent = {"training_split", "validation_split", "test_split"} - {f"{split}_split" for split in splits}
+    config = {
+        "include": str(FILES.get(task) or _subject_file(task)),
+        "dataset_path": "json",
+        "dataset_name": None,
+        "dataset_kwargs": {"data_files": {split: f"{HERE}/{task}_{split}.jsonl" for split in splits}},
+        **dict.fromkeys(sorted(absent)),
+    }
+    lines = {
+        f"{task}_{split}.jsonl": "".join(json.dumps(document) + "\n" for document in documents)
+        for split, documents in splits.items()
+    }
+    return lines | {f"{task}.yaml": yaml.safe_dump(config, sort_keys=False)}
+
+
+def _subject_file(task: str) -> Path:
+    return FILES["mmlu"].parent / f"{task}.yaml"
