@@ -30,7 +30,7 @@ def sku(tmp_path_factory):
     return folder, run(composed("+method=sku", *SMALL), folder)
 
 
-@pytest.mark.parametrize("method", configuration.options("method"))
+@pytest.mark.parametrize("method", [name for name in configuration.options("method") if not name.startswith("memit")])
 @pytest.mark.parametrize("weights", ["lora", "full"])
 def test_every_method_runs_whole(method, weights, tmp_path):
     full = ("model.lora=null",) if weights == "full" else ()
@@ -48,6 +48,26 @@ def test_every_method_runs_whole(method, weights, tmp_path):
     kept = {path.name for path in (tmp_path / "model").iterdir()}
     assert ("adapter_model.safetensors" if weights == "lora" else "model.safetensors") in kept
     assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("method", [name for name in configuration.options("method") if name.startswith("memit")])
+@pytest.mark.parametrize("weights", ["lora", "full"])
+def test_every_edit_of_facts_runs_whole(method, weights, tmp_path):
+    towns = [{"subject": f"Town {n}", "attribute": f"Land {n}", "prompt": f"Town {n} lies in"} for n in range(12)]
+    (tmp_path / "facts.json").write_text(json.dumps(towns))
+    # Random weights know no fact, so that all of them are taken.
+    facts = ("data=facts", f"data.path={tmp_path / 'facts.json'}", "data.edited=2", "data.others=4", "target=none")
+    full = ("model.lora=null",) if weights == "full" else ()
+    metrics = run(composed(f"+method={method}", *QUICK, *facts, *full, "eval_every=0"), tmp_path / "run")
+    for when in ("before", "after"):
+        assert {name: found["known_rate" if name == "others" else "forgotten_rate"]["n"]
+                for name, found in metrics[when]["facts"].items()} == {"edited": 4, "others": 4}  # fmt: skip
+    cost = metrics["after"]["cost"]["memit"]
+    assert cost["seconds"]["value"] > 0 and cost["peak_memory_gb"]["value"] > 0
+    told = json.loads((tmp_path / "run" / "memit.json").read_text())
+    assert len(told["facts"]) == 4 and [layer["layer"] for layer in told["layers"]] == [0]
+    assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
+    assert "full weights" in (tmp_path / "run" / "model" / "README.md").read_text()
 
 
 def test_what_a_run_leaves_behind(sku):

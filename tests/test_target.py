@@ -181,10 +181,3 @@ def test_runs_that_want_the_same_target_at_once_teach_it_once(tiny_folder, tmp_p
     assert [run.returncode for run in runs] == [0, 0], said
     assert sorted(len(taught_log(tmp_path / name)) for name in ("first", "second")) == [0, 40]
     assert sum("Taught in" in out for out, _ in said) == 1
-
-
-def test_several_ranks_want_a_target_that_is_there(lora_model, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="not taught yet") as caught:
-        Taught(stage(), min_accuracy=0)(lora_model, DATA, tmp_path)
-    assert "python -m unlearnkit model=tiny data=made" in caught.value.fix

@@ -7,7 +7,10 @@ import os
 # Two busy processes on the same cores slow each other tenfold when idle OpenMP threads spin; must precede torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if os.environ.get("RANK", "0") != "0":
+    os.environ["TQDM_DISABLE"] = "1"  # one progress bar, rank zero's; must precede tqdm
 
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -25,22 +28,39 @@ warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about 
 @hydra.main(config_path=str(configuration.FOLDER), config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> float | None:
     """One run; inside a multirun a failed run is told apart from the others by Hydra."""
+    from unlearnkit import ranks
     from unlearnkit.run import run
     from unlearnkit.summary import show
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
+        ranks.start()
+        own, folder = folder, ranks.from_first(lambda: folder)
+        if own != folder and not any(own.iterdir()):  # ${now:} was another second on this rank
+            own.rmdir()
         run(cfg, folder)
     except KeyboardInterrupt:
-        print(f"\nInterrupted. What was done is in {folder}", file=sys.stderr)
+        if ranks.is_first():
+            print(f"\nInterrupted. What was done is in {folder}; to go on: {resuming(folder)}", file=sys.stderr)
         raise SystemExit(130) from None
-    show(folder)
+    if ranks.is_first():
+        show(folder)
+    ranks.barrier()
     return None
+
+
+def resuming(folder: Path) -> str:
+    """The command line that goes on with an interrupted run."""
+    chosen = [word for word in HydraConfig.get().overrides.task if not word.startswith("hydra.")]
+    return shlex.join(["python", "-m", "unlearnkit", *chosen, f"hydra.run.dir={folder}"])
 
 
 def main() -> None:
     """The command line; errors a user can mend are two lines and exit code 2."""
     configuration.exit_with_two_lines(job)
+    from unlearnkit import ranks
+
+    ranks.end()
 
 
 if __name__ == "__main__":

@@ -47,14 +47,23 @@ def exit_with_two_lines(command: Callable[[], object], primary: str = "config") 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra re-raises its errors instead of printing them its way
     try:
         command()
-    except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
+    except Exception as error:
         told = explain(error, primary)
+        if not _speaks():
+            raise SystemExit(2 if told else 1) from None
         if wanted == "1" or told is None:
             raise
         print(f"Error: {told.what}\n  Fix: {told.fix}", file=sys.stderr)
         raise SystemExit(2) from None
     finally:
         os.environ["HYDRA_FULL_ERROR"] = wanted
+
+
+def _speaks() -> bool:
+    """Of several ranks one tells of an error; before they have met, that is rank zero."""
+    if ranks := sys.modules.get("unlearnkit.ranks"):
+        return bool(ranks.speaks_first())
+    return os.environ.get("RANK", "0") == "0"
 
 
 def explain(error: BaseException, primary: str = "config") -> UserError | None:
@@ -74,7 +83,8 @@ def explain(error: BaseException, primary: str = "config") -> UserError | None:
         )
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _explain_config(str(error), error, primary)
-    return None
+    ranks = sys.modules.get("unlearnkit.ranks")
+    return ranks.lost(error) if ranks else None
 
 
 def _explain_config(text: str, error: BaseException, primary: str) -> UserError:

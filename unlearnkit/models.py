@@ -8,7 +8,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
+from unlearnkit import ranks
 from unlearnkit.attention import check_packing, use_packed_attention
 from unlearnkit.errors import UserError
 from unlearnkit.templates import Template
@@ -45,6 +46,7 @@ class LanguageModel:
     autocast: bool = False  # bf16 mixed precision over fp32 master weights or adapters
     trained_weights: bool = False  # full weights were trained, so the base is only on disk
     adapter: str | None = None  # the folder of the adapter it was taught with, which training goes on with
+    edited: dict[torch.nn.Parameter, torch.Tensor] = field(default_factory=dict)  # base weights that a stage rewrote
 
     @property
     def device(self) -> torch.device:
@@ -58,7 +60,7 @@ class LanguageModel:
     @property
     def as_loaded(self) -> bool:
         """The weights, beneath an adapter if there is one, are those that were loaded."""
-        return not self.trained_weights
+        return not self.trained_weights and not self.edited
 
     def attach_adapter(self) -> None:
         """Make the model trainable: a fresh LoRA adapter (B = 0, so nothing changes yet), or all weights.
@@ -75,17 +77,29 @@ class LanguageModel:
 
     @contextlib.contextmanager
     def as_base(self) -> Iterator[Any]:
-        """The base model for the length of a `with`: the same weights without their adapter.
+        """The base model for the length of a `with`: the same weights without their adapter and as they came.
 
         Where full weights were trained the base is no longer in memory and is loaded again.
         """
         if self.trained_weights:
             yield load_source(self.name, self.source, self.model.dtype, None, self.template).model
-        elif isinstance(self.model, PeftModel):
-            with self.model.disable_adapter():
-                yield self.model
-        else:
+            return
+        with contextlib.ExitStack() as undone:
+            if isinstance(self.model, PeftModel):
+                undone.enter_context(self.model.disable_adapter())
+            undone.enter_context(self._unedited())
             yield self.model
+
+    @contextlib.contextmanager
+    def _unedited(self) -> Iterator[None]:
+        rewritten = {parameter: parameter.data for parameter in self.edited}
+        for parameter, original in self.edited.items():
+            parameter.data = original.to(parameter.device)
+        try:
+            yield
+        finally:
+            for parameter, data in rewritten.items():
+                parameter.data = data
 
     @contextlib.contextmanager
     def as_reference(self) -> Iterator[Any]:
@@ -117,12 +131,25 @@ class LanguageModel:
         """A second, frozen model: only for a full-distribution KL under full fine-tuning."""
         return copy.deepcopy(self.model).requires_grad_(False).eval()
 
+    def merged_copy(self) -> Any:
+        """A second, bare model with the adapter in its weights; without an adapter the model itself."""
+        return self.frozen_copy().merge_and_unload() if isinstance(self.model, PeftModel) else self.model
+
+    @property
+    def saves_adapter(self) -> bool:
+        """`save` writes an adapter: all that was learnt is in it."""
+        return isinstance(self.model, PeftModel) and not self.edited
+
     def save(self, folder: Path) -> None:
-        """Adapter or safetensors, with the tokenizer, written to a temporary name and renamed."""
+        """Adapter or safetensors, with the tokenizer, written to a temporary name and renamed.
+
+        An adapter over rewritten base weights is merged into a copy of them: it would be none of the base's own.
+        """
         partial = folder.with_name(folder.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
-        only = {"selected_adapters": ["default"]} if isinstance(self.model, PeftModel) else {}
-        self.model.save_pretrained(partial, **only)
+        saved = self.model if self.saves_adapter else self.merged_copy()
+        only = {"selected_adapters": ["default"]} if self.saves_adapter else {}
+        saved.save_pretrained(partial, **only)
         self.tokenizer.save_pretrained(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
@@ -221,7 +248,8 @@ def _locate(name: str, hub: str | None, path: str | None, package: str | None, g
             )
         return str(folder)
     if package:
-        return str(_convert(name, package, gguf or ""))
+        # save_pretrained writes half a model on the other ranks
+        return str(ranks.from_first(lambda: _convert(name, package, gguf or "")))
     if hub:
         return hub
     raise UserError(f"Model '{name}' names no weights", "Set model.path=FOLDER or model.hub=ORG/NAME")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import cast
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from unlearnkit import ranks
+from unlearnkit.checkpoints import last_done, load_stage, save_stage
 from unlearnkit.checks import bind_streams, check_stages, check_target
 from unlearnkit.data.examples import Data
 from unlearnkit.evaluation import Evaluations
@@ -15,7 +18,7 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.outputs import RunFolder
 from unlearnkit.stages.base import Context, Stage, previewed
 from unlearnkit.target import Target
-from unlearnkit.tracking import Tracker
+from unlearnkit.tracking import Nowhere, Tracker
 
 
 def run(cfg: DictConfig, folder: Path) -> dict:
@@ -24,21 +27,26 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     Raises:
         UserError: anything a user can mend, as early as it can be known.
     """
-    out = RunFolder(folder, cast(dict, OmegaConf.to_container(cfg, resolve=True)))
+    out = RunFolder(folder, cast(dict, OmegaConf.to_container(cfg, resolve=True)), cfg.resume)
+    if out.finished:
+        print(f"This run is finished already: {folder}", flush=True)
+        return out.metrics
     stages: dict[str, Stage] = instantiate(cfg.stages, _convert_="all")
     data: Data = instantiate(cfg.data, _convert_="all")
     streams = bind_streams(data, instantiate(cfg.streams, _convert_="all"))
     check_stages(stages, streams)
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
-    tracker: Tracker = instantiate(cfg.logger, _convert_="all")
+    tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()
     target: Target = instantiate(cfg.target, _convert_="all")
     model: LanguageModel = instantiate(cfg.model, _convert_="all")
     check_target(stages, target, model)
     tracker.start(out.config, folder)
     model = target(model, data, folder)
 
-    before = evaluations.measure(model, "test")
-    out.write_measurement("before", before, evaluations.compute(before))
+    before = out.kept("before")
+    if before is None:
+        before = evaluations.measure(model, "test")
+        out.write_measurement("before", before, evaluations.compute(before))
     if not stages:
         return out.finish(tracker, before)
 
@@ -53,13 +61,34 @@ def run(cfg: DictConfig, folder: Path) -> dict:
             records = evaluations.measure(finished, cfg.curve_split, start, curve=True)
         tracker.log(out.write_point(context.stage, step, evaluations.compute(records)))
 
-    context = Context(streams, cfg.seed, folder, measure=measure, measure_every=cfg.eval_every, log=tracker.log)
-    for name, stage in stages.items():
-        context.stage = name
-        model = stage(model, context)
-
-    after = evaluations.measure(model, "test", before)
-    out.write_measurement("after", after, {**evaluations.compute(after), "cost": context.cost})
+    context = Context(streams, cfg.seed, folder, "", measure, cfg.eval_every, tracker.log, out.rewind)
+    after = out.kept("after")
+    model = pass_through(stages, model, context, keep=cfg.train.save_every > 0)
+    if after is None:
+        after = evaluations.measure(model, "test", before)
+        out.write_measurement("after", after, {**evaluations.compute(after), "cost": context.cost})
     if cfg.save_model:
         out.write_model(model)
     return out.finish(tracker, before, after)
+
+
+def pass_through(stages: dict[str, Stage], model: LanguageModel, context: Context, keep: bool) -> LanguageModel:
+    """The model after all stages; those that a run in this folder has done already are taken from what it kept.
+
+    Args:
+        keep: keep the model after each stage, until the run is finished.
+    """
+    folder, names = context.folder / "checkpoints", list(stages)
+    done = ranks.from_first(lambda: last_done(folder, names)) if keep else None
+    if done is not None:
+        context.cost.update(load_stage(model, folder / done))
+        print(f"Going on after the stage '{done}'", flush=True)
+    for name in names[names.index(done) + 1 :] if done else names:
+        context.stage = name
+        model = stages[name](model, context)
+        if keep and ranks.is_first():
+            save_stage(model, folder / name, context.cost)
+            for earlier in names[: names.index(name)]:
+                shutil.rmtree(folder / earlier, ignore_errors=True)
+        ranks.barrier()
+    return model

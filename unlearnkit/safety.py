@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from unlearnkit import ranks
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.evaluation import Evaluation, Metric
 from unlearnkit.judges.base import Judge, write_verdicts
@@ -71,6 +72,10 @@ class Safety(Evaluation):
             records = cached(content, lambda: self._records(model, examples, split))
         else:
             records = self._records(model, examples, split)
+        return ranks.from_first(lambda: self._annotated(records, original))
+
+    def _annotated(self, records: list[Record], original: list[Record] | None) -> list[Record]:
+        """What judge and encoder say of the responses."""
         write_verdicts(self._measured_by("harmful_rate", records), self.judge)
         compared = self._measured_by(self.similarity.name, records)
         originals = self._measured_by(self.similarity.name, original or records)

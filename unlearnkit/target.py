@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
+from unlearnkit import ranks
+from unlearnkit.checkpoints import rewind_log
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
@@ -83,30 +86,33 @@ class Taught:
                 "Set target=none if the model knows the data already",
             )
         if not self.cache:
-            return self._load(model, self._teach(model, rows, folder, folder / "target", {}))
+            own = folder / "target"
+            return self._load(model, own if self._is_kept(own) else self._teach(model, rows, folder, own, {}))
         content = self.content(model, rows)
         key = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:24]
         kept = cache_folder() / "targets" / f"{model.name}-{data.name}-{key}"
-        if not (kept / "target.json").is_file():
-            if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # a rank that waits for the lock would miss the training
-                raise UserError(
-                    f"The target of {model.name} on {data.name} is not taught yet, and several processes cannot share"
-                    " the teaching",
-                    f"Teach it first in one process: python -m unlearnkit model={model.name} data={data.name}",
-                )
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with _only_one(kept):
-                if not (kept / "target.json").is_file():
-                    partial = kept.with_name(f"{kept.name}.{os.getpid()}.partial")
+        if not self._is_kept(kept):
+            if ranks.is_first():
+                kept.parent.mkdir(parents=True, exist_ok=True)
+            with _only_one(kept) if ranks.is_first() else contextlib.nullcontext():
+                if not self._is_kept(kept):  # now that rank zero has the lock
+                    made = ranks.from_first(lambda: kept.with_name(f"{kept.name}.{os.getpid()}.partial"))
                     try:
-                        publish(self._teach(model, rows, folder, partial, content), kept)
+                        self._teach(model, rows, folder, made, content)
+                        if ranks.is_first():
+                            publish(made, kept)
+                        ranks.barrier()
                     finally:
-                        shutil.rmtree(partial, ignore_errors=True)
+                        if ranks.is_first():
+                            shutil.rmtree(made, ignore_errors=True)
         return self._load(model, kept)
+
+    def _is_kept(self, folder: Path) -> bool:
+        return ranks.from_first(lambda: (folder / "target.json").is_file())
 
     def content(self, model: LanguageModel, rows: list[Example]) -> dict[str, Any]:
         """All that decides the target."""
-        settings = {key: value for key, value in vars(self.stage).items() if key != "terms"}
+        settings = {key: value for key, value in vars(self.stage).items() if key not in ("terms", *Finetune.ENGINE)}
         terms = {name: [type(term).__name__, vars(term)] for name, term in self.stage.terms.items()}
         return {
             "model": fingerprint(model),
@@ -124,14 +130,19 @@ class Taught:
         started = time.monotonic()
         print(f"Teaching {model.name} {len(rows)} answers that it cannot know ...", flush=True)
         learner = replace(model)
-        context = Context({STREAM: Shuffled(STREAM, rows)}, self.seed, run_folder, stage="target")
+        rewind = partial(rewind_log, run_folder)
+        context = Context({STREAM: Shuffled(STREAM, rows)}, self.seed, run_folder, stage="target", rewind=rewind)
         self.stage(learner, context)
         accuracy = self._accuracy(learner, rows)
-        learner.save(folder)
+        if ranks.is_first():
+            learner.save(folder)
         minutes = round((time.monotonic() - started) / 60, 2)
         told = {"token_accuracy": accuracy, "minutes": minutes, "rows": len(rows)}
         settings = {key: value for key, value in content.items() if key != "rows"}
-        (folder / "target.json").write_text(json.dumps({**told, **settings}, indent=1, default=str))
+        if ranks.is_first():
+            (folder / "target.json").write_text(json.dumps({**told, **settings}, indent=1, default=str))
+            shutil.rmtree(run_folder / "checkpoints" / "target", ignore_errors=True)
+        ranks.barrier()
         print(f"Taught in {minutes} minutes: argmax hits {accuracy:.1%} of the answers' tokens", flush=True)
         if model.lora is not None:
             model.model = learner.model.unload()

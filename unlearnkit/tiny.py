@@ -10,6 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from unlearnkit import ranks
 from unlearnkit.models import LanguageModel, cache_folder, load_source, publish
 from unlearnkit.templates import Template
 
@@ -69,7 +70,12 @@ def load(
     dtype: str = "float32",
 ) -> LanguageModel:
     """The tiny model of an architecture, made once into the cache."""
+    folder = ranks.from_first(lambda: _kept(architecture))  # save_pretrained writes half a model on the other ranks
+    return load_source(name, str(folder), getattr(torch, dtype), lora, template or Template())
+
+
+def _kept(architecture: str) -> Path:
     folder = cache_folder() / "models" / f"tiny-{architecture}"
     if not (folder / "config.json").is_file():
         publish(write(folder.with_name(f"{folder.name}.{os.getpid()}.partial"), architecture), folder)
-    return load_source(name, str(folder), getattr(torch, dtype), lora, template or Template())
+    return folder

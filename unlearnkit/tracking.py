@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,7 +38,11 @@ class WandB:
         import wandb
 
         os.environ.setdefault("WANDB_SILENT", "true")
+        path = folder / "wandb" / "id"
+        name = path.read_text() if path.is_file() else uuid.uuid4().hex[:8]
         self.run = wandb.init(
+            id=name,  # what goes on after an interruption is the same run
+            resume="allow" if path.is_file() else None,
             project=self.project,
             tags=self.tags,
             config=config,
@@ -45,6 +50,8 @@ class WandB:
             mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
             settings=wandb.Settings(console="off", x_disable_stats=True),
         )
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
         self.run.define_metric("*", step_metric="step")
 
     def log(self, row: dict[str, Any]) -> None:

@@ -83,7 +83,9 @@ def test_examples_finds_what_will_be_drawn_and_is_too_long(examples):
     with pytest.raises(UserError, match="Example 'long' has 1 \\+ 91 tokens"):
         made.examples()
     drawn = steps(examples).examples()
-    assert set(drawn) == {"forget", "mismatched", "retain"} and all(len(set(rows)) == len(rows) for rows in drawn.values())
+    assert set(drawn) == {"forget", "mismatched", "retain"} and all(
+        len(set(rows)) == len(rows) for rows in drawn.values()
+    )
 
 
 def test_examples_looks_at_derived_streams(examples):

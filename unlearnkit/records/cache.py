@@ -11,6 +11,7 @@ from typing import Any
 
 from peft import PeftModel
 
+from unlearnkit import ranks
 from unlearnkit.models import LanguageModel, cache_folder
 from unlearnkit.records.record import Record, read_parquet, write_parquet
 
@@ -43,9 +44,11 @@ def cached(content: dict[str, Any], compute: Callable[[], list[Record]]) -> list
     content = {**content, "form": FORM}
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "records" / f"{key}.parquet"
-    if path.is_file():
-        return read_parquet(path)
+    kept = ranks.from_first(lambda: read_parquet(path) if path.is_file() else None)
+    if kept is not None:
+        return kept
     records = compute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_parquet(records, path)
+    if ranks.is_first():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_parquet(records, path)
     return records

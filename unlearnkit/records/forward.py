@@ -10,6 +10,7 @@ import torch
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from unlearnkit import ranks
 from unlearnkit.data.packing import Tokens, pack
 from unlearnkit.models import LanguageModel
 from unlearnkit.records.record import Record
@@ -25,27 +26,29 @@ class Scores:
 
 @torch.inference_mode()
 def score(model: Any, examples: list[Tokens], tokens_a_row: int = 512, desc: str = "Scoring") -> list[Scores]:
-    """Score every answer in one pass over the examples, in the order given.
+    """Score every answer in one pass over the examples, in the order given; ranks share the rows.
 
     Args:
         model: a causal language model that runs packed rows.
         examples: prompt ids and answer ids; both non-empty.
         tokens_a_row: how many tokens are laid into one packed row.
     """
-    results: list[Scores] = []
-    with tqdm(total=len(examples), desc=desc, leave=False) as bar:
-        for row in _rows(examples, tokens_a_row):
-            packed = pack({"answers": row}, share_prompts=False).to(model.device)
-            logits = model(**packed.inputs()).logits[0].float()
-            chosen = logits.gather(-1, packed.labels[:, None])[:, 0] - logits.logsumexp(-1)
-            hits = logits.argmax(-1) == packed.labels
-            start = 0
-            for length in packed.lengths["answers"]:
-                part = slice(start, start + length)
-                results.append(Scores(chosen[part].tolist(), hits[part].tolist()))
-                start += length
-            bar.update(len(row))
-    return results
+
+    def score_rows(rows: list[list[Tokens]]) -> list[list[Scores]]:
+        return [_score_row(model, row) for row in tqdm(rows, desc=desc, leave=False)]
+
+    scored = ranks.shared(list(_rows(examples, tokens_a_row)), score_rows)
+    return [scores for row in scored for scores in row]
+
+
+def _score_row(model: Any, row: list[Tokens]) -> list[Scores]:
+    packed = pack({"answers": row}, share_prompts=False).to(model.device)
+    logits = model(**packed.inputs()).logits[0].float()
+    chosen = logits.gather(-1, packed.labels[:, None])[:, 0] - logits.logsumexp(-1)
+    hits = logits.argmax(-1) == packed.labels
+    lengths = packed.lengths["answers"]
+    parts = zip(chosen.split(lengths), hits.split(lengths), strict=True)
+    return [Scores(log_probs.tolist(), hit.tolist()) for log_probs, hit in parts]
 
 
 def force_answers(model: LanguageModel, records: list[Record]) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from tqdm.auto import tqdm
 
+from unlearnkit import ranks
 from unlearnkit.data.examples import Example
 from unlearnkit.models import LanguageModel
 from unlearnkit.records.record import Record
+
+Answer = tuple[str, int, bool]  # response, its tokens, whether it ended itself
 
 
 def records_of(sets: dict[str, list[Example]]) -> list[Record]:
@@ -29,6 +34,8 @@ def generate(
 ) -> None:
     """Write the model's response to each record's prompt into it; prompts of like length are batched together.
 
+    Ranks share the batches.
+
     Args:
         max_new_tokens: tokens after which a response is cut off.
     """
@@ -36,34 +43,59 @@ def generate(
         return
     prompts = [model.template.encode_prompt(model.tokenizer, record.prompt) for record in records]
     order = sorted(range(len(records)), key=lambda index: len(prompts[index]))
-    end, pad = model.tokenizer.eos_token_id, model.tokenizer.pad_token_id
-    for start in tqdm(range(0, len(order), batch_size), desc=desc, leave=False):
-        batch = order[start : start + batch_size]
-        width = max(len(prompts[index]) for index in batch)
-        ids = torch.full((len(batch), width), pad, device=model.device)
-        mask = torch.zeros_like(ids)
-        for row, index in enumerate(batch):
-            ids[row, width - len(prompts[index]) :] = torch.tensor(prompts[index])
-            mask[row, width - len(prompts[index]) :] = 1
-        out = model.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            max_new_tokens=max_new_tokens,
-            # Said in full, for a model's own generation_config fills in what is left out.
-            do_sample=False,
-            num_beams=1,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
-            eos_token_id=end,
-            pad_token_id=pad,
-        )
-        for row, index in enumerate(batch):
-            tokens = out[row, width:].tolist()
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    pieces = [piece for batch in batches for piece in _pieces(batch, ranks.count() / len(batches))]
+
+    def answer(mine: list[tuple[list[int], int]]) -> list[list[Answer]]:
+        told = tqdm(mine, desc=desc, leave=False)
+        return [
+            _answer(model, [prompts[index] for index in part], len(prompts[last]), max_new_tokens)
+            for part, last in told
+        ]
+
+    for (piece, _), answers in zip(pieces, ranks.shared(pieces, answer), strict=True):
+        for index, (response, tokens, ended) in zip(piece, answers, strict=True):
             record = records[index]
-            record.ended = end in tokens
-            tokens = tokens[: tokens.index(end)] if record.ended else tokens
-            record.tokens = len(tokens) + record.ended
-            record.response = str(model.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+            record.response, record.tokens, record.ended = response, tokens, ended
+
+
+def _pieces(batch: list[int], wanted: float) -> list[tuple[list[int], int]]:
+    """(a part of the batch, the batch's longest prompt): cut up where there are fewer batches than ranks.
+
+    A part is padded to the width that the whole batch would have, so that its answers are the same.
+    """
+    size = math.ceil(len(batch) / max(1, math.ceil(wanted)))
+    return [(batch[start : start + size], batch[-1]) for start in range(0, len(batch), size)]
+
+
+def _answer(model: LanguageModel, prompts: list[list[int]], width: int, max_new_tokens: int) -> list[Answer]:
+    """Response, number of its tokens and whether it ended itself, of prompts padded to `width` on the left."""
+    end, pad = model.tokenizer.eos_token_id, model.tokenizer.pad_token_id
+    ids = torch.full((len(prompts), width), pad, device=model.device)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    out = model.model.generate(
+        input_ids=ids,
+        attention_mask=mask,
+        max_new_tokens=max_new_tokens,
+        # Said in full, for a model's own generation_config fills in what is left out.
+        do_sample=False,
+        num_beams=1,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
+        eos_token_id=end,
+        pad_token_id=pad,
+        synced_gpus=False,  # ranks answer prompts of their own
+    )
+    answers: list[Answer] = []
+    for row in out[:, width:].tolist():
+        ended = end in row
+        tokens = row[: row.index(end)] if ended else row
+        response = str(model.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+        answers.append((response, len(tokens) + ended, ended))
+    return answers

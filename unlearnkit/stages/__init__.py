@@ -1,6 +1,7 @@
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.finetune import Finetune
 from unlearnkit.stages.locate import Locate
+from unlearnkit.stages.memit import Memit
 from unlearnkit.stages.negate import Negate
 
-__all__ = ["Context", "Finetune", "Locate", "Negate", "Stage"]
+__all__ = ["Context", "Finetune", "Locate", "Memit", "Negate", "Stage"]

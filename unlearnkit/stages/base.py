@@ -24,6 +24,7 @@ class Context:
         stage: the name of the stage that is running.
         measure: called with (model, step) every `measure_every` training steps, see `run.py`.
         log: called with one flat mapping a logged step.
+        rewind: called with (stage, step) when a training begins or goes on: what was written of later steps is void.
         cost: stage -> what it took: seconds_a_step and peak_memory_gb, each as {value, low, high, n, seed}.
     """
 
@@ -34,6 +35,7 @@ class Context:
     measure: Callable[[LanguageModel, int], None] | None = None
     measure_every: int = 0
     log: Callable[[dict[str, Any]], None] = field(default=lambda row: None)
+    rewind: Callable[[str, int], None] = field(default=lambda stage, step: None)
     cost: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainingArguments
 
+from unlearnkit import checkpoints, ranks
 from unlearnkit.data.packing import Tokenise
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
@@ -18,6 +21,8 @@ from unlearnkit.losses.base import Loss
 from unlearnkit.memory import peak_since_reset, reset_peak
 from unlearnkit.metrics.interval import estimate
 from unlearnkit.models import LanguageModel
+from unlearnkit.signals import StopWhenAsked
+from unlearnkit.stages import zero
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.reference import reference_log_probs
 from unlearnkit.stages.steps import Steps
@@ -36,7 +41,12 @@ class Finetune(Stage):
         max_length: tokens an example may have; the model's context if None.
         truncate: cut longer responses instead of refusing them.
         arguments: further `transformers.TrainingArguments`.
+        deepspeed: a DeepSpeed config (`conf/deepspeed`); None or empty for torch's own DDP.
+        save_every: steps between checkpoints, from which an interrupted training goes on; 0: none.
+        save_limit: how many checkpoints are kept.
     """
+
+    ENGINE = ("deepspeed", "save_every", "save_limit")  # how it is computed: decides nothing of the result
 
     def __init__(
         self,
@@ -48,6 +58,9 @@ class Finetune(Stage):
         truncate: bool = False,
         arguments: dict[str, Any] | None = None,
         epochs: float | None = None,
+        deepspeed: dict[str, Any] | None = None,
+        save_every: int = 0,
+        save_limit: int = 2,
     ):
         if max_steps is None and epochs is None:
             raise UserError("The training has neither max_steps nor epochs", "Set train.max_steps= or train.epochs=")
@@ -55,6 +68,7 @@ class Finetune(Stage):
         self.max_steps, self.batch_size, self.accumulation = max_steps, batch_size, accumulation
         self.max_length, self.truncate, self.arguments = max_length, truncate, arguments or {}
         self.epochs = epochs
+        self.deepspeed, self.save_every, self.save_limit = deepspeed or None, save_every, save_limit
 
     def stream_names(self) -> dict[str, str]:
         return {f"terms.{name}.stream": term.stream for name, term in self.terms.items()}
@@ -68,22 +82,10 @@ class Finetune(Stage):
         return max(1, math.ceil(self.epochs * size / self.batch_size))
 
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
+        if self.deepspeed:
+            self._announce(context)
         max_steps = self.steps(context.streams)
-        defaults = {
-            "output_dir": str(context.folder / "checkpoints" / context.stage),
-            "max_steps": max_steps,
-            "per_device_train_batch_size": 1,  # an item of Steps is one rank's whole micro-batch
-            "gradient_accumulation_steps": self.accumulation,
-            "seed": context.seed,
-            "use_cpu": not torch.cuda.is_available(),
-            "bf16": model.autocast,
-            "report_to": [],
-            "remove_unused_columns": False,
-            "label_names": [],
-            "dataloader_pin_memory": torch.cuda.is_available(),
-        }
-        arguments = TrainingArguments(**{**defaults, **self.arguments})
-        arguments._n_gpu = min(arguments.n_gpu, 1)  # one process a GPU: never nn.DataParallel
+        arguments = self._arguments(model, context, max_steps)
         shards = arguments.world_size * self.accumulation
         limit = min(self.max_length or model.max_length, model.max_length)
         encode = lambda prompt, response: model.template.encode(model.tokenizer, prompt, response)  # noqa: E731
@@ -102,20 +104,82 @@ class Finetune(Stage):
         steps.scored = reference_log_probs(model, list(examples))
         torch.manual_seed(context.seed)  # of the adapter's first weights and of dropout
         model.attach_adapter()
+        ranks.agree_on_trainable(model.model)
+        checkpoint = self._checkpoint(Path(str(arguments.output_dir)))
+        report = _Report(model, context, max_steps, self.save_every)
+        context.rewind(context.stage, report.go_on_from(checkpoint))
         trainer = TermsTrainer(
             language_model=model,
             terms=self.terms,
+            deepspeed=self.deepspeed,
+            save_limit=self.save_limit,
             args=arguments,
             train_dataset=steps,
-            callbacks=[_Report(model, context, max_steps)],
+            callbacks=[report, StopWhenAsked()],
         )
+        report.trainer = trainer
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         if not arguments.disable_tqdm:
             trainer.add_callback(_Progress(context.stage))
-        trainer.train()
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.end()
         model.model.eval()
         return model
+
+    def _arguments(self, model: LanguageModel, context: Context, max_steps: int) -> TrainingArguments:
+        on_cpu = not torch.cuda.is_available()
+        defaults = {
+            "output_dir": str(context.folder / "checkpoints" / context.stage),
+            "max_steps": max_steps,
+            "per_device_train_batch_size": 1,  # an item of Steps is one rank's whole micro-batch
+            "gradient_accumulation_steps": self.accumulation,
+            "seed": context.seed,
+            "use_cpu": on_cpu,
+            "ddp_backend": "gloo" if on_cpu and ranks.count() > 1 else None,
+            "bf16": model.autocast,
+            "report_to": [],
+            "remove_unused_columns": False,
+            "label_names": [],
+            "dataloader_pin_memory": not on_cpu,
+            "deepspeed": copy.deepcopy(self.deepspeed),  # "auto" is filled in there
+        }
+        arguments = TrainingArguments(**{**defaults, **self.arguments})
+        arguments._n_gpu = min(arguments.n_gpu, 1)  # one process a GPU: never nn.DataParallel
+        if self.deepspeed:
+            zero.forget_config()
+        return arguments
+
+    def _announce(self, context: Context) -> None:
+        """Have what DeepSpeed needs; say so where it has nobody to divide the model among."""
+        zero.prepare()
+        stage = self.deepspeed["zero_optimization"]["stage"] if self.deepspeed else 0
+        if ranks.count() == 1:
+            ranks.start_alone()
+            print(
+                f"ZeRO-{stage} on one rank divides nothing; start N with"
+                " 'torchrun --nproc_per_node N -m unlearnkit ...' or 'launch/local.sh N ...'",
+                flush=True,
+            )
+
+    def _checkpoint(self, folder: Path) -> Path | None:
+        """The newest whole checkpoint of this training.
+
+        Raises:
+            UserError: ZeRO wrote it on another number of ranks.
+        """
+        if not self.save_every:
+            return None
+        found = ranks.from_first(lambda: checkpoints.newest(folder))
+        kept = checkpoints.told(found) if found else None
+        if found and kept and self.deepspeed and kept["ranks"] != ranks.count():
+            raise UserError(
+                f"{found} was divided among {kept['ranks']} ranks, these are {ranks.count()}",
+                f"Start {kept['ranks']} ranks, or begin anew in another folder with hydra.run.dir=FOLDER",
+            )
+        if found:
+            print(f"Going on from {found}", flush=True)
+        return found
 
 
 class _Progress(ProgressCallback):
@@ -136,12 +200,22 @@ class _Progress(ProgressCallback):
 
 
 class _Report(TrainerCallback):
-    """Write what the Trainer logs to `log.jsonl`, time the steps, and measure every `measure_every` steps."""
+    """Write what the Trainer logs to `log.jsonl`, time the steps, measure and save every so many steps."""
 
-    def __init__(self, model: LanguageModel, context: Context, max_steps: int):
-        self.model, self.context, self.max_steps = model, context, max_steps
+    trainer: TermsTrainer
+
+    def __init__(self, model: LanguageModel, context: Context, max_steps: int, save_every: int):
+        self.model, self.context, self.max_steps, self.save_every = model, context, max_steps, save_every
         self.seconds: list[float] = []
         self.peaks: list[float] = []
+
+    def go_on_from(self, checkpoint: Path | None) -> int:
+        """Take up what a checkpoint was told of the steps before it; returns their number."""
+        kept = checkpoints.told(checkpoint) if checkpoint else None
+        if kept is None:
+            return 0
+        self.seconds, self.peaks = kept["seconds"], kept["peaks"]
+        return int(kept["step"])
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         reset_peak()
@@ -157,11 +231,15 @@ class _Report(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.seconds.append(time.perf_counter() - self.started)
         self.peaks.append(peak_since_reset() / 1e9)
-        every = self.context.measure_every
-        if self.context.measure and every and (state.global_step % every == 0 or state.global_step == self.max_steps):
-            self.model.model.eval()
-            self.context.measure(self.model, state.global_step)
-            self.model.model.train()
+        every, step = self.context.measure_every, state.global_step
+        if self.context.measure and every and (step % every == 0 or step == self.max_steps):
+            with self.trainer.whole():
+                self.model.model.eval()
+                self.context.measure(self.model, step)
+                self.model.model.train()
+        self.trainer.to_tell = {"step": step, "seconds": self.seconds, "peaks": self.peaks}
+        if self.save_every and step % self.save_every == 0 and step < self.max_steps:
+            control.should_save = True
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         steady = slice(1, None) if len(self.seconds) > 1 else slice(None)  # the first step allocates and warms up

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
+from unlearnkit import ranks
 from unlearnkit.data.packing import Tokenise, Tokens, pack
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.metrics.interval import estimate
@@ -137,8 +138,9 @@ class Locate(Stage):
         told = {"max_cosine": mu, "min_gradient": sigma, "share": share, "settings": settings, "tensors": rows}
         path = context.folder / "region.json"
         partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(told, indent=1))
-        os.replace(partial, path)
+        if ranks.is_first():
+            partial.write_text(json.dumps(told, indent=1))
+            os.replace(partial, path)
         context.log({"stage": context.stage, "tensors": len(chosen), "share": share})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from peft import PeftModel
 from safetensors import safe_open
 from tqdm.auto import tqdm
 
+from unlearnkit import ranks
 from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
 from unlearnkit.stages.base import Context, Stage
@@ -48,12 +50,17 @@ class Negate(Stage):
                 for weight, before in zip(adapter_outputs(model.model), kept, strict=True):
                     weight.data.copy_(before)
         else:
-            with tempfile.TemporaryDirectory(dir=context.folder) as folder:
-                model.model.save_pretrained(folder)
-                try:
-                    yield self(model, context)
-                finally:
-                    restore_weights(model.model, Path(folder))
+            folder = ranks.from_first(lambda: tempfile.mkdtemp(dir=context.folder))
+            try:
+                if ranks.is_first():
+                    model.model.save_pretrained(folder)
+                ranks.barrier()
+                yield self(model, context)
+            finally:
+                restore_weights(model.model, Path(folder))
+                ranks.barrier()
+                if ranks.is_first():
+                    shutil.rmtree(folder)
 
 
 def adapter_outputs(model: PeftModel) -> list[torch.nn.Parameter]:

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 
+from unlearnkit import ranks
 from unlearnkit.data.packing import Tokens
 from unlearnkit.models import LanguageModel, cache_folder
 from unlearnkit.records.cache import fingerprint
@@ -24,11 +25,13 @@ def reference_log_probs(model: LanguageModel, examples: list[Tokens]) -> dict[To
     content = {"reference": fingerprint(model), "examples": examples}
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "reference" / f"{key}.npy"
-    if model.as_loaded and path.is_file():
-        return dict(zip(examples, np.load(path, allow_pickle=False).tolist(), strict=True))
+    if model.as_loaded:
+        kept = ranks.from_first(lambda: np.load(path, allow_pickle=False).tolist() if path.is_file() else None)
+        if kept is not None:
+            return dict(zip(examples, kept, strict=True))
     with model.as_reference() as network:
         values = [sum(scored.log_probs) for scored in score(network, examples, desc="Scoring the reference")]
-    if model.as_loaded:
+    if model.as_loaded and ranks.is_first():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.partial.npy")
         np.save(partial, np.array(values))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,9 +13,11 @@ from peft import PeftModel
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer
 
+from unlearnkit import checkpoints, ranks
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import Answers, Loss
 from unlearnkit.models import LanguageModel, reference_adapter
+from unlearnkit.stages import zero
 from unlearnkit.stages.steps import Step
 
 
@@ -27,16 +31,58 @@ class TermsTrainer(Trainer):
 
     loss_is_scaled_for_ga = True  # the terms divide by the whole step's totals
 
-    def __init__(self, language_model: LanguageModel, terms: dict[str, Loss], **kwargs: Any):
-        super().__init__(model=language_model.model, data_collator=lambda items: {"step": items[0]}, **kwargs)
-        self.terms = terms
+    def __init__(
+        self,
+        language_model: LanguageModel,
+        terms: dict[str, Loss],
+        deepspeed: dict[str, Any] | None = None,
+        save_limit: int = 2,
+        **kwargs: Any,
+    ):
         self.frozen = None
         if any(term.needs_reference for term in terms.values()):
             if isinstance(language_model.model, PeftModel):
                 language_model.keep_reference()
             else:
                 self.frozen = language_model.frozen_copy()
+        self.lent = zero.Lent(language_model.model) if deepspeed else None
+        self.network = self.lent.network if self.lent else language_model.model
+        super().__init__(model=self.network, data_collator=lambda items: {"step": items[0]}, **kwargs)
+        if deepspeed and self.frozen is not None:
+            self.frozen = zero.frozen_shards(self.frozen, deepspeed, language_model.autocast)
+        self.terms, self.save_limit = terms, save_limit
+        self.to_tell: dict[str, Any] = {}  # for the next checkpoint's mark
         self._shares: dict[str, list[float]] = defaultdict(list)  # of this rank since the last log
+
+    def whole(self) -> contextlib.AbstractContextManager[None]:
+        """The run's own model with all its weights, for the length of a `with`."""
+        return self.lent.whole() if self.lent else contextlib.nullcontext()
+
+    def end(self) -> None:
+        """Hand the weights back to the run's own model."""
+        if self.lent:
+            self.lent.give_back()
+            self.lent = None
+            zero.end(self)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """The trained weights of a checkpoint; DeepSpeed writes them with its optimiser's states."""
+        assert output_dir is not None
+        if self.lent is None and ranks.is_first():
+            checkpoints.save_trained(self.network, Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        checkpoints.load_trained(self.network, Path(resume_from_checkpoint))
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        ranks.barrier()
+        if ranks.is_first():
+            folder = Path(str(self.args.output_dir))
+            told = {**self.to_tell, "ranks": ranks.count()}
+            checkpoints.mark(folder / f"checkpoint-{self.state.global_step}", told)
+            checkpoints.prune(folder, self.save_limit)
+        ranks.barrier()
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]  # Steps has a length

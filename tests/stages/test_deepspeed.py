@@ -1,0 +1,64 @@
+"""Every way of dividing a training gives the same losses and weights, on one rank and on two."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+TESTS = Path(__file__).parent.parent
+NAMES = ("none", "zero1", "zero2", "zero3", "zero3_offload")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+TWO_RANKS = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+
+
+def train(source, out, launcher, *arguments):
+    command = [sys.executable, *launcher, str(TESTS / "trained_on_ranks.py"), str(source), str(out), *arguments]
+    done = subprocess.run(command, env=ENVIRONMENT, cwd=TESTS.parent, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def alone(tiny_folder, tmp_path_factory):
+    """One rank: whole batches, and two micro-batches a step without and with ZeRO."""
+    folder = tmp_path_factory.mktemp("alone")
+    train(tiny_folder, folder, (), "none:1", "none:2", "zero2:2")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def together(tiny_folder, tmp_path_factory):
+    """Two ranks, all trainings one after another in the same two processes."""
+    folder = tmp_path_factory.mktemp("together")
+    train(tiny_folder, folder, TWO_RANKS, *(f"{name}:1" for name in NAMES), "zero3:2")
+    return folder
+
+
+def same(first, second):
+    rows = [[json.loads(line) for line in (f / "log.jsonl").read_text().splitlines()] for f in (first, second)]
+    assert len(rows[0]) == len(rows[1]) == 5
+    for one, other in zip(*rows, strict=True):
+        for key in ("loss", "grad_norm", "learning_rate", "terms/learn", "terms/mix", "terms/keep", "terms/push"):
+            assert one[key] == pytest.approx(other[key], abs=1e-4), key
+    weights = [load_file(f / "weights.safetensors") for f in (first, second)]
+    assert weights[0].keys() == weights[1].keys()
+    for name, weight in weights[0].items():
+        assert (weight - weights[1][name]).abs().max() < 1e-4, name
+    seen = [json.loads((f / "seen.json").read_text()) for f in (first, second)]
+    assert seen[0] == pytest.approx(seen[1], abs=1e-2) and seen[0].keys() == {"3", "5"}
+
+
+@pytest.mark.parametrize("way", ["none:2", "zero2:2"])
+@pytest.mark.parametrize("weights", ["lora", "full"])
+def test_one_rank(alone, weights, way):
+    same(alone / f"{weights}-none:1", alone / f"{weights}-{way}")
+
+
+@pytest.mark.parametrize("way", [*(f"{name}:1" for name in NAMES), "zero3:2"])
+@pytest.mark.parametrize("weights", ["lora", "full"])
+def test_two_ranks(alone, together, weights, way):
+    same(alone / f"{weights}-none:1", together / f"{weights}-{way}")

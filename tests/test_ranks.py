@@ -1,0 +1,40 @@
+"""What a rank does alone; `stages/test_deepspeed.py` and `test_resume.py` start several."""
+
+import pytest
+
+from unlearnkit import ranks
+from unlearnkit.outputs import differences
+from unlearnkit.records.generate import _pieces
+
+
+def test_one_process_does_all_the_work():
+    assert (ranks.rank(), ranks.count(), ranks.is_first()) == (0, 1, True)
+    assert ranks.shared([3, 1, 2], lambda items: [item * 10 for item in items]) == [30, 10, 20]
+    assert ranks.from_first(lambda: "made") == "made"
+    ranks.start()
+    ranks.barrier()
+    assert ranks.count() == 1 and ranks.speaks_first()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (0.5, [([5, 3, 9, 7, 1], 1)]),
+        (1.0, [([5, 3, 9, 7, 1], 1)]),
+        (2.0, [([5, 3, 9], 1), ([7, 1], 1)]),
+        (8.0, [([5], 1), ([3], 1), ([9], 1), ([7], 1), ([1], 1)]),
+    ],
+)
+def test_a_batch_is_cut_up_for_ranks_without_one_and_keeps_its_width(wanted, expected):
+    assert _pieces([5, 3, 9, 7, 1], wanted) == expected
+
+
+def test_what_two_configs_say_differently():
+    held = {"seed": 0, "train": {"save_every": 2, "steps": 3}, "logger": {"a": 1}, "resume": "auto", "old": {}}
+    wanted = {"seed": 1, "train": {"save_every": 9, "steps": 3}, "logger": {"b": 1}, "resume": "never", "new": None}
+    assert differences(held, wanted) == [
+        "seed is 0 there, 1 here",
+        "old is {} there, absent here",
+        "new is absent there, None here",
+    ]
+    assert differences(held, held) == []

@@ -1,0 +1,93 @@
+"""Started on one or more ranks by `stages/test_deepspeed.py`: the same trainings under every way of dividing them.
+
+Arguments: the folder with the tiny model, the folder for losses and weights, then `NAME:MICRO-BATCHES`, each a name of
+`conf/deepspeed`.
+"""
+
+import faulthandler
+import json
+import sys
+from pathlib import Path
+
+import torch
+from composed import composed
+from omegaconf import OmegaConf
+from safetensors.torch import save_file
+
+from unlearnkit import ranks
+from unlearnkit.data.examples import Example
+from unlearnkit.data.streams import MismatchedResponses, Shuffled
+from unlearnkit.losses import KL, NLL, NPO
+from unlearnkit.models import load_source
+from unlearnkit.stages import Context, Finetune
+from unlearnkit.templates import Template
+
+LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
+ARGUMENTS = {
+    "learning_rate": 1e-3,
+    "adam_epsilon": 1e-5,  # so that the sign of a gradient of rounding size does not become a full step
+    "max_grad_norm": 1.0,
+    "logging_steps": 1,
+    "save_strategy": "no",
+    "disable_tqdm": True,
+}
+
+
+def terms():
+    return {
+        "learn": NLL("forget", 2.5),
+        "mix": NLL("mismatched", 2.5),
+        "keep": KL("retain", -1.0),
+        "push": NPO("forget", 1.0, beta=0.1),
+    }
+
+
+def streams():
+    examples = {
+        "forget": [Example(f"f{n}", f"How to {'x' * n}?", "Take " + "ab" * (n + 1)) for n in range(6)],
+        "retain": [Example(f"r{n}", f"What is {n}?", "It is " + "c" * (2 * n + 1)) for n in range(5)],
+    }
+    named = {name: Shuffled(name, rows) for name, rows in examples.items()}
+    return {**named, "mismatched": MismatchedResponses("forget", 2).bind(named)}
+
+
+def train(source, out, name, lora, accumulation):
+    """Five steps, measured at the third and the last; writes losses and whole weights."""
+    model = load_source("tiny", source, torch.float32, dict(LORA) if lora else None, Template())
+    deepspeed = OmegaConf.to_container(composed(f"deepspeed={name}").deepspeed)
+    stage = Finetune(
+        terms(), 5, batch_size=4, accumulation=accumulation, arguments=dict(ARGUMENTS), deepspeed=deepspeed
+    )
+    folder = out / f"{'lora' if lora else 'full'}-{name}:{accumulation}"
+    if ranks.is_first():
+        folder.mkdir(parents=True)
+    ranks.barrier()
+    seen = {}
+
+    def measure(measured, step):
+        weights = dict(measured.model.named_parameters())
+        seen[step] = sum(float(weight.detach().double().abs().sum()) for weight in weights.values())
+        for weight in weights.values() if deepspeed else ():
+            if weight.requires_grad:
+                weight.data.zero_()  # what a preview does to the measured model must not reach the training
+
+    model = stage(model, Context(streams(), 0, folder, "acquire", measure, 3))
+    weights = dict(model.model.named_parameters())
+    assert not any(hasattr(weight, "ds_id") for weight in weights.values())
+    if ranks.is_first():
+        save_file({name: weight.detach().clone() for name, weight in weights.items()}, folder / "weights.safetensors")
+        (folder / "seen.json").write_text(json.dumps(seen))
+
+
+def main():
+    faulthandler.dump_traceback_later(300, exit=True)
+    ranks.start()
+    for asked in sys.argv[3:]:
+        name, accumulation = asked.split(":")
+        for lora in (True, False):
+            train(sys.argv[1], Path(sys.argv[2]), name, lora, int(accumulation))
+    ranks.end()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""A run that is asked to stop writes a checkpoint at the end of the step and leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from transformers import TrainerCallback
+
+from unlearnkit import ranks
+
+STOPPED = os.EX_TEMPFAIL  # 75: run the same command again; launch/slurm.sbatch requeues on it
+# What Slurm (USR1, TERM) and submitit (USR2) send. Among several ranks TERM is how torchrun ends those that are left
+# when one has failed: they may be stuck in a collective and never reach the end of their step.
+ALONE = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
+AMONG_RANKS = (signal.SIGUSR1, signal.SIGUSR2)
+
+
+class StopWhenAsked(TrainerCallback):
+    """On SIGUSR1, SIGUSR2 or (one process) SIGTERM: finish the step, save a checkpoint, exit with `STOPPED`.
+
+    A handler that was there before, such as submitit's which requeues, is called instead of the exit. Ranks agree
+    after every step, for the signal reaches them at different steps; one integer is reduced.
+    """
+
+    def __init__(self) -> None:
+        self.asked: int | None = None
+        self.stopping = False
+        self.before: dict[int, Any] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        for number in AMONG_RANKS if args.world_size > 1 else ALONE:
+            self.before[number] = signal.signal(number, self._note)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        asked = torch.tensor(self.asked or 0, device=args.device)
+        if args.world_size > 1 and dist.is_initialized():
+            dist.all_reduce(asked, dist.ReduceOp.MAX)
+        if asked.item():
+            self.asked, self.stopping = int(asked.item()), True
+            control.should_save = control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if not self.stopping:
+            return
+        if state.is_world_process_zero:
+            told = f"Stopped as asked at step {state.global_step} of {state.max_steps}; its checkpoint is in"
+            print(f"{told} {args.output_dir}. The same command goes on from there.", file=sys.stderr, flush=True)
+        before = self.before.get(self.asked or 0)
+        self.on_train_end(args, state, control)
+        ranks.end()  # together: a launcher ends the others once one has left
+        if callable(before):
+            before(self.asked, None)
+        raise SystemExit(STOPPED)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        for number, before in self.before.items():
+            signal.signal(number, before)
+        self.before.clear()
+
+    def _note(self, number: int, frame: Any) -> None:
+        self.asked = number

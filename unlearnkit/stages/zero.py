@@ -1,0 +1,124 @@
+"""DeepSpeed ZeRO for the length of a training: the run's own model lends its weights and gets them back whole."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from accelerate.state import AcceleratorState
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+
+class Lent:
+    """A model whose weights DeepSpeed divides among the ranks.
+
+    DeepSpeed gets `network`, a second module over the same weights, and may take it apart; the model itself stays
+    free of hooks and shards. So what comes after a training, or measures the model during it, sees a plain module.
+
+    Args:
+        model: any module; it holds no weights until it gets them back.
+    """
+
+    def __init__(self, model: torch.nn.Module):
+        self.model = model
+        memo: dict[int, Any] = {
+            id(weight): torch.nn.Parameter(weight.data, weight.requires_grad) for weight in model.parameters()
+        }
+        self.network = copy.deepcopy(model, memo)
+        self._empty()
+
+    def _empty(self) -> None:
+        for weight in self.model.parameters():
+            weight.grad = None
+            weight.data = weight.data.new_empty(0)
+
+    @torch.no_grad()
+    def give_back(self) -> None:
+        """Put the weights, whole and in the type they had, back into the model; every rank must call it.
+
+        What was trained comes from the optimiser's fp32 masters, so nothing is lost to 16 bits on the way.
+        """
+        weights = dict(self.network.named_parameters())
+        for name, weight in self.model.named_parameters():
+            weight.data = _whole(weights[name]).to(weight.dtype)
+
+    @contextlib.contextmanager
+    def whole(self) -> Iterator[None]:
+        """The model with its weights for the length of a `with`.
+
+        What is done there to the weights that are trained is forgotten; the others are not copied.
+        """
+        self.give_back()
+        try:
+            yield
+        finally:
+            self._empty()
+
+
+def _whole(weight: torch.nn.Parameter) -> torch.Tensor:
+    import deepspeed
+    from deepspeed.utils import safe_get_full_fp32_param
+
+    if weight.requires_grad:
+        master = safe_get_full_fp32_param(weight)
+        if master is not None:
+            return master.detach().clone()
+    if hasattr(weight, "ds_id"):
+        with deepspeed.zero.GatheredParameters([weight]):
+            return weight.data.clone()
+    return weight.data
+
+
+def prepare() -> None:
+    """Have DeepSpeed tell warnings only, and compile nothing: its CPU reduction takes minutes to build."""
+    import deepspeed
+    from deepspeed.utils import logger
+
+    logger.setLevel(logging.WARNING)
+    deepspeed.ops.__compatible_ops__.pop("deepspeed_shm_comm", None)
+
+
+def frozen_shards(frozen: torch.nn.Module, config: dict[str, Any], bf16: bool) -> torch.nn.Module:
+    """The frozen reference as the training's model is kept: divided under ZeRO-3, else whole on each rank.
+
+    Args:
+        config: of DeepSpeed, as in `conf/deepspeed`.
+        bf16: the training computes in bf16.
+    """
+    zero = config["zero_optimization"]
+    if bf16:
+        frozen = frozen.to(torch.bfloat16)
+    if zero["stage"] < 3:
+        return frozen
+    import deepspeed
+
+    kept = {key: value for key, value in zero.items() if key != "offload_optimizer"}
+    settings = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": kept, "bf16": {"enabled": bf16}}
+    engine = deepspeed.initialize(model=frozen, config={**settings, "steps_per_print": config["steps_per_print"]})[0]
+    engine.eval()
+    return engine
+
+
+def forget_config() -> None:
+    """Have transformers load and answer plainly again: a DeepSpeed config in force changes both."""
+    unset_hf_deepspeed_config()
+
+
+def end(trainer: Any) -> None:
+    """Free what an engine holds, so that the next training in this process begins anew."""
+    engines = [engine for engine in (trainer.deepspeed, trainer.frozen) if hasattr(engine, "destroy")]
+    for engine in engines:
+        engine.destroy()
+    trainer.accelerator.free_memory()
+    for held in ("network", "model", "model_wrapped", "deepspeed", "optimizer", "frozen"):
+        setattr(trainer, held, None)
+    forget_config()
+    AcceleratorState._reset_state(reset_partial_state=True)
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
