@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 # Not the user's cache: what earlier runs left there must not decide a test.
@@ -20,6 +21,9 @@ from unlearnkit.models import load_source
 from unlearnkit.templates import Template
 
 atexit.register(shutil.rmtree, os.environ["UNLEARNKIT_CACHE"], ignore_errors=True)
+
+# A shell's background job ignores SIGINT, and so would the processes that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
 

@@ -186,7 +186,7 @@ def test_a_finished_run_is_not_done_again_and_another_is_refused(unbroken):
 
 
 def start(launcher, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     command = [sys.executable, *launcher, "-m", "unlearnkit", *arguments]
     return subprocess.run(command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, timeout=400)
 

@@ -156,6 +156,11 @@ def agree_on_trainable(model: torch.nn.Module) -> None:
         weight.requires_grad_(trained)
 
 
+def met() -> bool:
+    """The ranks that a launcher started have met."""
+    return _store is not None
+
+
 def speaks_first() -> bool:
     """This rank is the first to report an error, so that one is read and not one a rank."""
     if _store is None:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 
 from unlearnkit import configuration
 from unlearnkit.data.packing import pack
@@ -95,19 +96,24 @@ def test_sizes_that_are_not_known(monkeypatch):
         planned("+method=ga", "model=llama2-7b", "model.hub=nobody/nothing")
 
 
+SHORT = ("plan.stand_in.rows=20", "plan.stand_in.prompt_tokens=16", "plan.stand_in.response_tokens=32")
+
+
 def test_data_of_the_hub_are_stood_in_for_and_the_target_is_planned(monkeypatch, capsys):
     for library in ("huggingface_hub.constants.HF_HUB_OFFLINE", "datasets.config.HF_HUB_OFFLINE"):
         monkeypatch.setattr(library, True)
-    found = planned("+method=ga_kl", "model=tiny", "data=knowundo_privacy", "plan.grid=[1]", "plan.stand_in.rows=20")
+    found = planned("+method=ga_kl", "model=tiny", "data=knowundo_privacy", "plan.grid=[1]", *SHORT)
     assert list(found["asked"]) == ["target", "finetune"]
-    assert any("20 rows a stream of 64 + 192 tokens are assumed" in note for note in found["notes"])
+    assert any("20 rows a stream of 16 + 32 tokens are assumed" in note for note in found["notes"])
     assert found["asked"]["finetune"]["parts"]["reference"] > 0  # the taught adapter, frozen
     assert "hours at MFU" in capsys.readouterr().out
 
 
 def test_wrong_data_are_not_stood_in_for():
-    with pytest.raises(UserError, match="No data file at nowhere"):
+    with pytest.raises(InstantiationException) as caught:
         planned("+method=ga_kl", "model=tiny", "data=knowundo_privacy", "data.path=nowhere")
+    told = configuration.explain(caught.value)
+    assert told is not None and "No data file at nowhere" in told.what
 
 
 def test_a_stand_in_shares_prompts_as_a_tokenizer_does():

@@ -42,7 +42,10 @@ def made(tmp_path_factory):
         folder = tmp_path_factory.getbasetemp() / f"deep-{architecture}"
         if not folder.exists():
             small = tiny.config(architecture)
-            config = type(small)(**{**small.to_dict(), "num_hidden_layers": 4, "n_layer": 4, "layer_types": None})
+            sizes = {
+                key: value for key, value in small.to_dict().items() if key != "layer_types"
+            }  # made for two layers
+            config = type(small)(**{**sizes, "num_hidden_layers": 4, "n_layer": 4})
             torch.manual_seed(0)
             AutoModelForCausalLM.from_config(config).save_pretrained(folder)
             tiny.tokenizer().save_pretrained(folder)
