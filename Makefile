@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 DONE := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench clean
+.PHONY: help setup run test check bench tables bench-gpu clean
 
 help:  ## what there is
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(DONE)  ## make .venv and install the pinned dependencies
 
@@ -35,6 +35,17 @@ bench: setup  ## speed and memory, as ratios to a plain implementation
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/full_weights.py
 	$(BIN)/python benchmarks/scopes.py
+
+bench-gpu: setup  ## step time, memory and MFU on a GPU, LoRA and all weights, 1B and 7B
+	$(BIN)/python benchmarks/gpu.py
+
+# Cells that sweeps share are computed once; a sweep that fails does not keep the others from being made. In miniature
+# the figures on OLMo would be those on LLaMA.
+SWEEPS := $(basename $(notdir $(filter-out sweeps/_% %_olmo.yaml,$(wildcard sweeps/*.yaml))))
+tables: setup  ## every table and figure there is, in miniature, into results/
+	@failed=; for sweep in $(SWEEPS); do \
+	  $(BIN)/python -m unlearnkit +sweep=$$sweep +scale=cpu || { [ $$? -ne 130 ] || exit 130; failed="$$failed $$sweep"; }; \
+	done; [ -z "$$failed" ] || { echo "Not whole:$$failed"; exit 1; }
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -44,12 +44,20 @@ def peak_memory() -> Iterator[Peak]:
         thread.join()
 
 
-def matmul_rate(dtype: torch.dtype, size: int = 1024, seconds: float = 1.0) -> float:
+def matmul_rate(dtype: torch.dtype, size: int = 1024, seconds: float = 1.0, device: str = "cpu") -> float:
     """FLOP/s of a square matmul."""
-    left, right = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+
+    def wait() -> None:
+        if device == "cuda":
+            torch.cuda.synchronize()
+
     torch.mm(left, right)
+    wait()
     count, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
-        torch.mm(left, right)
-        count += 1
+        for _ in range(8 if device == "cuda" else 1):  # a GPU works through a queue
+            torch.mm(left, right)
+            count += 1
+        wait()
     return count * 2 * size**3 / (time.perf_counter() - started)

@@ -30,7 +30,7 @@ from unlearnkit.stages.steps import Steps
 from unlearnkit.stages.trainer import TermsTrainer, weighted_sum
 
 
-def plain_step(model, frozen, batches, terms, pad):
+def plain_step(model, frozen, batches, terms, pad, device="cpu"):
     """A padded forward a term, full logits, a second model."""
     total = 0.0
     for name, (stream, weight) in terms.items():
@@ -42,8 +42,8 @@ def plain_step(model, frozen, batches, terms, pad):
             ids[row, : len(prompt) + len(response)] = torch.tensor([*prompt, *response])
             mask[row, : len(prompt) + len(response)] = 1
             labels[row, len(prompt) : len(prompt) + len(response)] = torch.tensor(response)
+        ids, mask, labels = ids.to(device), mask.to(device), labels[:, 1:].to(device)
         logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
-        labels = labels[:, 1:]
         if name == "preservation_divergence":
             with torch.no_grad():
                 reference = frozen(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
