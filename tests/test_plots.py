@@ -5,7 +5,8 @@ import json
 import pytest
 
 from unlearnkit.errors import UserError
-from unlearnkit.plots import bleu, draw, krs, main
+from unlearnkit.plots import bleu, draw, krs
+from unlearnkit.plots.__main__ import main
 from unlearnkit.tables import collect
 
 

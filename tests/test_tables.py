@@ -5,7 +5,8 @@ import pytest
 
 from unlearnkit.errors import UserError
 from unlearnkit.metrics.interval import Estimate
-from unlearnkit.tables import aggregate, collect, latex, main, mark, markdown, mean_over_seeds
+from unlearnkit.tables import aggregate, collect, latex, mark, markdown, mean_over_seeds
+from unlearnkit.tables.__main__ import main
 
 
 def entry(value, width=0.1):

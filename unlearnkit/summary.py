@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from unlearnkit.metrics.display import arrow, show_interval, show_value
+from unlearnkit.metrics.display import arrow, only_in_figures, show_interval, show_value
 from unlearnkit.tables import flatten
 
 
@@ -24,6 +24,8 @@ def show(folder: Path) -> None:
         table.add_column("95 %", style="dim")
     measured = [before, after] if after else [before]
     for evaluation, name, metric in dict.fromkeys(column for numbers in measured for column in flatten(numbers)):
+        if only_in_figures(metric):
+            continue
         cells = [numbers.get(evaluation, {}).get(name, {}).get(metric, {}) for numbers in measured]
         shown = [
             text

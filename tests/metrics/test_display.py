@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from unlearnkit.metrics.display import arrow, rank, show_interval, show_value
+from unlearnkit.metrics.display import arrow, only_in_figures, rank, show_interval, show_value
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,12 @@ def test_arrow():
 )
 def test_rank(metric, values, ranks):
     assert rank(metric, values) == ranks
+
+
+def test_rank_of_printed_numbers_ties_only_what_is_equal():
+    assert rank("unlearn_success", [0.9992, 0.9987]) == [1, 1]  # both shown as 99.9%
+    assert rank("unlearn_success", [99.92, 99.87], lambda metric, value: value) == [1, 2]
+
+
+def test_krs_by_layer_is_for_figures():
+    assert only_in_figures("layer_07") and not only_in_figures("peak") and not only_in_figures("layers")

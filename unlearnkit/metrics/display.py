@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,6 +53,11 @@ def display_of(metric: str) -> Display:
     return METRICS.get(metric, Display(rate=rate, decimals=1 if rate else 3))
 
 
+def only_in_figures(metric: str) -> bool:
+    """Whether a metric is one point of a line that figures draw, such as KRS at one layer: tables leave it out."""
+    return re.fullmatch(r"layer_\d+", metric) is not None
+
+
 def arrow(metric: str) -> str:
     """`↓` where lower is better, `↑` where higher is, or an empty string."""
     return {"lower": "↓", "higher": "↑", None: ""}[display_of(metric).better]
@@ -82,8 +88,10 @@ def show_interval(metric: str, low: float | None, high: float | None) -> str:
     return f"[{show_value(metric, low)}, {show_value(metric, high)}]"
 
 
-def rank(metric: str, values: Sequence[float | None]) -> list[int | None]:
-    """1 for the best value, 2 for the runner-up and so on; values shown alike share a rank.
+def rank(
+    metric: str, values: Sequence[float | None], show: Callable[[str, float | None], object] = show_value
+) -> list[int | None]:
+    """1 for the best value, 2 for the runner-up and so on; values shown alike (by `show`) share a rank.
 
     None for a missing value, for NaN, and for all where the metric's direction is not known.
     """
@@ -91,6 +99,6 @@ def rank(metric: str, values: Sequence[float | None]) -> list[int | None]:
     if better is None:
         return [None] * len(values)
     known = sorted((v for v in values if v is not None and not math.isnan(v)), reverse=better == "higher")
-    shown = list(dict.fromkeys(show_value(metric, value) for value in known))
+    shown = list(dict.fromkeys(show(metric, value) for value in known))
     places = {text: place for place, text in enumerate(shown, start=1)}
-    return [places.get(show_value(metric, value)) for value in values]
+    return [places.get(show(metric, value)) for value in values]

@@ -1,0 +1,69 @@
+"""What was measured over training steps, as means over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from unlearnkit.metrics.display import LARGEST, display_of
+from unlearnkit.metrics.interval import Estimate
+from unlearnkit.tables import Column, Run, flatten, mean_over_seeds
+
+Points = dict[int, Estimate]  # by step
+
+
+@dataclass(frozen=True)
+class Line:
+    """Steps with the mean over runs at each and its 95 % interval, in the printed unit (percent for rates)."""
+
+    steps: list[int]
+    values: list[float]
+    lows: list[float]
+    highs: list[float]
+
+
+def points_of(run: Run) -> dict[Column, Points]:
+    """A run's curves; the steps of a later stage go on counting from those of the stage before."""
+    found: dict[Column, Points] = {}
+    stage, start, last = None, 0, 0
+    for row in run.raw.get("curve") or []:
+        if row["stage"] != stage:
+            stage, start = row["stage"], last
+        last = start + int(row["step"])
+        for column, estimate in flatten(row["metrics"]).items():
+            found.setdefault(column, {})[last] = estimate
+    return found
+
+
+def columns_in(runs: Iterable[Run]) -> list[Column]:
+    """Every column that a curve has."""
+    return list(dict.fromkeys(column for run in runs for column in points_of(run)))
+
+
+def line_of(runs: Sequence[Run], column: Column) -> Line | None:
+    """The mean over runs at the steps that all of them measured; None where no run has the column."""
+    curves = [points for run in runs if (points := points_of(run).get(column))]
+    if not curves:
+        return None
+    steps = sorted(set.intersection(*(set(points) for points in curves)))
+    unit = 100.0 if display_of(column[-1]).rate else 1.0
+    cells = [mean_over_seeds([points[step] for points in curves]) for step in steps]
+    parts = ([unit * getattr(cell, key) for cell in cells] for key in ("value", "low", "high"))
+    return Line(steps, *parts)
+
+
+def drawable(values: Iterable[float]) -> list[float]:
+    """What is past 1e10 is drawn at 1e10; NaN is a gap."""
+    return [value if math.isnan(value) else max(-LARGEST, min(LARGEST, value)) for value in values]
+
+
+def cut(values: Iterable[float]) -> str:
+    """A word for the axis where `drawable` has cut something off."""
+    return ", cut at 10¹⁰" if any(abs(value) > LARGEST for value in values) else ""
+
+
+def spans_decades(values: Iterable[float]) -> bool:
+    """Whether a logarithmic axis shows these better: all above zero, three decades apart."""
+    known = [value for value in values if not math.isnan(value)]
+    return bool(known) and min(known) > 0 and max(known) / min(known) > 1000

@@ -1,0 +1,67 @@
+"""`python -m unlearnkit.tables NAME|FOLDER`: a sweep's table beside the paper's, or a table of any folder of runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from unlearnkit.errors import UserError
+from unlearnkit.tables import aggregate, collect, latex, markdown, write
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; the exit code is 2 after a `UserError`."""
+    parser = argparse.ArgumentParser(prog="python -m unlearnkit.tables", description=__doc__)
+    parser.add_argument("what", help="a sweep's name, or a run's or a multirun's output folder")
+    parser.add_argument("--scale", help="of the sweep, as +scale= has it")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="where the sweep's runs lie")
+    parser.add_argument("--columns", nargs="+", default=(), help="of a folder: [evaluation/]set/metric, * allowed")
+    parser.add_argument("--methods", nargs="+", default=(), help="of a folder: the rows below `original`, in order")
+    parser.add_argument("--latex", action="store_true", help="LaTeX (booktabs) instead of Markdown")
+    args = parser.parse_args(argv)
+    try:
+        text = of_folder(args) if is_folder(args.what) else of_sweep(args)
+    except UserError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(error, file=sys.stderr)
+        return 2
+    print(text, end="")
+    return 0
+
+
+def is_folder(what: str) -> bool:
+    """A path, and not a bare word that is the name of a sweep."""
+    from unlearnkit.configuration import options
+
+    return what not in options("sweep") and (Path(what).is_dir() or os.sep in what)
+
+
+def of_folder(args: argparse.Namespace) -> str:
+    tables = aggregate(collect(Path(args.what)), args.methods, args.columns)
+    return "\n".join((latex if args.latex else markdown)(table) for table in tables)
+
+
+def of_sweep(args: argparse.Namespace) -> str:
+    """Writes the sweep's files and returns one of them."""
+    from unlearnkit import sweeps
+
+    if args.columns or args.methods:
+        raise UserError(
+            f"The sweep '{args.what}' says its own columns and rows.",
+            "Leave --columns and --methods out, or give a folder of runs.",
+        )
+    sweep = sweeps.load(args.what, args.scale, args.results)
+    files = {file.suffix: file for file in write(sweep)}
+    if not files:
+        return f"The sweep '{sweep.name}' has figures alone: python -m unlearnkit.plots {sweep.name}\n"
+    text = files[".tex" if args.latex else ".md"].read_text(encoding="utf-8")
+    print("Written:", *files.values(), file=sys.stderr)
+    return text
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

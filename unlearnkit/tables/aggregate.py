@@ -1,0 +1,136 @@
+"""Runs -> a table of methods, each cell a mean over seeds with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import numpy as np
+from scipy.stats import t
+
+from unlearnkit.errors import UserError, nearest
+from unlearnkit.metrics.display import only_in_figures
+from unlearnkit.metrics.interval import Estimate
+from unlearnkit.tables.runs import Column, Run
+
+METHODS = (
+    *("ft", "task_vector", "ga", "ga_mismatch", "sku"),  # the rows of Liu et al. 2024, table 1
+    *("random_labels", "adversarial", "ga_gd", "ga_gd_ood", "ga_kl", "ga_kl_ood", "memflex"),  # Tian et al. 2024
+)
+ORIGINAL = "original"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mean over so many `seeds` (runs) with its 95 % interval: over these, or one run's bootstrap over examples."""
+
+    value: float
+    low: float
+    high: float
+    seeds: int
+    bootstrap: bool
+
+
+@dataclass
+class Table:
+    """The runs of one model and one data set: rows by name (`original` first), cells by column.
+
+    `titles` and `labels` are what a paper calls a column and a row, where it has a name for it; `over` is what the
+    means are over: seeds, or runs where these are of several concepts.
+    """
+
+    model: str
+    data: str
+    columns: list[Column]
+    rows: dict[str, dict[Column, Cell]]
+    notes: list[str] = field(default_factory=list)
+    titles: dict[Column, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    over: str = "seeds"
+
+    def title(self, column: Column) -> str:
+        """The paper's, or `set/metric` with the evaluation in front only where the table has several."""
+        drop = len(column) > 1 and len({c[0] for c in self.columns}) == 1
+        return self.titles.get(column) or "/".join(column[1:] if drop else column)
+
+    def label(self, row: str) -> str:
+        return self.labels.get(row, row)
+
+
+def mean_over_seeds(estimates: Sequence[Estimate], same_model: bool = False) -> Cell:
+    """Mean and 95 % t-interval over seeds; with one seed that run's own bootstrap interval.
+
+    `same_model`: the estimates measure one and the same model, so equal values are one measurement repeated
+    and say nothing about spread: then its bootstrap interval too. Not finite: the interval is NaN.
+    """
+    values = np.array([e.value for e in estimates])
+    if len(values) == 1 or same_model and (values == values[0]).all():
+        return Cell(estimates[0].value, estimates[0].low, estimates[0].high, len(values), bootstrap=True)
+    mean, half = float(values.mean()), math.nan
+    if np.isfinite(values).all():
+        half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+    return Cell(mean, mean - half, mean + half, len(values), bootstrap=False)
+
+
+def select_columns(found: Iterable[Column], wanted: Sequence[str]) -> list[Column]:
+    """The columns that match `wanted`, in its order: `set/metric` or `evaluation/set/metric`, `*` allowed."""
+    names = {"/".join(column): column for column in found}
+    chosen: dict[Column, None] = {}
+    for pattern in wanted:
+        hits = [column for name, column in names.items() if fnmatchcase("/" + name, "*/" + pattern)]
+        if not hits:
+            what = f"No run has a column '{pattern}'.{nearest(pattern, names)}"
+            raise UserError(what, f"Columns there are: {', '.join(names)}.")
+        chosen |= dict.fromkeys(hits)
+    return list(chosen)
+
+
+def columns_of(runs: Iterable[Run]) -> list[Column]:
+    """Every column that one of the runs has, in the order they come."""
+    return list(dict.fromkeys(column for run in runs for part in (run.before, run.after) for column in part))
+
+
+def aggregate(runs: Sequence[Run], methods: Sequence[str] = (), columns: Sequence[str] = ()) -> list[Table]:
+    """One table a (model, data).
+
+    Args:
+        methods: the rows, in order (default: METHODS, then others by name).
+        columns: patterns, see `select_columns` (default: all that are not for figures alone, such as KRS by layer).
+    """
+    found = columns_of(runs)
+    wanted = select_columns(found, columns) if columns else [c for c in found if not only_in_figures(c[-1])]
+    tables = []
+    for model, data in dict.fromkeys((run.model, run.data) for run in runs):
+        group = [run for run in runs if (run.model, run.data) == (model, data)]
+        there = {run.method for run in group if run.after}
+        order = methods or [*(m for m in METHODS if m in there), *sorted(there - set(METHODS))]
+        tables.append(table_of(model, data, group, wanted, [ORIGINAL, *order]))
+    return tables
+
+
+def table_of(model: str, data: str, runs: Sequence[Run], columns: list[Column], order: Sequence[str]) -> Table:
+    """The table of runs of one model and data with these columns and rows; what is left out stands in its notes."""
+    notes = []
+    rows: dict[str, dict[tuple[str, int], Run]] = {ORIGINAL: {}}  # by data and seed
+    for run in runs:
+        key = run.data, run.seed
+        first = rows[ORIGINAL].setdefault(key, run)
+        if repr(run.before) != repr(first.before):  # repr: NaN is then equal to NaN
+            notes.append(f"`original` differs at seed {run.seed}: {first.folder} used, not {run.folder}.")
+        if not run.after:
+            if run.method != "base":
+                notes.append(f"{run.folder} ({run.method}) was not measured after its stages: left out.")
+            continue
+        if old := rows.setdefault(run.method, {}).get(key):
+            notes.append(f"{run.method} has seed {run.seed} twice: {run.folder} used, not {old.folder}.")
+        rows[run.method][key] = run
+    cells: dict[str, dict[Column, Cell]] = {}
+    for row in order:
+        own = [run for _, run in sorted(rows.get(row, {}).items())]
+        parts = [run.before if row == ORIGINAL else run.after for run in own]
+        have = {c: [part[c] for part in parts if c in part] for c in columns}
+        cells[row] = {c: mean_over_seeds(values, row == ORIGINAL) for c, values in have.items() if values}
+    over = "seeds" if len({run.data for run in runs}) <= 1 else "runs"
+    return Table(model, data, columns, cells, notes, over=over)

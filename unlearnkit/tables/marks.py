@@ -1,0 +1,70 @@
+"""Which numbers are best: bold and underline, and the ranking columns of Liu et al. 2024, table 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+
+from unlearnkit.metrics.display import rank, show_value
+from unlearnkit.tables.aggregate import ORIGINAL, Table
+from unlearnkit.tables.runs import Column
+
+AVERAGE = "average"
+Values = Mapping[str, Mapping[Column, float]]  # row -> column -> number
+Show = Callable[[str, float | None], object]
+
+
+def exactly(metric: str, value: float | None) -> float | None:
+    """For printed numbers, which are alike only where they are equal."""
+    return value
+
+
+def mark(table: Table) -> dict[tuple[str, Column], int]:
+    """1 (best) or 2 (runner-up) by (row, column), among the methods; values shown alike share the mark."""
+    return places({row: {c: cell.value for c, cell in cells.items()} for row, cells in table.rows.items()})
+
+
+def places(rows: Values, show: Show = show_value) -> dict[tuple[str, Column], int]:
+    """The same of plain numbers; `show` says which are alike."""
+    methods = [row for row in rows if row != ORIGINAL]
+    marks: dict[tuple[str, Column], int] = {}
+    for column in dict.fromkeys(column for row in methods for column in rows[row]):
+        ranks = rank(column[-1], [rows[row].get(column) for row in methods], show)
+        marks |= {(row, column): place for row, place in zip(methods, ranks, strict=True) if place in (1, 2)}
+    return marks
+
+
+def ranking(
+    rows: Values, groups: Mapping[str, Sequence[Column]], show: Show = show_value
+) -> dict[str, dict[str, float]]:
+    """row -> group -> its rank among the methods, and their mean as `average` (Liu et al. 2024, table 1).
+
+    A method's rank in a group is that of its mean rank over the group's columns; equal means share a rank. The paper
+    does not say how it ranks: this gives all of its printed ranks with the harmful rates as `unlearn` and the normal
+    prompts' perplexity and BLEURT as `utility` (the perplexities of harmful prompts count in neither). The mean of
+    the harmful rates themselves would give the same, so the numbers do not tell the two apart.
+    """
+    methods = [row for row in rows if row != ORIGINAL]
+    found: dict[str, dict[str, float]] = {row: {} for row in methods}
+    for name, columns in groups.items():
+        ranks = {c: rank(c[-1], [rows[row].get(c) for row in methods], show) for c in columns}
+        means = {}
+        for number, row in enumerate(methods):
+            own = [by[number] for by in ranks.values()]
+            known = [place for place in own if place is not None]
+            if own and len(known) == len(own):
+                means[row] = fmean(known)
+        order = sorted(set(means.values()))
+        for row, mean in means.items():
+            found[row][name] = order.index(mean) + 1.0
+    return {
+        row: {**own, AVERAGE: fmean(own.values())} if len(own) == len(groups) else own
+        for row, own in found.items()
+        if own
+    }
+
+
+def best_two(values: Mapping[str, float]) -> dict[str, int]:
+    """1 for the lowest of averages of ranks, 2 for the next, by row; equal ones share."""
+    order = sorted(set(values.values()))
+    return {row: order.index(value) + 1 for row, value in values.items() if order.index(value) < 2}

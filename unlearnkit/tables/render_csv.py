@@ -1,0 +1,60 @@
+"""A sweep's cells as CSV, a row a method and column: what a spreadsheet or pandas reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from unlearnkit.tables.compare import Comparison
+from unlearnkit.tables.marks import AVERAGE, best_two, exactly, mark, places
+from unlearnkit.tables.outcomes import RANKING, Ranks, numbers_of
+from unlearnkit.tables.paper import in_print
+
+FIELDS = (
+    *("model", "data", "method", "label", "column", "title", "value", "low", "high", "runs", "interval", "place"),
+    *("paper_model", "paper", "paper_place"),
+)
+
+
+def csv_of(comparisons: Sequence[Comparison]) -> str:
+    """Numbers in the printed unit (percent for rates). `interval` is over `runs` (t) or `examples` (bootstrap);
+    `place` is 1 for the best method of its side and 2 for the runner-up; what is missing is empty."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, FIELDS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for comparison in comparisons:
+        table, paper = comparison.table, comparison.paper
+        marks = mark(table)
+        printed = numbers_of(paper, comparison.headings)
+        paper_marks = places({row: printed[row] for row in table.rows if row in printed}, exactly)
+        for row in table.rows:
+            lead = {"model": table.model, "data": table.data, "method": row, "label": table.label(row)}
+            lead["paper_model"] = comparison.block or ""
+            for heading in comparison.headings:
+                line = {**lead, "column": heading.key, "title": heading.title}
+                if cell := table.rows[row].get(heading.column):
+                    unit = in_print(heading.column)
+                    line |= {key: f"{unit * getattr(cell, key):.10g}" for key in ("value", "low", "high")}
+                    line |= {"runs": str(cell.seeds), "interval": "examples" if cell.bootstrap else "runs"}
+                    line["place"] = str(marks.get((row, heading.column), ""))
+                if number := paper.get(row, {}).get(heading.key):
+                    line["paper"] = f">{number.bound:.10g}" if number.bound is not None else f"{number.value:.10g}"
+                    line["paper_place"] = str(paper_marks.get((row, heading.column), ""))
+                writer.writerow(line)
+            for name in (*comparison.groups, AVERAGE) if comparison.groups else ():
+                line = {**lead, "column": f"{RANKING}/{name}", "title": f"Ranking: {name}"}
+                for side, ranks, place in (
+                    ("value", comparison.our_ranks, "place"),
+                    ("paper", comparison.paper_ranks, "paper_place"),
+                ):
+                    if name in ranks.get(row, {}):
+                        line[side] = f"{ranks[row][name]:g}"
+                        line[place] = str(best_two(averages(ranks)).get(row, "")) if name == AVERAGE else ""
+                writer.writerow(line)
+    return out.getvalue()
+
+
+def averages(ranks: Ranks) -> dict[str, float]:
+    """The ranking's last column, of the methods that have one."""
+    return {row: own[AVERAGE] for row, own in ranks.items() if AVERAGE in own}

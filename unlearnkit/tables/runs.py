@@ -1,0 +1,73 @@
+"""Runs read back from their metrics.json."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unlearnkit.errors import UserError
+from unlearnkit.metrics.interval import Estimate
+
+KEYS = ("value", "low", "high")
+Column = tuple[str, ...]  # (evaluation, set, metric)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one metrics.json says."""
+
+    folder: Path
+    model: str
+    data: str
+    method: str
+    seed: int
+    before: dict[Column, Estimate]
+    after: dict[Column, Estimate]  # empty for a run without a method
+    raw: dict[str, Any]
+
+
+def flatten(metrics: Mapping[str, Any] | None, path: Column = ()) -> dict[Column, Estimate]:
+    """Nested METRICS -> estimates by (evaluation, set, metric); a null number is NaN, None is empty."""
+    flat: dict[Column, Estimate] = {}
+    for name, entry in (metrics or {}).items():
+        if isinstance(entry.get("value", {}), Mapping):
+            flat |= flatten(entry, (*path, name))
+        else:
+            value, low, high = (math.nan if (x := entry.get(k)) is None else float(x) for k in KEYS)
+            n, seed = int(entry.get("n", 0)), int(entry.get("seed", 0))
+            flat[(*path, name)] = Estimate(value, low, high, n, seed)
+    return flat
+
+
+def read_run(folder: Path) -> Run:
+    """Read `folder`/metrics.json; `UserError` where it is missing or not what a run writes."""
+    path = folder / "metrics.json"
+    fix = "Give a folder that `python -m unlearnkit` wrote and finished, such as outputs/<date>/<time>."
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        run = raw["run"]
+        model, data, method = (str(run[key]) for key in ("model", "data", "method"))
+        before, after = flatten(raw["before"]), flatten(raw.get("after"))
+        return Run(folder, model, data, method, int(run["seed"]), before, after, raw)
+    except OSError:
+        raise UserError(f"{folder} is no run folder: it has no readable metrics.json.", fix) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{path} is not a run's metrics.json ({type(error).__name__}: {error})."
+        raise UserError(what, fix) from None
+
+
+def collect(folder: Path) -> list[Run]:
+    """Every run at or below `folder`, in natural order of paths (run 2 before run 10)."""
+    found = folder.rglob("metrics.json")
+    paths = sorted(found, key=lambda path: re.sub(r"\d+", lambda digits: digits[0].zfill(20), str(path)))
+    if not paths:
+        raise UserError(
+            f"There is no metrics.json in or below {folder}.",
+            "Give the output folder of a run or of a multirun, such as multirun/<date>/<time>.",
+        )
+    return [read_run(path.parent) for path in paths]

@@ -1,0 +1,77 @@
+"""The sentences that all formats share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from unlearnkit.tables.agreement import mean_correlation
+from unlearnkit.tables.compare import Comparison
+from unlearnkit.tables.outcomes import Outcome
+
+
+def sourced(spec: Mapping[str, Any]) -> str:
+    """`Liu et al. 2024, table 1, page 7.`"""
+    source = spec.get("source") or {}
+    parts = [str(source[key]) for key in ("paper", "place") if key in source]
+    return ", ".join(parts + ([f"page {source['page']}"] if "page" in source else [])) + "."
+
+
+def explained(sided: bool) -> str:
+    """How to read a table."""
+    lines = "Each method has two lines, ours and the paper's numbers. " if sided else ""
+    return (
+        f"{lines}Bold: best of its side; underlined: runner-up; brackets: 95 % interval; arrows: which way is better."
+    )
+
+
+def verdict(holds: bool | None, clear: bool = True) -> str:
+    """In a word; of our numbers also whether the intervals leave it open."""
+    word = {True: "holds", False: "does not hold", None: "not told"}[holds]
+    return word if holds is None or clear else f"{word}, within the intervals"
+
+
+def block_of(claim: Outcome, comparison: Comparison) -> str:
+    """Of which model, where the paper says it of another than the one beside the table."""
+    return f" for {claim.block}" if claim.block and claim.block != comparison.block else ""
+
+
+def in_paper(claim: Outcome) -> tuple[str, str]:
+    """The verdict on the paper's numbers and these numbers; where it prints none, that it says so in words alone."""
+    return (verdict(claim.paper), claim.paper_values) if claim.block else ("said in words", "no number is printed")
+
+
+def rho(value: float | None) -> str:
+    return "none" if value is None or math.isnan(value) else f"{value:+.2f}"
+
+
+def agreement_rows(comparison: Comparison) -> list[list[str]]:
+    """A head and a row a column: Spearman's rho with each block, and the mean over the columns last."""
+    blocks = comparison.correlations
+    head = ["rank correlation of the methods (Spearman)", *(f"with {block}" for block in blocks)]
+    keys = dict.fromkeys(key for found in blocks.values() for key in found)
+    titles = {heading.key: heading.title for heading in comparison.headings}
+    rows = [[titles[key], *(_of(found[key]) if key in found else "-" for found in blocks.values())] for key in keys]
+    return [head, *rows, ["mean", *(rho(mean_correlation(found)) for found in blocks.values())]]
+
+
+def _of(found: tuple[float | None, int]) -> str:
+    value, count = found
+    return f"{rho(value)} ({count} {'method' if count == 1 else 'methods'})"
+
+
+def agreement_line(comparisons: Sequence[Comparison]) -> str:
+    """The whole in one line: the mean rank correlation and how many of the claims hold in our numbers."""
+    parts = []
+    for comparison in comparisons:
+        told = [f"{rho(mean_correlation(found))} with {block}" for block, found in comparison.correlations.items()]
+        words = {True: "hold", False: "do not hold", None: "are not told"}
+        counts = {word: sum(claim.ours is held for claim in comparison.claims) for held, word in words.items()}
+        claims = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        parts += [f"{comparison.table.model} on {comparison.table.data}: "]
+        parts[-1] += "; ".join(
+            ([f"mean rank correlation {', '.join(told)}"] if told else [])
+            + ([f"of {len(comparison.claims)} claims {claims}"] if comparison.claims else [])
+        )
+    return ". ".join(parts) + "."
