@@ -1,0 +1,117 @@
+"""The curves and heat maps of runs: training losses, metrics over training steps, KRS by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from unlearnkit.metrics.display import arrow, only_in_figures, show_interval, show_value
+from unlearnkit.metrics.interval import Estimate
+from unlearnkit.report.figures import Point, heat_map, lines
+from unlearnkit.tables import Column, Run, flatten, mean_over_seeds
+
+MOST_POINTS = 1000  # of a training curve
+
+
+def training_figures(log: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One figure a stage of one run: the loss and each of its terms over steps."""
+    for stage in dict.fromkeys(str(row.get("stage", "")) for row in log):
+        rows = thinned([row for row in log if str(row.get("stage", "")) == stage], MOST_POINTS)
+        found = dict.fromkeys(key for row in rows for key in row)
+        keys = [key for key in found if key == "loss" or key.startswith("terms/")]
+        points = {
+            "loss (weighted sum)" if key == "loss" else key.removeprefix("terms/"): [
+                Point(row.get("step", 0), row[key]) for row in rows if key in row
+            ]
+            for key in keys
+        }
+        if points:
+            yield lines(f"training losses, stage {stage}", points)
+
+
+def thinned(rows: Sequence[Any], most: int) -> Sequence[Any]:
+    """At most `most` rows, evenly taken."""
+    return rows[:: max(1, math.ceil(len(rows) / most))]
+
+
+def evaluation_figures(curve: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One figure a stage, evaluation and metric of one run: a line a set, its bootstrap interval as a band."""
+    found: dict[tuple[str, Column, str], dict[str, list[Point]]] = {}
+    for stage, step, column, entry in measured(curve):
+        key = (stage, column[:-2], column[-1])
+        point = Point(step, entry.value, entry.low, entry.high)
+        found.setdefault(key, {}).setdefault("/".join(column[-2:-1]), []).append(point)
+    for (stage, evaluation, metric), sets in found.items():
+        title = f"{metric} {arrow(metric)} ({'/'.join((*evaluation, f'stage {stage}'))})"
+        yield lines(title, sets, metric)
+
+
+def measured(curve: Sequence[dict[str, Any]]) -> Iterator[tuple[str, int, Column, Estimate]]:
+    """(stage, step, column, estimate) of each point of a run's curve; a probe's layers are left out."""
+    for row in curve:
+        for column, entry in flatten(row["metrics"]).items():
+            if not only_in_figures(column[-1]):
+                yield str(row["stage"]), row["step"], column, entry
+
+
+def sweep_figures(methods: Mapping[str, Sequence[Run]], columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
+    """One figure a column: a line a method over training steps, the mean over seeds with its 95 % interval.
+
+    Args:
+        methods: title -> its runs on one model and data set, one a seed.
+        columns: which come first, in this order; the others that were measured follow.
+    """
+    found: dict[Column, dict[str, dict[int, list[Estimate]]]] = {column: {} for column in columns}
+    for method, runs in methods.items():
+        for run in runs:
+            for _, step, column, entry in measured(run.raw.get("curve") or []):
+                found.setdefault(column, {}).setdefault(method, {}).setdefault(step, []).append(entry)
+    for column, by_method in found.items():
+        points = {method: over_seeds(steps) for method, steps in by_method.items()}
+        if any(len(line) > 1 for line in points.values()):
+            title = f"{column[-1]} {arrow(column[-1])} ({'/'.join(column[:-1])})"
+            yield lines(title, points, column[-1])
+
+
+def loss_figures(logs: Mapping[str, Sequence[Sequence[dict[str, Any]]]]) -> Iterator[dict[str, Any]]:
+    """One figure: the training loss over steps, a line a method and stage, the mean over its seeds' logs."""
+    points: dict[str, list[Point]] = {}
+    for method, seeds in logs.items():
+        steps: dict[tuple[str, int], list[Estimate]] = {}
+        for row in (row for log in seeds for row in log if "loss" in row):
+            estimate = Estimate(float(row["loss"]), math.nan, math.nan, 1)
+            steps.setdefault((str(row.get("stage", "")), row.get("step", 0)), []).append(estimate)
+        stages = dict.fromkeys(stage for stage, _ in steps)
+        for stage in stages:
+            name = f"{method}, {stage}" if len(stages) > 1 else method
+            line = over_seeds({step: values for (of, step), values in steps.items() if of == stage})
+            points[name] = list(thinned(line, MOST_POINTS // 4))
+    if points:
+        yield lines("training loss (weighted sum)", points)
+
+
+def over_seeds(steps: Mapping[int, Sequence[Estimate]]) -> list[Point]:
+    """The mean at each step; its interval is over seeds, or one run's own where there is one."""
+    cells = {step: mean_over_seeds(values) for step, values in sorted(steps.items())}
+    return [Point(step, cell.value, cell.low, cell.high) for step, cell in cells.items()]
+
+
+def heat_maps(methods: Mapping[str, Sequence[Run]]) -> Iterator[dict[str, Any]]:
+    """One figure a method and probe: its score by what is restored and layer, the mean over seeds."""
+    for method, runs in methods.items():
+        found: dict[str, dict[str, dict[str, list[Estimate]]]] = {}
+        for run in runs:
+            for column, entry in run.after.items():
+                if len(column) == 3 and only_in_figures(column[-1]):
+                    rows = found.setdefault(column[0], {}).setdefault(column[1], {})
+                    rows.setdefault(column[-1], []).append(entry)
+        for probe, settings in found.items():
+            cells = {name: [_cell(layers[key]) for key in sorted(layers)] for name, layers in settings.items()}
+            yield heat_map(f"{probe.upper()} by layer and what is restored, {method}", cells, "layer", probe.upper())
+
+
+def _cell(entries: Sequence[Estimate]) -> tuple[float, str]:
+    cell = mean_over_seeds(entries)
+    shown = f"{show_value('krs', cell.value)} {show_interval('krs', cell.low, cell.high)}".strip()
+    return cell.value, shown

@@ -1,0 +1,63 @@
+"""The report of one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from unlearnkit.metrics.display import arrow, only_in_figures, rank, show_interval, show_value
+from unlearnkit.report.answers import examples
+from unlearnkit.report.curves import evaluation_figures, heat_maps, training_figures
+from unlearnkit.report.page import render, write_page
+from unlearnkit.report.reading import read_config, read_lines
+from unlearnkit.tables import Run, read_run
+
+
+def write_report(folder: Path) -> Path:
+    """Write `folder`/report.html from the run's own files alone, whole or not at all.
+
+    Raises:
+        UserError: `folder` is no run folder, or one of its files is not what a run writes.
+    """
+    run = read_run(folder)
+    config = read_config(folder)
+    figures = list(training_figures(read_lines(folder / "log.jsonl")))
+    figures += [*evaluation_figures(run.raw.get("curve") or []), *heat_maps({run.method: [run]})]
+    shown, left_out = examples({"": {run.method: read_lines(folder / "generations.jsonl")}})
+    page = render(
+        "run.html.j2",
+        run=run,
+        facts=run.raw["run"],
+        measured=measured_rows(run),
+        figures=figures,
+        examples=shown,
+        left_out=left_out,
+        methods=[run.method],
+        config=config,
+    )
+    return write_page(folder, page)
+
+
+def measured_rows(run: Run) -> list[dict[str, Any]]:
+    """One row a metric: its column and, for before and after, text, interval, n and whether it is better.
+
+    The layers of a probe are left to the heat map.
+    """
+    rows = []
+    for column in dict.fromkeys([*run.before, *run.after]):
+        metric, pair = column[-1], [run.before.get(column), run.after.get(column)]
+        if only_in_figures(metric):
+            continue
+        places = rank(metric, [entry.value if entry else None for entry in pair])
+        cells = [
+            {
+                "value": show_value(metric, entry.value if entry else None),
+                "interval": show_interval(metric, entry.low, entry.high) if entry else "",
+                "n": entry.n if entry else "",
+                "better": place == 1 and sorted(map(str, places)) == ["1", "2"],
+            }
+            for entry, place in zip(pair, places, strict=True)
+        ]
+        group = " / ".join(column[:-1])
+        rows.append({"group": group, "metric": metric, "arrow": arrow(metric), "cells": cells})
+    return rows
