@@ -3,7 +3,7 @@
 import pytest
 
 from unlearnkit import ranks
-from unlearnkit.outputs import differences
+from unlearnkit.identity import differences
 from unlearnkit.records.generate import _pieces
 
 

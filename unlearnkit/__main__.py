@@ -27,12 +27,17 @@ warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about 
 
 @hydra.main(config_path=str(configuration.FOLDER), config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> float | None:
-    """One run; inside a multirun a failed run is told apart from the others by Hydra."""
+    """One run, or a cell of a sweep; what fails in a cell is written down there and the sweep goes on."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if "sweep" in cfg:
+        from unlearnkit.sweep_cell import carry_out
+
+        carry_out(cfg, folder)
+        return None
     from unlearnkit import ranks
     from unlearnkit.run import run
     from unlearnkit.summary import show
 
-    folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         ranks.start()
         own, folder = folder, ranks.from_first(lambda: folder)
@@ -57,7 +62,12 @@ def resuming(folder: Path) -> str:
 
 def main() -> None:
     """The command line; errors a user can mend are two lines and exit code 2."""
-    configuration.exit_with_two_lines(job)
+    try:
+        configuration.exit_with_two_lines(job)
+    except KeyboardInterrupt:  # of a sweep
+        again = shlex.join(["python", "-m", "unlearnkit", *sys.argv[1:]])
+        print(f"\nInterrupted. What is done is kept; to go on: {again}", file=sys.stderr)
+        raise SystemExit(130) from None
     from unlearnkit import ranks
 
     ranks.end()

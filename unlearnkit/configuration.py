@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from unlearnkit.errors import UserError, nearest
@@ -20,15 +21,21 @@ _PACKAGE = Path(__file__).parent
 FOLDER = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
 
+ADDED = ("method", "domain", "sweep", "scale")  # groups of which nothing is chosen by default
+
+
 def register_resolvers() -> None:
     """The resolvers our YAML uses.
 
     `${choice:GROUP,default}`: the option chosen for a config group. `${row:TABLE,name,default}`: a table's row by
-    name (a path could not say it: a model's name may hold a dot). `${negative:x}`: -x.
+    name (a path could not say it: a model's name may hold a dot). `${negative:x}`: -x. `${grid:}`: the axes of the
+    chosen sweep. `${fingerprint:}`: of all that decides the run's result.
     """
     OmegaConf.register_new_resolver("choice", _choice, replace=True)
     OmegaConf.register_new_resolver("row", lambda table, name, default: table.get(name, table[default]), replace=True)
     OmegaConf.register_new_resolver("negative", lambda number: -float(number), replace=True)
+    OmegaConf.register_new_resolver("grid", _grid, replace=True)
+    OmegaConf.register_new_resolver("fingerprint", _fingerprint, replace=True)
 
 
 def _choice(group: str, default: str = "none") -> str:
@@ -36,6 +43,18 @@ def _choice(group: str, default: str = "none") -> str:
         return default
     chosen = HydraConfig.get().runtime.choices.get(group)
     return default if chosen is None else str(chosen)
+
+
+def _grid(*, _root_: DictConfig) -> dict[str, str]:
+    from unlearnkit.sweeps import grid
+
+    return grid(_root_) if "sweep" in _root_ else {}  # it is looked at while the config is still being put together
+
+
+def _fingerprint(*, _root_: DictConfig) -> str:
+    from unlearnkit.identity import fingerprint, resolved
+
+    return fingerprint(resolved(_root_))
 
 
 def exit_with_two_lines(command: Callable[[], object], primary: str = "config") -> None:
@@ -60,10 +79,13 @@ def exit_with_two_lines(command: Callable[[], object], primary: str = "config") 
 
 
 def _speaks() -> bool:
-    """Of several ranks one tells of an error; before they have met, that is rank zero."""
-    if ranks := sys.modules.get("unlearnkit.ranks"):
+    """Of several ranks one tells of an error: the first; before they have met, rank zero."""
+    if (ranks := sys.modules.get("unlearnkit.ranks")) and ranks.met():
         return bool(ranks.speaks_first())
-    return os.environ.get("RANK", "0") == "0"
+    if os.environ.get("RANK", "0") != "0":
+        # Rank zero fails alike, tells, and its launcher then ends this one; by leaving first this one would end it.
+        time.sleep(20)
+    return True
 
 
 def explain(error: BaseException, primary: str = "config") -> UserError | None:
@@ -94,7 +116,7 @@ def _explain_config(text: str, error: BaseException, primary: str) -> UserError:
         if valid:
             return UserError(
                 f"Unknown {group} '{name}'.{nearest(name, valid)} Valid: {', '.join(valid)}",
-                f"Choose one of these with {'+' if group in ('method', 'domain') else ''}{group}=",
+                f"Choose one of these with {'+' if group in ADDED else ''}{group}=",
             )
     if missing := re.search(r"Could not override '(\w+)'", text):
         group = missing.group(1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import shutil
 import time
 from importlib.metadata import version
@@ -17,6 +16,7 @@ import yaml
 from unlearnkit import __version__, ranks
 from unlearnkit.checkpoints import rewind_log
 from unlearnkit.errors import UserError
+from unlearnkit.identity import differences
 from unlearnkit.memory import peak_memory
 from unlearnkit.models import LanguageModel
 from unlearnkit.records.record import Record, read_parquet, write_parquet
@@ -25,8 +25,6 @@ from unlearnkit.stages.negate import base_folder_in
 from unlearnkit.tracking import Tracker
 
 Records = dict[str, list[Record]]  # evaluation -> its records
-NO_MATTER = re.compile(r"^(resume|logger)\b|\bsave_(every|limit)$")  # keys that decide nothing of a run's result
-ABSENT = object()
 
 
 class RunFolder:
@@ -191,27 +189,6 @@ class RunFolder:
             f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}. What it was measured to do:\n\n"
             f"```json\n{json.dumps(self.metrics['after'], indent=1)}\n```\n"
         )
-
-
-def differences(held: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """What two configs say differently, of all that decides a run's result."""
-    old, new = flat(held), flat(yaml.safe_load(yaml.safe_dump(wanted)))
-    return [
-        f"{key} is {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"
-        for key in dict.fromkeys([*old, *new])
-        if old.get(key, ABSENT) != new.get(key, ABSENT) and not NO_MATTER.search(key)
-    ]
-
-
-def flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted key -> value; what is empty stays as it is."""
-    if not isinstance(config, dict) or not config:
-        return {prefix: config}
-    return {
-        key: value
-        for name, part in config.items()
-        for key, value in flat(part, f"{prefix}.{name}" if prefix else str(name)).items()
-    }
 
 
 def answers(before: Records, after: Records | None) -> list[dict[str, Any]]:

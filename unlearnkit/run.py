@@ -52,14 +52,14 @@ def run(cfg: DictConfig, folder: Path) -> dict:
 
     start = evaluations.measure(model, cfg.curve_split, curve=True) if cfg.eval_every else {}
     if start:
-        out.write_point(next(iter(stages)), 0, evaluations.compute(start))
+        tracker.point(out.write_point(next(iter(stages)), 0, evaluations.compute(start)))
     if any(stage.needs_base for stage in stages.values()):
         out.keep_base(model)
 
     def measure(trained: LanguageModel, step: int) -> None:
         with previewed(trained, list(stages.items()), context) as finished:
             records = evaluations.measure(finished, cfg.curve_split, start, curve=True)
-        tracker.log(out.write_point(context.stage, step, evaluations.compute(records)))
+        tracker.point(out.write_point(context.stage, step, evaluations.compute(records)))
 
     context = Context(streams, cfg.seed, folder, "", measure, cfg.eval_every, tracker.log, out.rewind)
     after = out.kept("after")
