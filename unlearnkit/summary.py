@@ -32,7 +32,7 @@ def show(folder: Path) -> None:
             for cell in cells
             for text in (
                 show_value(metric, cell.get("value")),
-                show_interval(metric, cell.get("low"), cell.get("high")),
+                show_interval(metric, cell.get("low"), cell.get("high")) + standard_error(metric, cell.get("stderr")),
             )
         ]
         table.add_row(name, f"{metric} {arrow(metric)}", *shown)
@@ -45,3 +45,8 @@ def show(folder: Path) -> None:
         "Brackets: 95 % bootstrap interval over prompts."
     )
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+
+
+def standard_error(metric: str, stderr: float | None) -> str:
+    """Behind an interval, where a number has one."""
+    return "" if stderr is None else f", s.e. {show_value(metric, stderr)}"
