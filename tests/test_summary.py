@@ -32,3 +32,12 @@ def test_what_only_after_has_is_shown(tmp_path, capsys):
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "seconds_a_step" in line]
     cells = [cell.strip() for cell in line.strip("│").split("│")]
     assert cells == ["finetune", "seconds_a_step ↓", "-", "", "3.25", "[1.62, 6.50]"]
+
+
+def test_a_standard_error_stands_behind_the_interval(tmp_path, capsys):
+    run = {"method": "base", "model": "m", "data": "d", "seed": 0, "minutes": 1.0, "peak_memory_gb": 1.0}
+    before = {"general": {"race": {"acc": {**estimate(0.25), "stderr": 0.0625}}}}
+    (tmp_path / "metrics.json").write_text(json.dumps({"run": run, "before": before, "after": None, "curve": []}))
+    show(tmp_path)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "race" in line]
+    assert [cell.strip() for cell in line.strip("│").split("│")][2:] == ["25.0%", "[12.5%, 50.0%], s.e. 6.2%"]

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from unlearnkit import __main__ as command
 from unlearnkit import configuration, sweeps
 
 TESTS = Path(__file__).parent
@@ -52,14 +51,9 @@ def ended(process, code=0):
     return out, err
 
 
-def here(monkeypatch, *arguments):
-    """The command in this process; its exit code."""
-    monkeypatch.setattr(sys, "argv", ["unlearnkit", *arguments])
-    try:
-        command.main()
-    except SystemExit as stopped:
-        return stopped.code
-    return 0
+def here(code, *arguments):
+    """What the command says, in the working folder, when it ends with an exit code."""
+    return ended(start(*arguments, cwd=Path.cwd()), code)
 
 
 def numbers(cell):
@@ -87,24 +81,37 @@ def unbroken(tmp_path_factory):
     return two(folder).cells
 
 
+SWEEPS = configuration.options("sweep")
+
+
 @pytest.fixture(scope="module")
 def smoked(tmp_path_factory):
-    """One results folder for every sweep, so that what they share is computed once."""
-    return tmp_path_factory.mktemp("smoke")
+    """Every sweep in one results folder, so that what they share is computed once: (folder, what came of each)."""
+    folder = tmp_path_factory.mktemp("smoke")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
+    subprocess.run(
+        [sys.executable, str(TESTS / "every_sweep.py"), "told.json", *SWEEPS],
+        cwd=folder,
+        env=environment,
+        check=True,
+        timeout=1500,
+        stdout=subprocess.DEVNULL,
+    )
+    return folder, json.loads((folder / "told.json").read_text())
 
 
-@pytest.mark.parametrize("name", configuration.options("sweep"))
-def test_every_sweep_in_seconds(name, smoked, monkeypatch, capsys):
-    monkeypatch.chdir(smoked)
-    before = {path.parent: path.stat().st_mtime_ns for path in smoked.glob("results/runs/*/metrics.json")}
-    assert here(monkeypatch, f"+sweep={name}", "+scale=smoke", "logger=none") == 0, capsys.readouterr().err
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_sweep_in_seconds(name, smoked, monkeypatch):
+    folder, told = smoked
+    came = told[name]
+    assert came["code"] == 0, came["err"]
+    monkeypatch.chdir(folder)
     sweep = sweeps.load(name, "smoke", overrides=["logger=none"])
     assert [cell.state for cell in sweep.cells] == ["done"] * len(sweep.cells)
-    said = capsys.readouterr().out
-    assert f"{name}-smoke: {len(sweep.cells)} of {len(sweep.cells)} cells are done" in said
-    already = [cell for cell in sweep.cells if (smoked / cell.folder) in before]
-    assert said.count(": done already") == len(already)
-    assert all((folder / "metrics.json").stat().st_mtime_ns == then for folder, then in before.items())
+    assert f"{name}-smoke: {len(sweep.cells)} of {len(sweep.cells)} cells are done" in came["out"]
+    already = [cell for cell in sweep.cells if str(cell.folder) in came["before"]]
+    assert came["out"].count(": done already") == len(already)
+    assert all(came["after"][run] == then for run, then in came["before"].items())
     assert (sweep.folder / "table.md").is_file() and (sweep.folder / "report.html").is_file()
     for figure in sweep.spec.get("figures", []):
         assert list(sweep.folder.glob(f"{figure}*.png")) and list(sweep.folder.glob(f"{figure}*.svg"))
@@ -129,7 +136,7 @@ def test_a_killed_sweep_of_several_processes_ends_as_an_unbroken_one(unbroken, t
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     joblib = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     process = start(*TWO, *joblib, cwd=tmp_path, start_new_session=True)
-    cells, until = two(tmp_path).cells, time.monotonic() + 120
+    cells, until = two(tmp_path).cells, time.monotonic() + 400
     while not any((cell.folder / "log.jsonl").is_file() for cell in cells):
         assert process.poll() is None and time.monotonic() < until, process.communicate()
         time.sleep(0.05)
@@ -145,34 +152,29 @@ def test_a_killed_sweep_of_several_processes_ends_as_an_unbroken_one(unbroken, t
     assert [numbers(cell) for cell in cells] == [numbers(cell) for cell in unbroken]
 
 
-def test_a_failed_cell_is_told_and_the_sweep_goes_on(there, monkeypatch, capsys):
+def test_a_failed_cell_is_told_and_the_sweep_goes_on(there):
     """Of the two methods one alone has a term of this name, so that the other fails."""
     broken = [*TWO, "++stages.acquire.terms.guided_distortion.stream=forgot"]
     broken[3] = "train.max_steps=2"
-    assert here(monkeypatch, *broken, "+method=sku,ft") == 1
+    out, err = here(1, *broken, "+method=sku,ft")
     sweep = sweeps.load("sku_figure4", "smoke", overrides=[*broken[2:], "+method=sku,ft"])
     assert [cell.state for cell in sweep.cells][0] == "failed"
-    told = capsys.readouterr()
-    assert "sku, tiny, mischief, seed 0: failed: Unknown stream 'forgot'" in told.out
-    assert "cells are done" in told.out and "error.txt" in told.err
+    assert "sku, tiny, mischief, seed 0: failed: Unknown stream 'forgot'" in out
+    assert "cells are done" in out and "error.txt" in err
     error = (sweep.cells[0].folder / "error.txt").read_text()
     assert error.splitlines()[0].startswith("Unknown stream 'forgot'") and "Traceback" in error
     assert (sweep.folder / "table.md").is_file()
     # It is tried again, and only then forgotten.
-    assert here(monkeypatch, *broken, "+method=sku") == 1
-    assert "1 failed" in capsys.readouterr().out
+    assert "1 failed" in here(1, *broken, "+method=sku")[0]
 
 
-def test_a_cell_whose_config_has_changed_is_computed_anew_and_said(there, monkeypatch, capsys):
+def test_a_cell_whose_config_has_changed_is_computed_anew_and_said(there):
     once = ["+sweep=knowundo_finding3", "+scale=smoke", "logger=none"]
-    assert here(monkeypatch, *once) == 0
-    capsys.readouterr()
-    assert here(monkeypatch, *once, "++data.authors=2") == 0  # Hydra composes the sweep before its grid: ++
-    said = capsys.readouterr().out
+    here(0, *once)
+    said, _ = here(0, *once, "++data.authors=2")  # Hydra composes the sweep before its grid: ++
     assert "base, tiny, authors, seed 0: computed anew, its config has changed: data.authors is 1 there, 2 here" in said
     assert len(list((there / "results/runs").iterdir())) == 2
-    assert here(monkeypatch, *once) == 0  # the old one is still there
-    said = capsys.readouterr().out
+    said, _ = here(0, *once)  # the old one is still there
     assert "done already" in said and "computed anew" not in said
 
 
@@ -193,7 +195,7 @@ def test_two_sweeps_do_not_meet_in_a_cell(tmp_path):
 
 def test_ctrl_c_ends_the_sweep_and_tells_how_to_go_on(tmp_path):
     process = start(*TWO, "train.max_steps=5000", cwd=tmp_path)
-    until = time.monotonic() + 120
+    until = time.monotonic() + 400
     while not list(tmp_path.glob("results/runs/*/log.jsonl")):
         assert process.poll() is None and time.monotonic() < until, process.communicate()
         time.sleep(0.05)
@@ -214,17 +216,15 @@ def test_ctrl_c_ends_the_sweep_and_tells_how_to_go_on(tmp_path):
         (["+sweep=sku_figure3", "+scale=smoke", "train.max_step=3"], "Unknown key 'train.max_step'"),
     ],
 )
-def test_bad_input_is_two_lines(arguments, what, there, monkeypatch, capsys):
-    assert here(monkeypatch, *arguments) == 2
-    told = capsys.readouterr().err.splitlines()
+def test_bad_input_is_two_lines(arguments, what, there):
+    told = here(2, *arguments)[1].splitlines()
     assert len(told) == 2 and told[0].startswith(f"Error: {what}") and told[1].startswith("  Fix: ")
 
 
-def test_results_of_another_version_are_two_lines(there, monkeypatch, capsys):
+def test_results_of_another_version_are_two_lines(there):
     once = ["+sweep=knowundo_finding3", "+scale=smoke", "logger=none"]
     (cell,) = sweeps.load("knowundo_finding3", "smoke", overrides=once[2:]).cells
     cell.folder.mkdir(parents=True)
     run = {"finished": True, "minutes": 1.0, "versions": {"unlearnkit": "0.0.1"}}
     (cell.folder / "metrics.json").write_text(json.dumps({"run": run}))
-    assert here(monkeypatch, *once) == 2
-    assert "was made by unlearnkit 0.0.1" in capsys.readouterr().err
+    assert "was made by unlearnkit 0.0.1" in here(2, *once)[1]

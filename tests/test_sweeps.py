@@ -95,11 +95,8 @@ def test_figures_and_tables_share_their_cells():
         privacy, copyright = (folders(f"knowundo_table{n}", scale, *one) for n in (2, 3))
         assert folders("knowundo_table5", scale, *one) == folders("knowundo_figure5", scale, *one) == privacy
         assert folders("knowundo_figure4", scale, *one) == copyright and (privacy == copyright) == (scale == "cpu")
-    concepts = ["+method=dpo"]
-    assert folders("dissecting_figure1", "cpu", *concepts) == folders("dissecting_figure2", "cpu", *concepts)
-    for part, whole in (("sku_figure3", "sku_table1"), ("dissecting_figure1", "dissecting_figure2")):
-        methods = [set(spec(name)["grid"]["+method"].split(",")) for name in (part, whole)]
-        assert methods[0] <= methods[1]
+    methods = [set(spec(name)["grid"]["+method"].split(",")) for name in ("sku_figure3", "sku_table1")]
+    assert methods[0] <= methods[1]
 
 
 def test_what_decides_a_result_makes_its_own_folder():
