@@ -9,6 +9,7 @@ import tempfile
 # Not the user's cache: what earlier runs left there must not decide a test.
 os.environ["UNLEARNKIT_CACHE"] = tempfile.mkdtemp(prefix="unlearnkit-tests-")
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several threads add a shared position's gradients in any order
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["WANDB_MODE"] = "offline"
 

@@ -58,15 +58,8 @@ AttentionMaskInterface.register("packed", sdpa_mask)
 
 
 def use_packed_attention(model: PreTrainedModel) -> None:
-    """Switch a loaded model to `packed_attention` (the same numbers as sdpa outside packed rows).
-
-    On a CPU gradients are from here on added in a fixed order: responses of one prompt share its last position, and
-    torch's parallel `index_put` adds their gradients in the order in which threads come, so bits would differ.
-    """
+    """Switch a loaded model to `packed_attention` (the same numbers as sdpa outside packed rows)."""
     model.set_attn_implementation("packed")
-    if not torch.cuda.is_available():
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs a pass over it
 
 
 def packed_inputs(
