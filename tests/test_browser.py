@@ -209,6 +209,7 @@ def test_by_keyboard_alone(opened):
     assert any("numbers of harmful_rate" in name for name in names)
     page.locator(".chart + details summary").first.focus()
     page.keyboard.press("Enter")
+    page.wait_for_selector(".chart + details th")  # they are written when the browser says that it opened
     assert page.locator(".chart + details").first.locator("th").all_text_contents()[:3] == ["step", "FT", "SKU"]
     cells = page.locator(".chart + details").first.locator("td").all_text_contents()
     assert cells[0].startswith("20.5% [") and cells[1].startswith("3.5% [")
