@@ -3,7 +3,6 @@
 import pytest
 
 from unlearnkit import ranks
-from unlearnkit.identity import differences
 from unlearnkit.records.generate import _pieces
 
 
@@ -27,14 +26,3 @@ def test_one_process_does_all_the_work():
 )
 def test_a_batch_is_cut_up_for_ranks_without_one_and_keeps_its_width(wanted, expected):
     assert _pieces([5, 3, 9, 7, 1], wanted) == expected
-
-
-def test_what_two_configs_say_differently():
-    held = {"seed": 0, "train": {"save_every": 2, "steps": 3}, "logger": {"a": 1}, "resume": "auto", "old": {}}
-    wanted = {"seed": 1, "train": {"save_every": 9, "steps": 3}, "logger": {"b": 1}, "resume": "never", "new": None}
-    assert differences(held, wanted) == [
-        "seed is 0 there, 1 here",
-        "old is {} there, absent here",
-        "new is absent there, None here",
-    ]
-    assert differences(held, held) == []

@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 
 from unlearnkit import configuration, sweeps
 from unlearnkit.errors import UserError
-from unlearnkit.identity import fingerprint, resolved
 from unlearnkit.tables import paper_claims
 
 NAMES = configuration.options("sweep")
@@ -97,20 +96,6 @@ def test_figures_and_tables_share_their_cells():
         assert folders("knowundo_figure4", scale, *one) == copyright and (privacy == copyright) == (scale == "cpu")
     methods = [set(spec(name)["grid"]["+method"].split(",")) for name in ("sku_figure3", "sku_table1")]
     assert methods[0] <= methods[1]
-
-
-def test_what_decides_a_result_makes_its_own_folder():
-    def of(*overrides):
-        return fingerprint(resolved(composed("+method=sku", "model=tiny", *overrides)))
-
-    plain = of()
-    assert of("resume=never") == of("logger=none") == of("train.save_every=1") == of("train.save_limit=9") == plain
-    assert of("+scale=smoke") == plain
-    others = [of("seed=1"), of("train.max_steps=5"), of("data=authors"), of("model.lora.r=2")]
-    assert len({plain, *others}) == 5
-    assert fingerprint({"a": {"b": 1, "c": [2]}, "d": 3}) == fingerprint({"d": 3, "a": {"c": [2], "b": 1}})
-    # The description of the sweep is no part of it.
-    assert of("+sweep=sku_table1", "eval_every=5") == of("+sweep=sku_table2", "eval_every=5")
 
 
 def test_a_stand_in_takes_a_columns_place_and_its_part_in_claims():
