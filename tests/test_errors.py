@@ -2,7 +2,7 @@
 
 import pytest
 
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError, exit_code, nearest
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,17 @@ def test_two_lines():
     error = UserError("what arrived", "the fix")
     assert str(error) == "what arrived\nthe fix"
     assert (error.what, error.fix) == ("what arrived", "the fix")
+
+
+def test_a_command_ends_with_2_after_its_two_lines(capsys, monkeypatch):
+    def fails():
+        raise UserError("what arrived", "the fix")
+
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    assert exit_code(lambda: print("made")) == 0 and exit_code(fails) == 2
+    assert capsys.readouterr() == ("made\n", "what arrived\nthe fix\n")
+    with pytest.raises(ZeroDivisionError):  # a defect is not hidden
+        exit_code(lambda: print(1 / 0))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(UserError):
+        exit_code(fails)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import os
+import sys
+from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
@@ -18,6 +20,18 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what}\n{self.fix}"
+
+
+def exit_code(command: Callable[[], None]) -> int:
+    """0; after a `UserError` 2, its two lines on stderr, or its traceback with HYDRA_FULL_ERROR=1."""
+    try:
+        command()
+    except UserError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(error, file=sys.stderr)
+        return 2
+    return 0
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError, exit_code, nearest
 from unlearnkit.plots import FIGURES, draw, write
 
 
@@ -20,15 +18,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", help="of the sweep, as +scale= has it")
     parser.add_argument("--results", type=Path, default=Path("results"), help="where the sweep's runs lie")
     args = parser.parse_args(argv)
-    try:
-        files = of_folder(args.what, args.folder) if args.folder else of_sweep(args.what, args.scale, args.results)
-    except UserError as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        print(error, file=sys.stderr)
-        return 2
-    print("\n".join(map(str, files)))
-    return 0
+    return exit_code(lambda: print(*drawn(args), sep="\n"))
+
+
+def drawn(args: argparse.Namespace) -> list[Path]:
+    return of_folder(args.what, args.folder) if args.folder else of_sweep(args.what, args.scale, args.results)
 
 
 def of_folder(name: str, folder: Path) -> list[Path]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from unlearnkit import configuration
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError, exit_code, nearest
 from unlearnkit.report.run import write_report
 from unlearnkit.report.sweep import write_sweep
 
@@ -38,14 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", help="of the sweep, such as cpu")
     parser.add_argument("--results", type=Path, default=Path("results"), help="where the sweep's cells are")
     args = parser.parse_args(argv)
-    try:
-        print(write(args.what, args.scale, args.results))
-    except UserError as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: print(write(args.what, args.scale, args.results)))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, exit_code
 from unlearnkit.tables import aggregate, collect, latex, markdown, write
 
 
@@ -22,15 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--methods", nargs="+", default=(), help="of a folder: the rows below `original`, in order")
     parser.add_argument("--latex", action="store_true", help="LaTeX (booktabs) instead of Markdown")
     args = parser.parse_args(argv)
-    try:
-        text = of_folder(args) if is_folder(args.what) else of_sweep(args)
-    except UserError as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        print(error, file=sys.stderr)
-        return 2
-    print(text, end="")
-    return 0
+    return exit_code(lambda: print(of_folder(args) if is_folder(args.what) else of_sweep(args), end=""))
 
 
 def is_folder(what: str) -> bool:
