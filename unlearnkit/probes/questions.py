@@ -13,6 +13,7 @@ from unlearnkit.data.packing import pack
 from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
 from unlearnkit.probes.prefix import after_prefix
+from unlearnkit.records.generate import greedy
 
 SHARED = 8  # tokens of a common beginning from which on it pays to compute it once a row
 
@@ -47,7 +48,6 @@ class Row:
     owner: torch.Tensor
 
 
-@torch.inference_mode()
 def ask(model: LanguageModel, prompts: list[str], tokens: int, as_published: bool = False) -> list[Question]:
     """Greedy answers of at most `tokens` tokens; `compared` predicts every one of them, the end token too.
 
@@ -58,41 +58,20 @@ def ask(model: LanguageModel, prompts: list[str], tokens: int, as_published: boo
         UserError: more than the context holds.
     """
     asked = [tuple(model.template.encode_prompt(model.tokenizer, prompt)) for prompt in prompts]
-    end, pad = model.tokenizer.eos_token_id, model.tokenizer.pad_token_id
-    width = max(map(len, asked))
+    end, width = model.tokenizer.eos_token_id, max(map(len, asked))
     if width + tokens > model.max_length:
         raise UserError(
             f"A question of {width} tokens and an answer of {tokens}: the context holds {model.max_length}",
             "Set eval.krs.tokens= lower, or shorten the question",
         )
-    ids = torch.full((len(asked), width), pad)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(asked):
-        ids[row, width - len(prompt) :], mask[row, width - len(prompt) :] = torch.tensor(prompt), 1
-    out = model.model.generate(
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
-        max_new_tokens=tokens,
-        # Said in full, for a model's own generation_config fills in what is left out.
-        do_sample=False,
-        num_beams=1,
-        temperature=None,
-        top_p=None,
-        top_k=None,
-        repetition_penalty=1.0,
-        no_repeat_ngram_size=0,
-        eos_token_id=end,
-        pad_token_id=pad,
-    )[:, width:].tolist()
     questions = []
-    for prompt, row in zip(asked, out, strict=True):
-        answer = tuple(row[: row.index(end) + 1] if end in row else row)
+    for prompt, (bare, ended) in zip(asked, greedy(model, asked, width, tokens), strict=True):
         if as_published:
-            bare = answer[:-1] if answer[-1] == end else answer
-            compared = published_positions(prompt, bare, width, end)
+            compared = published_positions(prompt, tuple(bare), width, end)
             # Nothing is predicted from the last token of an answer, so one more makes the published last position.
             questions.append(Question(prompt, (*bare, end), compared))
         else:
+            answer = (*bare, end) if ended else tuple(bare)
             first = len(prompt) - 1
             questions.append(Question(prompt, answer, tuple(range(first, first + len(answer)))))
     return questions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from tqdm.auto import tqdm
@@ -24,7 +25,6 @@ def records_of(sets: dict[str, list[Example]]) -> list[Record]:
     ]
 
 
-@torch.inference_mode()
 def generate(
     model: LanguageModel,
     records: list[Record],
@@ -70,6 +70,22 @@ def _pieces(batch: list[int], wanted: float) -> list[tuple[list[int], int]]:
 
 def _answer(model: LanguageModel, prompts: list[list[int]], width: int, max_new_tokens: int) -> list[Answer]:
     """Response, number of its tokens and whether it ended itself, of prompts padded to `width` on the left."""
+    answers: list[Answer] = []
+    for tokens, ended in greedy(model, prompts, width, max_new_tokens):
+        response = str(model.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+        answers.append((response, len(tokens) + ended, ended))
+    return answers
+
+
+@torch.inference_mode()
+def greedy(
+    model: LanguageModel, prompts: Sequence[Sequence[int]], width: int, max_new_tokens: int
+) -> list[tuple[list[int], bool]]:
+    """Tokens of each prompt's greedy answer, without the end token, and whether it ended itself.
+
+    Args:
+        width: to which the prompts are padded, on the left.
+    """
     end, pad = model.tokenizer.eos_token_id, model.tokenizer.pad_token_id
     ids = torch.full((len(prompts), width), pad, device=model.device)
     mask = torch.zeros_like(ids)
@@ -92,10 +108,4 @@ def _answer(model: LanguageModel, prompts: list[list[int]], width: int, max_new_
         pad_token_id=pad,
         synced_gpus=False,  # ranks answer prompts of their own
     )
-    answers: list[Answer] = []
-    for row in out[:, width:].tolist():
-        ended = end in row
-        tokens = row[: row.index(end)] if ended else row
-        response = str(model.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
-        answers.append((response, len(tokens) + ended, ended))
-    return answers
+    return [(row[: row.index(end)], True) if end in row else (row, False) for row in out[:, width:].tolist()]
