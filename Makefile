@@ -24,7 +24,7 @@ run: setup  ## the main job: SKU on the embedded model and data
 	$(BIN)/python -m unlearnkit +method=sku
 
 test: setup  ## the whole test suite, two files at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup  ## ruff and mypy
 	$(BIN)/ruff check .

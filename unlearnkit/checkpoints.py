@@ -7,7 +7,6 @@ the size of every file is written last, so a half-written one is known and passe
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -18,6 +17,7 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from unlearnkit import ranks
+from unlearnkit.files import write
 from unlearnkit.models import LanguageModel
 
 MARK, WEIGHTS, DONE = "complete.json", "weights.safetensors", "done"
@@ -26,9 +26,7 @@ MARK, WEIGHTS, DONE = "complete.json", "weights.safetensors", "done"
 def mark(folder: Path, told: dict[str, Any]) -> None:
     """Call the folder complete; `told` is what its reader needs to know."""
     files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    partial = folder / f"{MARK}.partial"
-    partial.write_text(json.dumps({**told, "files": files}))
-    os.replace(partial, folder / MARK)
+    write(folder / MARK, json.dumps({**told, "files": files}))
 
 
 def told(folder: Path) -> dict[str, Any] | None:
@@ -128,9 +126,7 @@ def rewind_log(folder: Path, stage: str, step: int) -> None:
         return
     rows = [row for row in map(_row, path.read_text().splitlines()) if row is not None]
     kept = [row for row in rows if row["stage"] != stage or row["step"] <= step]
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
-    os.replace(partial, path)
+    write(path, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 def _row(line: str) -> dict[str, Any] | None:

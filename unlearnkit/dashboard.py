@@ -9,16 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit import configuration
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError, exit_code
+from unlearnkit.files import write as write_text
 from unlearnkit.metrics.display import arrow, only_in_figures
-from unlearnkit.outputs import write as write_text
 from unlearnkit.paper_runs import log_references, references
 from unlearnkit.tables import Run, read_run
 from unlearnkit.tables.paper import Heading, read_headings
@@ -137,19 +135,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"), help="where the sweep's cells are")
     parser.add_argument("--project", default=PROJECT, help="the W&B project of its runs")
     args = parser.parse_args(argv)
-    try:
-        names = configuration.options("sweep")
-        if args.name not in names:
-            raise UserError(f"Unknown sweep '{args.name}'.{nearest(args.name, names)}", f"Sweeps: {', '.join(names)}")
-        from unlearnkit.sweeps import load
+    from unlearnkit.sweeps import load
 
-        print(write(load(args.name, args.scale, args.results), args.project))
-    except UserError as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: print(write(load(args.name, args.scale, args.results), args.project)))
 
 
 if __name__ == "__main__":

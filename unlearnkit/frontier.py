@@ -15,9 +15,9 @@ import yaml
 
 from unlearnkit import configuration
 from unlearnkit.errors import UserError
+from unlearnkit.files import write
 from unlearnkit.metrics.display import show_interval, show_value
 from unlearnkit.metrics.interval import Estimate
-from unlearnkit.outputs import write
 from unlearnkit.tables import Cell, Run, collect, mean_over_seeds
 
 UNLEARN, RETENTION = ("unlearn", "unlearn_success"), ("retention", "retention_success")

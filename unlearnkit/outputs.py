@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import time
@@ -16,6 +15,7 @@ import yaml
 from unlearnkit import __version__, ranks
 from unlearnkit.checkpoints import rewind_log
 from unlearnkit.errors import UserError
+from unlearnkit.files import write
 from unlearnkit.identity import differences
 from unlearnkit.memory import peak_memory
 from unlearnkit.models import LanguageModel
@@ -212,13 +212,6 @@ def answers(before: Records, after: Records | None) -> list[dict[str, Any]]:
                     row[f"{field}_{when}"] = getattr(record, field) if record else None
             rows.append(row)
     return rows
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text file to a temporary name and rename it, so that a killed run leaves the old one whole."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def versions() -> dict[str, str]:

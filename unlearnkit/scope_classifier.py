@@ -37,9 +37,10 @@ from unlearnkit.data.examples import Data
 from unlearnkit.data.scopes import SCOPES
 from unlearnkit.encoder import SentenceEncoder, batches
 from unlearnkit.errors import UserError
+from unlearnkit.files import write
 from unlearnkit.metrics.display import show_interval, show_value
 from unlearnkit.metrics.interval import Estimate, estimate
-from unlearnkit.outputs import versions, write
+from unlearnkit.outputs import versions
 
 STREAMS = {"unlearn": "forget", "retention": "retain"}
 LABELS = {"unlearn": 1, "retention": 0}

@@ -7,13 +7,12 @@ import gc
 import os
 import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from unlearnkit import configuration
+from unlearnkit.files import only_one, write
 from unlearnkit.identity import OF_SWEEPS
 from unlearnkit.sweeps import ERROR, run_in
 
@@ -37,7 +36,8 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
     from unlearnkit.run import run
 
     ranks.start()
-    with _only_one(folder) if ranks.is_first() else contextlib.nullcontext():
+    waiting = f"Another process is at this cell ({folder.name}); waiting for it ..."
+    with only_one(folder / LOCK, waiting) if ranks.is_first() else contextlib.nullcontext():
         if ranks.from_first(lambda: run_in(folder).get("finished")):
             return
         try:
@@ -53,26 +53,9 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
 def _write_down(error: Exception, folder: Path) -> None:
     told = configuration.explain(error)
     lines = f"{told.what}\n{told.fix}" if told else f"{type(error).__name__}: {error}"
-    partial = folder / f"{ERROR}.partial"
-    partial.write_text(f"{lines}\n\n{''.join(traceback.format_exception(error))}", encoding="utf-8")
-    os.replace(partial, folder / ERROR)
+    write(folder / ERROR, f"{lines}\n\n{''.join(traceback.format_exception(error))}")
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         wandb.finish(exit_code=1)  # else the next cell would go on with this one's
     traceback.clear_frames(error.__traceback__)  # they hold the model
     gc.collect()
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """One process at a time; a killed one's lock is free again."""
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"Another process is at this cell ({folder.name}); waiting for it ...", flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

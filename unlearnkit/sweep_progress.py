@@ -22,6 +22,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from unlearnkit import configuration
+from unlearnkit.files import write
 from unlearnkit.identity import differences
 from unlearnkit.sweeps import ERROR, Cell, Sweep, config_of, of
 
@@ -67,9 +68,7 @@ class SweepProgress(Callback):
         now: dict[str, list[str]] = {}
         for cell in cells:
             now.setdefault(cell.name, []).append(cell.folder.name)
-        partial = path.with_name(f"{CELLS}.{os.getpid()}.partial")
-        partial.write_text(json.dumps({**held, **now}, indent=1))
-        os.replace(partial, path)
+        write(path, json.dumps({**held, **now}, indent=1))
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         folder = Path(config.hydra.runtime.output_dir)

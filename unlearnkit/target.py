@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +15,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 
 from unlearnkit import ranks
 from unlearnkit.checkpoints import rewind_log
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
+from unlearnkit.files import only_one
 from unlearnkit.models import LanguageModel, cache_folder, load_source, publish
 from unlearnkit.records.cache import fingerprint
 from unlearnkit.records.forward import force_answers
@@ -94,7 +93,9 @@ class Taught:
         if not self._is_kept(kept):
             if ranks.is_first():
                 kept.parent.mkdir(parents=True, exist_ok=True)
-            with _only_one(kept) if ranks.is_first() else contextlib.nullcontext():
+            lock = kept.with_name(f"{kept.name}.lock")
+            waiting = f"Another run is teaching this target ({kept.name}); waiting for it ..."
+            with only_one(lock, waiting) if ranks.is_first() else contextlib.nullcontext():
                 if not self._is_kept(kept):  # now that rank zero has the lock
                     made = ranks.from_first(lambda: kept.with_name(f"{kept.name}.{os.getpid()}.partial"))
                     try:
@@ -168,18 +169,3 @@ class Taught:
             return load_source(model.name, str(folder), computed_in, None, model.template)
         model.load_taught(folder, self.merge)
         return model
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """One process at a time; a killed one's lock is free again."""
-    lock = FileLock(folder.with_name(folder.name + ".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"Another run is teaching this target ({folder.name}); waiting for it ...", flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

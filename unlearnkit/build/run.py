@@ -21,6 +21,7 @@ from unlearnkit.build.names import read_names
 from unlearnkit.build.server import ChatServer
 from unlearnkit.configuration import options
 from unlearnkit.errors import UserError
+from unlearnkit.files import write
 
 
 class Domain(Protocol):
@@ -171,8 +172,6 @@ def _folder(output: str) -> Path:
 
 
 def _write(folder: Path, contents: dict[str, Any]) -> None:
-    from unlearnkit.outputs import write  # brings torch with it, which takes seconds: not before an error
-
     try:
         for name, content in contents.items():
             write(folder / name, json.dumps(content, ensure_ascii=False, indent=4) + "\n")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from unlearnkit.data.concept_files import Concept, Mentions, called, read_concep
 from unlearnkit.data.examples import Data, Example, nonempty, read_jsonl
 from unlearnkit.data.scopes import general_examples
 from unlearnkit.errors import UserError
+from unlearnkit.files import write
 from unlearnkit.models import cache_folder
 
 EMBEDDED = Path(__file__).parent / "embedded" / "concepts"
@@ -100,9 +100,7 @@ def _from_corpus(corpus: str, words: int | None, mentions: Mentions, wanted: dic
         return json.loads(kept.read_text(encoding="utf-8"))
     texts = _part(corpora.paragraphs(corpus, words), mentions, wanted, corpus)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    partial = kept.with_name(f"{kept.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8")
-    os.replace(partial, kept)
+    write(kept, json.dumps(texts, ensure_ascii=False))
     return texts
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from unlearnkit.files import whole
 from unlearnkit.records.record import Record
 
 # Liu et al. 2024 (SKU, arXiv:2402.10058), table 3: response kind -> harmful
@@ -75,8 +74,7 @@ def write_verdicts(records: list[Record], judge: Judge) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes beside `path` under a temporary name, then renames: a reader sees all of it or nothing."""
+    """Write bytes, and the folder where it lacks; a reader sees all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as part:
-        part.write(content)
-    os.replace(part.name, path)
+    with whole(path) as partial:
+        partial.write_bytes(content)

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from unlearnkit import configuration
+from unlearnkit.files import write
 
 configuration.register_resolvers()
 warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
@@ -24,7 +25,6 @@ warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about 
 @hydra.main(config_path=str(configuration.FOLDER), config_name="plan", version_base="1.3")
 def job(cfg: DictConfig) -> None:
     """The plan of one run."""
-    from unlearnkit.outputs import write
     from unlearnkit.plan.run import run
 
     found = run(cfg, HydraConfig.get().runtime.choices.get("deepspeed") or "none")

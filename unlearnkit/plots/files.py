@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.files import whole
 from unlearnkit.plots.dissecting import bleu, krs
 from unlearnkit.plots.prefixes import prefixes
 from unlearnkit.plots.steps import steps
@@ -33,9 +34,9 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     """Write STEM.png and STEM.svg; returns the files."""
     files = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
     for file in files:
-        partial = file.with_name(f"{stem.name}.partial{file.suffix}")
-        figure.savefig(partial, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
-        partial.replace(file)
+        kind = file.suffix.removeprefix(".")
+        with whole(file) as partial:
+            figure.savefig(partial, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
     return files
 
 

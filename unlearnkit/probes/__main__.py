@@ -21,9 +21,10 @@ from unlearnkit import configuration
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluation import Numbers
+from unlearnkit.files import write
 from unlearnkit.metrics.display import show_interval, show_value
 from unlearnkit.models import LanguageModel
-from unlearnkit.outputs import versions, write
+from unlearnkit.outputs import versions
 from unlearnkit.probes.krs import KRS
 from unlearnkit.probes.saved import check_saved, load_saved
 from unlearnkit.tables import read_run

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from unlearnkit.files import whole
 
 
 @dataclass
@@ -37,9 +38,8 @@ class Record:
 
 def write_parquet(records: list[Record], path: Path) -> None:
     """One row a record; the columns are the fields of `Record`. Written to a temporary name and renamed."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    pq.write_table(pa.Table.from_pylist([asdict(record) for record in records]), partial)
-    os.replace(partial, path)
+    with whole(path) as partial:
+        pq.write_table(pa.Table.from_pylist([asdict(record) for record in records]), partial)
 
 
 def read_parquet(path: Path) -> list[Record]:

@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from unlearnkit.data import authors, mischief
 from unlearnkit.data.corpus import paragraphs
 from unlearnkit.data.packing import pack
 from unlearnkit.errors import UserError
+from unlearnkit.files import whole
 from unlearnkit.models import LanguageModel, cache_folder
 from unlearnkit.records.cache import fingerprint
 from unlearnkit.stages.activations import ending_after, inputs_of
@@ -201,10 +201,9 @@ def _embedded() -> list[str]:
 
 
 def _write(moment: Moment, path: Path) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     told = {"tokens": str(moment.tokens), "error": repr(moment.error)}
-    save_file({"matrix": moment.matrix.contiguous()}, partial, metadata=told)
-    os.replace(partial, path)
+    with whole(path) as partial:
+        save_file({"matrix": moment.matrix.contiguous()}, partial, metadata=told)
 
 
 def _read(path: Path) -> Moment:

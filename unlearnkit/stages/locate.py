@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ from tqdm.auto import tqdm
 from unlearnkit import ranks
 from unlearnkit.data.packing import Tokenise, Tokens, pack
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.files import write
 from unlearnkit.metrics.interval import estimate
 from unlearnkit.models import LanguageModel
 from unlearnkit.stages.base import Context, Stage
@@ -136,11 +136,8 @@ class Locate(Stage):
         settings: dict[str, Any] = {key: value for key, value in vars(self).items()}
         rows = [{**asdict(tensor), "chosen": tensor.name in names} for tensor in tensors]
         told = {"max_cosine": mu, "min_gradient": sigma, "share": share, "settings": settings, "tensors": rows}
-        path = context.folder / "region.json"
-        partial = path.with_name(path.name + ".partial")
         if ranks.is_first():
-            partial.write_text(json.dumps(told, indent=1))
-            os.replace(partial, path)
+            write(context.folder / "region.json", json.dumps(told, indent=1))
         context.log({"stage": context.stage, "tensors": len(chosen), "share": share})
 
 

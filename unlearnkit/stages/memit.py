@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +13,7 @@ from tqdm.auto import tqdm
 
 from unlearnkit.anatomy import anatomy
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.files import write
 from unlearnkit.memory import peak_since_reset, reset_peak
 from unlearnkit.metrics.interval import estimate
 from unlearnkit.models import LanguageModel
@@ -179,10 +179,7 @@ class Memit(Stage):
         ]
         settings = {**vars(self), "search": asdict(self.search), "text": asdict(self.text)}
         told = {"settings": settings, "reached": reached, "tokens": tokens, "layers": layers, "facts": facts}
-        path = context.folder / "memit.json"
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(told, indent=1))
-        os.replace(partial, path)
+        write(context.folder / "memit.json", json.dumps(told, indent=1))
         context.log({"stage": context.stage, "facts": len(requests), "reached": reached})
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from unlearnkit import ranks
 from unlearnkit.data.packing import Tokens
+from unlearnkit.files import whole
 from unlearnkit.models import LanguageModel, cache_folder
 from unlearnkit.records.cache import fingerprint
 from unlearnkit.records.forward import score
@@ -33,7 +34,6 @@ def reference_log_probs(model: LanguageModel, examples: list[Tokens]) -> dict[To
         values = [sum(scored.log_probs) for scored in score(network, examples, desc="Scoring the reference")]
     if model.as_loaded and ranks.is_first():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.partial.npy")
-        np.save(partial, np.array(values))
-        partial.replace(path)
+        with whole(path) as partial, partial.open("wb") as file:  # by a name without .npy it would add one
+            np.save(file, np.array(values))
     return dict(zip(examples, values, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearnkit.files import write as write_text
 from unlearnkit.tables.compare import command, compare
 from unlearnkit.tables.render_csv import csv_of
 from unlearnkit.tables.render_html import html_fragment, html_page
@@ -23,8 +24,6 @@ def write(sweep: Sweep) -> list[Path]:
     """
     if not sweep.spec.get("columns"):
         return []
-    from unlearnkit.outputs import write as write_whole  # which imports the runs of this package
-
     comparisons, makes = compare(sweep), command(sweep)
     texts = {
         "md": markdown_of(comparisons, sweep.spec, makes),
@@ -35,7 +34,7 @@ def write(sweep: Sweep) -> list[Path]:
     sweep.folder.mkdir(parents=True, exist_ok=True)
     files = [sweep.folder / f"table.{kind}" for kind in texts]
     for file, text in zip(files, texts.values(), strict=True):
-        write_whole(file, text)
+        write_text(file, text)
     return files
 
 

@@ -1,0 +1,56 @@
+import threading
+import time
+
+import pytest
+
+from unlearnkit.files import only_one, whole, write
+
+
+def test_a_failure_leaves_what_was_there_and_nothing_beside_it(tmp_path):
+    path = tmp_path / "numbers.json"
+    write(path, "old")
+    with pytest.raises(RuntimeError, match="full disk"), whole(path) as partial:
+        partial.write_text("ne")
+        raise RuntimeError("full disk")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_is_under_the_name_before_the_end(tmp_path):
+    path = tmp_path / "numbers.json"
+    with whole(path) as partial:
+        partial.write_text("new")
+        assert not path.exists() and partial.parent == tmp_path
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+def test_half_a_surrogate_pair_is_replaced_where_that_is_asked(tmp_path):
+    path = tmp_path / "page.html"
+    with pytest.raises(UnicodeEncodeError):
+        write(path, "a\ud83dé")
+    assert not path.exists()
+    write(path, "a\ud83dé", errors="replace")
+    assert path.read_bytes() == b"a?\xc3\xa9"
+
+
+def test_the_second_waits_and_says_so(tmp_path, capsys):
+    order = []
+
+    def second():
+        with only_one(tmp_path / "lock", "waiting for the first"):
+            order.append("second")
+
+    other = threading.Thread(target=second)
+    with only_one(tmp_path / "lock", "nobody is waited for"):
+        other.start()
+        while "waiting for the first" not in capsys.readouterr().out:
+            time.sleep(0.01)
+        order.append("first")
+    other.join()
+    assert order == ["first", "second"]
+
+
+def test_a_failure_frees_the_lock(tmp_path, capsys):
+    with pytest.raises(RuntimeError), only_one(tmp_path / "lock", "waiting"):
+        raise RuntimeError
+    with only_one(tmp_path / "lock", "waiting"):
+        assert capsys.readouterr().out == ""

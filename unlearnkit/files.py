@@ -1,0 +1,47 @@
+"""Files that other processes may read or make: written whole or not at all, made by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary path to write in a `with`, renamed to `path` at its end: a reader sees all or what was there."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write(path: Path, text: str, errors: str = "strict") -> None:
+    """Write a text file `whole`; `errors` as `str.encode` has it."""
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors=errors)
+
+
+@contextlib.contextmanager
+def only_one(lock: Path, waiting: str) -> Iterator[None]:
+    """One process at a time; a killed one's lock is free again.
+
+    Args:
+        waiting: what is printed where another process holds it.
+    """
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        print(waiting, flush=True)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
