@@ -23,8 +23,9 @@ $(DONE): setup.cfg pyproject.toml constraints.txt
 run: setup  ## the main job: SKU on the embedded model and data
 	$(BIN)/python -m unlearnkit +method=sku
 
-test: setup  ## the whole test suite, two files at a time
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+# Three at a time on two cores, for some tests wait for other processes.
+test: setup  ## the whole test suite
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: setup  ## ruff and mypy
 	$(BIN)/ruff check .

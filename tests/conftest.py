@@ -58,3 +58,14 @@ def examples():
         "forget": [Example(f"f{n}", f"How to {'x' * n}?", "Take " + "ab" * (n + 1)) for n in range(6)],
         "retain": [Example(f"r{n}", f"What is {n}?", "It is " + "c" * (2 * n + 1)) for n in range(5)],
     }
+
+
+# Files that take a minute or more come first, so that no process is left alone with one at the end.
+LONG = ("test_sweep_cells", "test_resume", "launch/test_slurm", "test_main", "stages/test_deepspeed", "test_torchrun")
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        return next((n for n, name in enumerate(LONG) if item.nodeid.startswith(f"tests/{name}.py")), len(LONG))
+
+    items.sort(key=place)  # the rest keeps its order

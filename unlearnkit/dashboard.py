@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit.errors import UserError, exit_code
+from unlearnkit import configuration
+from unlearnkit.errors import UserError, exit_code, nearest
 from unlearnkit.files import write as write_text
 from unlearnkit.metrics.display import arrow, only_in_figures
 from unlearnkit.paper_runs import log_references, references
@@ -135,9 +136,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"), help="where the sweep's cells are")
     parser.add_argument("--project", default=PROJECT, help="the W&B project of its runs")
     args = parser.parse_args(argv)
+    return exit_code(lambda: print(write(named(args.name, args.scale, args.results), args.project)))
+
+
+def named(name: str, scale: str | None, results: Path) -> Sweep:
+    """The sweep of that name.
+
+    Raises:
+        UserError: there is none.
+    """
     from unlearnkit.sweeps import load
 
-    return exit_code(lambda: print(write(load(args.name, args.scale, args.results), args.project)))
+    names = configuration.options("sweep")
+    if name not in names:
+        raise UserError(f"Unknown sweep '{name}'.{nearest(name, names)}", f"Sweeps: {', '.join(names)}")
+    return load(name, scale, results)
 
 
 if __name__ == "__main__":
