@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked import command
 
 TINY = ("model=tiny", "logger=none", "eval.safety.limit=2", "eval_every=0", "eval.safety.max_new_tokens=4")
 AUTHORS = ("model=tiny", "data=authors", "data.authors=1", "logger=none", "eval_every=0")
@@ -55,7 +56,7 @@ def test_the_main_job_on_the_tiny_model(tmp_path):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_bad_input_is_two_lines(arguments, said, tmp_path):
-    done = unlearnkit(*arguments, cwd=tmp_path)
+    done = command("unlearnkit", *arguments, cwd=tmp_path)
     told = [line for line in done.stderr.splitlines() if line.startswith(("Error: ", "  Fix: "))]
     assert done.returncode == 2, done.stderr
     assert len(told) == 2 and said in told[0], done.stderr
@@ -75,14 +76,14 @@ def test_a_malformed_row_is_named_by_file_and_line(tmp_path):
     lines = (folder / "forget.jsonl").read_text().splitlines()
     lines[6] = '{"id": "x", "split": "train", "prompt": "no response here"}'
     (folder / "forget.jsonl").write_text("\n".join(lines))
-    done = unlearnkit("+method=sku", *TINY, "data.path=data", cwd=tmp_path)
+    done = command("unlearnkit", "+method=sku", *TINY, "data.path=data", cwd=tmp_path)
     assert done.returncode == 2 and "data/forget.jsonl:7: the field 'response' is missing" in done.stderr
 
 
 def test_an_empty_forget_set(tmp_path):
     folder = copy_data(tmp_path / "data")
     (folder / "forget.jsonl").write_text("")
-    done = unlearnkit("+method=sku", *TINY, "data.path=data", cwd=tmp_path)
+    done = command("unlearnkit", "+method=sku", *TINY, "data.path=data", cwd=tmp_path)
     assert done.returncode == 2 and "forget.jsonl holds no rows" in done.stderr
 
 

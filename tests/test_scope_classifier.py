@@ -1,12 +1,10 @@
 """The guard of finding 3: what it is trained on, what it is measured on, and both kinds for real."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
+from forked import command
 from hydra import compose, initialize_config_dir
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
@@ -145,19 +143,9 @@ def test_no_weights(tmp_path):
     assert error.value.fix.endswith(f"fetch it once: hf download {tmp_path / 'none'}")
 
 
-def command(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "unlearnkit.scope_classifier", *arguments],
-        cwd=cwd,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
 def test_the_command_prints_a_table_and_writes_the_numbers(tmp_path):
-    done = command("data=authors", "data.authors=4", "seed=3", "prefix='Be brief. '", "hydra.run.dir=out", cwd=tmp_path)
+    chosen = ("data=authors", "data.authors=4", "seed=3", "prefix='Be brief. '", "hydra.run.dir=out")
+    done = command("unlearnkit.scope_classifier", *chosen, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "unlearn_success" in done.stdout and "retention_success" in done.stdout
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["metrics.json"]
@@ -179,7 +167,7 @@ def test_the_command_prints_a_table_and_writes_the_numbers(tmp_path):
     ],
 )
 def test_bad_input_is_two_lines(arguments, said, tmp_path):
-    done = command(*arguments, "hydra.run.dir=out", cwd=tmp_path)
+    done = command("unlearnkit.scope_classifier", *arguments, "hydra.run.dir=out", cwd=tmp_path)
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 

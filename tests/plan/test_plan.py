@@ -1,11 +1,9 @@
 """`python -m unlearnkit.plan`: the run's own overrides, bad input in two lines."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
+from forked import command
 from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 
@@ -24,19 +22,9 @@ def planned(*overrides, engine="none"):
         return run(compose("plan", overrides=list(overrides)), engine)
 
 
-def command(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "unlearnkit.plan", *arguments],
-        cwd=cwd,
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-
-
 def test_the_command(tmp_path):
     done = command(
+        "unlearnkit.plan",
         "+method=ga_kl", "model=tiny", "data=mischief", "model.lora=null", "deepspeed=zero2", "plan.gpus=2",
         "plan.json=plan.json", "plan.memory=2e9", "plan.runtime=1e9", cwd=tmp_path,
     )  # fmt: skip
@@ -59,7 +47,7 @@ def test_the_command(tmp_path):
 
 
 def test_bad_input_is_two_lines(tmp_path):
-    done = command("+method=sku", "model=tiny", "plan.mfu=2", cwd=tmp_path)
+    done = command("unlearnkit.plan", "+method=sku", "model=tiny", "plan.mfu=2", cwd=tmp_path)
     told = [line for line in done.stderr.splitlines() if line.startswith(("Error: ", "  Fix: "))]
     assert done.returncode == 2 and len(told) == 2 and "plan.mfu=2 is no share of the peak" in told[0], done.stderr
     assert "Traceback" not in done.stderr
