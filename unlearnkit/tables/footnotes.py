@@ -23,13 +23,13 @@ def footnotes(table: Table) -> list[str]:
             c: [table.label(r) for r, cells in table.rows.items() if cells and c not in cells] for c in table.columns
         }
         measured = [row for row, cells in table.rows.items() if cells]
-        nowhere = [table.title(column) for column, rows in gone.items() if len(rows) == len(measured) > 1]
+        nowhere = [column for column, rows in gone.items() if len(rows) == len(measured) > 1]
         parts = [
             f"{table.title(column)} of {', '.join(rows)}"
             for column, rows in gone.items()
-            if rows and table.title(column) not in nowhere
+            if rows and column not in nowhere
         ]
-        parts += [f"{', '.join(nowhere)} of every row"] if nowhere else []
+        parts += [f"{', '.join(map(table.title, nowhere))} of every row"] if nowhere else []
         return "; ".join([table.label(row) for row, cells in table.rows.items() if not cells] + parts)
 
     one = table.over.removesuffix("s")
