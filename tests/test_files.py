@@ -1,9 +1,10 @@
+import os
 import threading
 import time
 
 import pytest
 
-from unlearnkit.files import only_one, whole, write
+from unlearnkit.files import only_one, whole, write, write_bytes
 
 
 def test_a_failure_leaves_what_was_there_and_nothing_beside_it(tmp_path):
@@ -13,6 +14,15 @@ def test_a_failure_leaves_what_was_there_and_nothing_beside_it(tmp_path):
         partial.write_text("ne")
         raise RuntimeError("full disk")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.json"
+    write(path, "old")
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError):
+        write(path, "new")
+    assert path.read_text() == "old"
 
 
 def test_nothing_is_under_the_name_before_the_end(tmp_path):
@@ -54,3 +64,11 @@ def test_a_failure_frees_the_lock(tmp_path, capsys):
         raise RuntimeError
     with only_one(tmp_path / "lock", "waiting"):
         assert capsys.readouterr().out == ""
+
+
+def test_bytes_replace_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "new" / "file"
+    write_bytes(path, b"one")
+    write_bytes(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]

@@ -1,24 +1,14 @@
 """What a run leaves behind is whole or absent."""
 
 import json
-import os
 
 import pytest
 
 from unlearnkit.errors import UserError
-from unlearnkit.outputs import RunFolder, answers, write
+from unlearnkit.outputs import RunFolder, answers
 from unlearnkit.records.record import Record
 
 CONFIG = {"method": "sku", "model": {"name": "tiny"}, "data": {"name": "mischief"}, "seed": 3}
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "metrics.json"
-    write(path, "old")
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError):
-        write(path, "new")
-    assert path.read_text() == "old"
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

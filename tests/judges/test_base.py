@@ -1,6 +1,6 @@
 """Kinds, empty responses, and verdicts on records."""
 
-from unlearnkit.judges.base import DEFINITIONS, KINDS, Verdict, skip_empty, write_verdicts, write_whole
+from unlearnkit.judges.base import DEFINITIONS, KINDS, Verdict, skip_empty, write_verdicts
 from unlearnkit.records.record import Record
 
 
@@ -50,11 +50,3 @@ def test_empty_responses_alone_ask_no_model():
     assert [verdict.kind for verdict in judge.judge([("p", ""), ("q", "  ")])] == ["no_answer", "no_answer"]
     assert judge.judge([]) == []
     assert judge.asked == []
-
-
-def test_write_whole_replaces_and_leaves_nothing_else(tmp_path):
-    path = tmp_path / "new" / "file"
-    write_whole(path, b"one")
-    write_whole(path, b"two")
-    assert path.read_bytes() == b"two"
-    assert [entry.name for entry in path.parent.iterdir()] == ["file"]

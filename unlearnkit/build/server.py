@@ -14,7 +14,7 @@ import openai
 from unlearnkit.build.checks import check_number
 from unlearnkit.build.tally import Answer, Tally
 from unlearnkit.errors import UserError
-from unlearnkit.judges.base import write_whole
+from unlearnkit.files import write_bytes
 
 
 class ChatServer:
@@ -90,7 +90,7 @@ class ChatServer:
         if answer is None:
             answer = self._read(self._complete(body))
             try:
-                write_whole(path, json.dumps(asdict(answer), ensure_ascii=False).encode())
+                write_bytes(path, json.dumps(asdict(answer), ensure_ascii=False).encode())
             except OSError as error:
                 raise UserError(
                     f"An answer cannot be kept in {self.cache}: {error.strerror or error}",

@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
-from unlearnkit.files import whole
 from unlearnkit.records.record import Record
 
 # Liu et al. 2024 (SKU, arXiv:2402.10058), table 3: response kind -> harmful
@@ -71,10 +69,3 @@ def write_verdicts(records: list[Record], judge: Judge) -> None:
     verdicts = judge.judge([(record.prompt, record.response) for record in records])
     for record, verdict in zip(records, verdicts, strict=True):
         record.harmful, record.kind, record.why = verdict.harmful, verdict.kind, verdict.why
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write bytes, and the folder where it lacks; a reader sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as partial:
-        partial.write_bytes(content)

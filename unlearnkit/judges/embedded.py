@@ -19,7 +19,8 @@ from scipy.stats import binomtest
 
 from unlearnkit.encoder import SentenceEncoder
 from unlearnkit.errors import UserError
-from unlearnkit.judges.base import KINDS, Verdict, skip_empty, write_whole
+from unlearnkit.files import write_bytes
+from unlearnkit.judges.base import KINDS, Verdict, skip_empty
 from unlearnkit.judges.kinds import Kinds
 from unlearnkit.metrics.interval import Estimate
 from unlearnkit.models import cache_folder
@@ -116,7 +117,7 @@ class EmbeddedJudge:
             content = io.BytesIO()
             prompts, layers = self._encoded(pairs)
             np.savez(content, prompts=prompts, layers=layers)
-            write_whole(path, content.getvalue())
+            write_bytes(path, content.getvalue())
         with np.load(path, allow_pickle=False) as stored:
             blocks = self._blocks(pairs, stored["prompts"], stored["layers"])
         return Kinds().fit(blocks, np.array([row["kind"] for row in train]))

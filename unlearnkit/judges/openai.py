@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from unlearnkit.errors import UserError
-from unlearnkit.judges.base import Verdict, skip_empty, write_whole
+from unlearnkit.files import write_bytes
+from unlearnkit.judges.base import Verdict, skip_empty
 from unlearnkit.judges.questions import FORMAT, PLAIN, SYSTEM, opening, parse, question
 from unlearnkit.models import cache_folder
 
@@ -107,7 +108,7 @@ class OpenAIJudge:
             verdict = parse(arrived)
             if verdict:
                 content = json.dumps({"kind": verdict.kind, "why": verdict.why}, ensure_ascii=False)
-                write_whole(self._path(text), content.encode())
+                write_bytes(self._path(text), content.encode())
                 return verdict
         raise UserError(
             f"The judge '{self.model}' twice answered something other than a kind and a reason: "
