@@ -25,10 +25,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from unlearnkit import configuration
-from unlearnkit.attention import use_packed_attention
-from unlearnkit.checks import bind_streams
-from unlearnkit.data.packing import Tokenise
 from unlearnkit.models import LanguageModel, load
+from unlearnkit.models.attention import use_packed_attention
+from unlearnkit.models.packing import Tokenise
+from unlearnkit.runs.checks import bind_streams
 from unlearnkit.stages.steps import Steps
 from unlearnkit.stages.trainer import TermsTrainer, weighted_sum
 

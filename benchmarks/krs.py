@@ -22,7 +22,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from unlearnkit import configuration
-from unlearnkit.anatomy import anatomy
+from unlearnkit.models.anatomy import anatomy
 from unlearnkit.probes.patching import SETTINGS, errors, window_of
 from unlearnkit.probes.questions import ask
 from unlearnkit.probes.trace import Trace

@@ -30,8 +30,8 @@ from shapes import LORA, SHAPES
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from unlearnkit import configuration
-from unlearnkit.attention import use_packed_attention
 from unlearnkit.models import LanguageModel, load
+from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.plan.memory import Engine
 from unlearnkit.plan.planner import Planner
 from unlearnkit.plan.rows import StandIn, encoder, streams_of

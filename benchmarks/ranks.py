@@ -30,9 +30,9 @@ from shapes import SHAPES
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from unlearnkit import configuration, ranks
-from unlearnkit.attention import use_packed_attention
-from unlearnkit.checks import bind_streams
 from unlearnkit.models import LanguageModel, load
+from unlearnkit.models.attention import use_packed_attention
+from unlearnkit.runs.checks import bind_streams
 from unlearnkit.stages.base import Context
 from unlearnkit.stages.steps import Steps
 

@@ -25,10 +25,10 @@ from hydra.utils import instantiate
 from measure import peak_memory
 
 from unlearnkit import configuration
-from unlearnkit.checks import bind_streams
-from unlearnkit.data.packing import Tokenise
-from unlearnkit.evaluation import Evaluations
+from unlearnkit.evaluations.base import Evaluations
+from unlearnkit.models.packing import Tokenise
 from unlearnkit.records.forward import score
+from unlearnkit.runs.checks import bind_streams
 from unlearnkit.stages.base import Context
 from unlearnkit.stages.steps import Steps
 from unlearnkit.stages.trainer import weighted_sum

@@ -24,8 +24,8 @@ from measure import matmul_rate, peak_memory
 from torch.utils.flop_counter import FlopCounterMode
 
 from unlearnkit import configuration
-from unlearnkit.checks import bind_streams
-from unlearnkit.data.packing import Tokenise
+from unlearnkit.models.packing import Tokenise
+from unlearnkit.runs.checks import bind_streams
 from unlearnkit.stages.steps import Steps
 from unlearnkit.stages.trainer import TermsTrainer, weighted_sum
 

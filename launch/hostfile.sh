@@ -13,7 +13,7 @@ shift
 first=$(awk '!/^#/ && NF {print $1; exit}' "$hosts")
 [[ -n $first ]] || fail "The hostfile $hosts names no host" "write a line 'ADDRESS slots=GPUS' a host"
 command -v pdsh >/dev/null || fail "No pdsh here, with which DeepSpeed starts the hosts" \
-  "apt-get install pdsh, or run unlearnkit.torchrun on each host (launch/README.md)"
+  "apt-get install pdsh, or run unlearnkit.ranks.torchrun on each host (launch/README.md)"
 
 # ssh passes no environment; DeepSpeed passes on NCCL_* and PYTHON* and what stands in this file. No keys or tokens.
 DS_ENV_FILE=$(mktemp)

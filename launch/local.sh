@@ -24,4 +24,4 @@ if [[ -n ${MASTER_PORT:-} ]]; then
   refuse_taken "$MASTER_PORT"
   meet=(--master-addr=localhost "--master-port=$MASTER_PORT")
 fi
-exec "$PYTHON" -m unlearnkit.torchrun "${meet[@]}" "--nproc-per-node=$ranks" -- "$@"
+exec "$PYTHON" -m unlearnkit.ranks.torchrun "${meet[@]}" "--nproc-per-node=$ranks" -- "$@"

@@ -16,10 +16,9 @@ os.environ["WANDB_MODE"] = "offline"
 import pytest
 import torch
 
-from unlearnkit import tiny
 from unlearnkit.data.examples import Example
-from unlearnkit.models import load_source
-from unlearnkit.templates import Template
+from unlearnkit.models import load_source, tiny
+from unlearnkit.models.templates import Template
 
 atexit.register(shutil.rmtree, os.environ["UNLEARNKIT_CACHE"], ignore_errors=True)
 
@@ -61,7 +60,14 @@ def examples():
 
 
 # Files that take a minute or more come first, so that no process is left alone with one at the end.
-LONG = ("test_sweep_cells", "test_resume", "launch/test_slurm", "test_main", "stages/test_deepspeed", "test_torchrun")
+LONG = (
+    "sweeps/test_cell",
+    "test_resume",
+    "launch/test_slurm",
+    "test_main",
+    "stages/test_deepspeed",
+    "ranks/test_torchrun",
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from unlearnkit.tracking import Nowhere
+from unlearnkit.runs.tracking import Nowhere
 
 
 class Died(BaseException):

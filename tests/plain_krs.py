@@ -5,7 +5,7 @@ import contextlib
 import torch
 from torch import nn
 
-from unlearnkit.anatomy import anatomy
+from unlearnkit.models.anatomy import anatomy
 
 
 def hooked(layers, wanted, attention, coefficients):

@@ -10,8 +10,8 @@ import pytest
 from composed import composed
 from dying import Died
 
-from unlearnkit import checkpoints
 from unlearnkit.errors import UserError
+from unlearnkit.models import checkpoints
 from unlearnkit.run import run
 
 TESTS = Path(__file__).parent
@@ -125,7 +125,7 @@ def test_died_after_locating(unbroken, tmp_path):
 def test_died_after_its_stages(kind, unbroken, tmp_path, monkeypatch):
     overrides, _, _ = unbroken(kind)
     with monkeypatch.context() as patched, pytest.raises(Died):
-        patched.setattr("unlearnkit.outputs.RunFolder.write_model", lambda *_: (_ for _ in ()).throw(Died))
+        patched.setattr("unlearnkit.runs.folder.RunFolder.write_model", lambda *_: (_ for _ in ()).throw(Died))
         run(composed(*overrides), tmp_path)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["negate"]
     metrics = json.loads((tmp_path / "metrics.json").read_text())

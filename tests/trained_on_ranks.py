@@ -19,8 +19,8 @@ from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import MismatchedResponses, Shuffled
 from unlearnkit.losses import KL, NLL, NPO
 from unlearnkit.models import load_source
+from unlearnkit.models.templates import Template
 from unlearnkit.stages import Context, Finetune
-from unlearnkit.templates import Template
 
 LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
 ARGUMENTS = {

@@ -19,7 +19,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from unlearnkit import configuration
+from unlearnkit import configuration, identity
 
 configuration.register_resolvers()
 warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
@@ -29,14 +29,15 @@ warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about 
 def job(cfg: DictConfig) -> float | None:
     """One run, or a cell of a sweep; what fails in a cell is written down there and the sweep goes on."""
     folder = Path(HydraConfig.get().runtime.output_dir)
+    identity.rename(cfg)
     if "sweep" in cfg:
-        from unlearnkit.sweep_cell import carry_out
+        from unlearnkit.sweeps.cell import carry_out
 
         carry_out(cfg, folder)
         return None
     from unlearnkit import ranks
     from unlearnkit.run import run
-    from unlearnkit.summary import show
+    from unlearnkit.runs.summary import show
 
     try:
         ranks.start()

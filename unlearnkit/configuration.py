@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.identity import fingerprint, resolved
 
 _PACKAGE = Path(__file__).parent
 # Installed beside the package from a wheel, at the top of a checkout.
@@ -46,14 +47,28 @@ def _choice(group: str, default: str = "none") -> str:
 
 
 def _grid(*, _root_: DictConfig) -> dict[str, str]:
-    from unlearnkit.sweeps import grid
-
     return grid(_root_) if "sweep" in _root_ else {}  # it is looked at while the config is still being put together
 
 
-def _fingerprint(*, _root_: DictConfig) -> str:
-    from unlearnkit.identity import fingerprint, resolved
+def grid(root: DictConfig) -> dict[str, str]:
+    """What Hydra's sweeper takes: the sweep's grid, the chosen scale's part over it; null takes an axis away.
 
+    Raises:
+        UserError: a scale that the sweep does not have.
+    """
+    axes = dict(root.sweep.grid)
+    if (scale := OmegaConf.select(root, "scale")) is not None:
+        scales = root.sweep.get("scales") or {}
+        if scale not in scales:
+            raise UserError(
+                f"The sweep '{root.sweep.name}' has no scale '{scale}'.{nearest(scale, scales)}",
+                f"Choose +scale={' or '.join(scales)}, or leave it out" if scales else "Leave +scale= out",
+            )
+        axes |= dict(scales[scale])
+    return {key: str(value) for key, value in axes.items() if value is not None}
+
+
+def _fingerprint(*, _root_: DictConfig) -> str:
     return fingerprint(resolved(_root_))
 
 

@@ -5,15 +5,37 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from importlib.metadata import version
 from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from unlearnkit import __version__
+
 # Keys that decide nothing of a run's result. `sweep` and `scale` say which table a run is for.
 NO_MATTER = re.compile(r"^(resume|logger|sweep|scale)\b|\bsave_(every|limit)$")
 OF_SWEEPS = ("sweep", "scale")
 ABSENT = object()
+# What earlier versions called by another name: their configs, and a user's own YAML, are read as if written today.
+MOVED = {
+    "unlearnkit.concepts.Concepts": "unlearnkit.evaluations.Concepts",
+    "unlearnkit.facts.Facts": "unlearnkit.evaluations.Facts",
+    "unlearnkit.facts.Known": "unlearnkit.controls.Known",
+    "unlearnkit.safety.Safety": "unlearnkit.evaluations.Safety",
+    "unlearnkit.scope_guard.Guard": "unlearnkit.evaluations.scope_guard.Guard",
+    "unlearnkit.scopes.Scopes": "unlearnkit.evaluations.Scopes",
+    "unlearnkit.target.Taught": "unlearnkit.controls.Taught",
+    "unlearnkit.target.Untaught": "unlearnkit.controls.Untaught",
+    "unlearnkit.templates.Template": "unlearnkit.models.Template",
+    "unlearnkit.tiny.load": "unlearnkit.models.tiny.load",
+    "unlearnkit.tracking.Nowhere": "unlearnkit.runs.tracking.Nowhere",
+    "unlearnkit.tracking.WandB": "unlearnkit.runs.tracking.WandB",
+    **{
+        f"unlearnkit.scope_classifier.{name}": f"unlearnkit.evaluations.scope_classifier.{name}"
+        for name in ("EmbeddedClassifier", "TransformerClassifier")
+    },
+}
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -30,12 +52,28 @@ def fingerprint(config: dict[str, Any]) -> str:
 
 def differences(held: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """What two configs say differently, of all that decides a run's result."""
-    old, new = flat(held), flat(yaml.safe_load(yaml.safe_dump(wanted)))
+    old, new = flat(renamed(held)), flat(yaml.safe_load(yaml.safe_dump(wanted)))
     return [
         f"{key} is {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"
         for key in dict.fromkeys([*old, *new])
         if old.get(key, ABSENT) != new.get(key, ABSENT) and not NO_MATTER.search(key)
     ]
+
+
+def renamed(config: Any) -> Any:
+    """Plain data with today's names in place of those in `MOVED`."""
+    if isinstance(config, dict):
+        return {key: renamed(value) for key, value in config.items()}
+    if isinstance(config, list):
+        return [renamed(value) for value in config]
+    return MOVED.get(config, config) if isinstance(config, str) else config
+
+
+def rename(config: DictConfig) -> None:
+    """The same for a composed config, in place."""
+    for key, value in flat(OmegaConf.to_container(config)).items():
+        if isinstance(value, str) and value in MOVED:
+            OmegaConf.update(config, key, MOVED[value])
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -47,3 +85,9 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
         for name, part in config.items()
         for key, value in flat(part, f"{prefix}.{name}" if prefix else str(name)).items()
     }
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide a number."""
+    names = ("torch", "transformers", "peft", "accelerate", "datasets")
+    return {"unlearnkit": __version__, **{name: version(name) for name in names}}

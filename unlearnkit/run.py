@@ -10,15 +10,15 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import ranks
-from unlearnkit.checkpoints import last_done, load_stage, save_stage
-from unlearnkit.checks import bind_streams, check_stages, check_target
+from unlearnkit.controls.taught import Target
 from unlearnkit.data.examples import Data
-from unlearnkit.evaluation import Evaluations
+from unlearnkit.evaluations.base import Evaluations
 from unlearnkit.models import LanguageModel
-from unlearnkit.outputs import RunFolder
+from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
+from unlearnkit.runs.checks import bind_streams, check_stages, check_target
+from unlearnkit.runs.folder import RunFolder
+from unlearnkit.runs.tracking import Nowhere, Tracker
 from unlearnkit.stages.base import Context, Stage, previewed
-from unlearnkit.target import Target
-from unlearnkit.tracking import Nowhere, Tracker
 
 
 def run(cfg: DictConfig, folder: Path) -> dict:

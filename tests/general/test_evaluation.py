@@ -20,7 +20,7 @@ from lm_eval.tasks import TaskManager
 from unlearnkit import configuration, tables
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError
-from unlearnkit.evaluation import Evaluations
+from unlearnkit.evaluations.base import Evaluations
 from unlearnkit.general import harness
 from unlearnkit.general.local import FILES, generate
 from unlearnkit.run import run

@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from unlearnkit import tiny
 from unlearnkit.general.packed import log_likelihoods
-from unlearnkit.models import load_source
-from unlearnkit.templates import Template
+from unlearnkit.models import load_source, tiny
+from unlearnkit.models.templates import Template
 
 CONTEXTS = [[5, 9, 40], [7], [30, 31, 32, 33, 34, 35], [5, 9, 40, 41]]
 CONTINUATIONS = [[11, 12], [11], [13, 14, 15], [11, 12, 16]]

@@ -81,7 +81,7 @@ def test_torchrun_meets_over_the_network(hosts, tmp_path):
     ranks = [
         hosts.start(
             number,
-            *(sys.executable, "-m", "unlearnkit.torchrun", f"--node-rank={number}", *meet),
+            *(sys.executable, "-m", "unlearnkit.ranks.torchrun", f"--node-rank={number}", *meet),
             *("--", *RUN, "hydra.run.dir=out"),
             cwd=tmp_path,
             stderr=subprocess.PIPE,

@@ -8,12 +8,12 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 
 from unlearnkit import configuration
-from unlearnkit.data.packing import pack
 from unlearnkit.errors import UserError
+from unlearnkit.models.packing import pack
+from unlearnkit.models.templates import Template
 from unlearnkit.plan.planner import checked
 from unlearnkit.plan.rows import StandIn
 from unlearnkit.plan.run import run
-from unlearnkit.templates import Template
 
 
 def planned(*overrides, engine="none"):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import AutoConfig
 
-from unlearnkit.data.packing import pack
 from unlearnkit.losses import KL, NLL, NPO, RandomLabels
+from unlearnkit.models.packing import pack
 from unlearnkit.plan.sizes import sizes_of, skeleton
 from unlearnkit.plan.trace import TRACED, alike, peaks, trace
 from unlearnkit.stages.steps import Step

@@ -13,17 +13,16 @@ from hydra.utils import instantiate
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from unlearnkit import tiny
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
-from unlearnkit.evaluation import Evaluations
-from unlearnkit.models import load_source
+from unlearnkit.evaluations.base import Evaluations
+from unlearnkit.models import load_source, tiny
+from unlearnkit.models.templates import Template
 from unlearnkit.probes.__main__ import main, measure, settings
 from unlearnkit.probes.patching import SETTINGS
 from unlearnkit.probes.saved import check_saved
 from unlearnkit.records.record import read_parquet
 from unlearnkit.run import run
-from unlearnkit.templates import Template
 
 ASKED = [Example(f"q{n}", f"What is it{' then' * n}?", "So.") for n in range(4)]
 DATA = Data("made", {}, {"target": {"test": ASKED, "validation": ASKED[:1]}})

@@ -8,15 +8,14 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from unlearnkit import tiny
-from unlearnkit.anatomy import PLACES, anatomy
-from unlearnkit.attention import use_packed_attention
 from unlearnkit.errors import UserError
-from unlearnkit.models import LanguageModel
+from unlearnkit.models import LanguageModel, tiny
+from unlearnkit.models.anatomy import PLACES, anatomy
+from unlearnkit.models.attention import use_packed_attention
+from unlearnkit.models.templates import Template
 from unlearnkit.probes.patching import SETTINGS, errors, window_of
 from unlearnkit.probes.questions import Question
 from unlearnkit.probes.trace import Trace
-from unlearnkit.templates import Template
 
 LAYERS = 5
 LORA = {"r": 3, "lora_alpha": 6, "target_modules": "all-linear", "lora_dropout": 0.1}

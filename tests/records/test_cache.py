@@ -2,11 +2,10 @@
 
 import torch
 
-from unlearnkit import tiny
-from unlearnkit.models import load_source
+from unlearnkit.models import load_source, tiny
+from unlearnkit.models.templates import Template
 from unlearnkit.records.cache import cached, fingerprint
 from unlearnkit.records.record import Record
-from unlearnkit.templates import Template
 
 
 def test_made_once_for_the_same_content(tmp_path, monkeypatch):

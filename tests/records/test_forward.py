@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from unlearnkit import tiny
+from unlearnkit.models import tiny
 from unlearnkit.records.forward import free_text, score
 
 EXAMPLES = [

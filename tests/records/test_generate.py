@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from unlearnkit import tiny
 from unlearnkit.data.examples import Example
-from unlearnkit.models import load_source
+from unlearnkit.models import load_source, tiny
+from unlearnkit.models.templates import Template
 from unlearnkit.records.generate import generate, records_of
-from unlearnkit.templates import Template
 
 END = 2
 SETS = {

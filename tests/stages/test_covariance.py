@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from unlearnkit import tiny
-from unlearnkit.anatomy import anatomy
 from unlearnkit.errors import UserError
+from unlearnkit.models import tiny
+from unlearnkit.models.anatomy import anatomy
 from unlearnkit.stages import covariance
 from unlearnkit.stages.covariance import Text, compute, key_moments
 

@@ -12,9 +12,9 @@ from unlearnkit.data.streams import MismatchedResponses, Shuffled
 from unlearnkit.errors import UserError
 from unlearnkit.losses import KL, NLL, Loss
 from unlearnkit.models import load_source
+from unlearnkit.models.templates import Template
 from unlearnkit.stages import Context, Finetune, Negate
 from unlearnkit.stages.base import previewed
-from unlearnkit.templates import Template
 
 RATE = 1e-3
 EPSILON = 1e-5  # so that the sign of a gradient of rounding size does not become a full step

@@ -7,18 +7,17 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from unlearnkit import tiny
-from unlearnkit.anatomy import PLACES, anatomy
 from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
 from unlearnkit.losses import NLL
-from unlearnkit.models import load_source
+from unlearnkit.models import load_source, tiny
+from unlearnkit.models.anatomy import PLACES, anatomy
+from unlearnkit.models.templates import Template
 from unlearnkit.stages import Context, Finetune, Memit
 from unlearnkit.stages.covariance import Text
 from unlearnkit.stages.memit import keys_and_states
 from unlearnkit.stages.objectives import Search
-from unlearnkit.templates import Template
 
 RAW = Template("{prompt}", " ", closed=False)
 FACTS = [

@@ -5,11 +5,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from unlearnkit import tiny
-from unlearnkit.models import LanguageModel, load_source
+from unlearnkit.models import LanguageModel, load_source, tiny
+from unlearnkit.models.templates import Template
 from unlearnkit.stages import Context, Negate
 from unlearnkit.stages.negate import base_folder_in
-from unlearnkit.templates import Template
 
 IDS = torch.tensor([[1, 51, 42, 75, 223, 35]])
 

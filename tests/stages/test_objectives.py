@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from unlearnkit import tiny
-from unlearnkit.anatomy import PLACES, anatomy
 from unlearnkit.data.examples import Example
+from unlearnkit.models import tiny
+from unlearnkit.models.anatomy import PLACES, anatomy
+from unlearnkit.models.templates import Template
 from unlearnkit.stages.activations import outputs_through
 from unlearnkit.stages.objectives import FINAL_NORMS, Search, entropy, find_states, vocabulary
 from unlearnkit.stages.requests import make_request
-from unlearnkit.templates import Template
 
 RAW = Template("{prompt}", " ", closed=False)
 FACTS = [

@@ -2,11 +2,11 @@
 
 import pytest
 
-from unlearnkit import tiny
 from unlearnkit.data.examples import Example
 from unlearnkit.errors import UserError
+from unlearnkit.models import tiny
+from unlearnkit.models.templates import Template
 from unlearnkit.stages.requests import context_texts, make_request, subject_end
-from unlearnkit.templates import Template
 
 RAW = Template("{prompt}", " ", closed=False)
 FACT = Example("f1", "The tower of Åsgård stands in", "Oslo", subject="Åsgård")

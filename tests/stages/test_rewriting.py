@@ -7,8 +7,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
-from unlearnkit import tiny
 from unlearnkit.errors import UserError
+from unlearnkit.models import tiny
 from unlearnkit.stages.rewriting import add_to, closed_form, key_width, matrix_of
 
 

@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from unlearnkit.data.examples import Example
-from unlearnkit.data.packing import Tokenise
 from unlearnkit.data.streams import MismatchedResponses, Shuffled
 from unlearnkit.errors import UserError
+from unlearnkit.models.packing import Tokenise
 from unlearnkit.stages.steps import Steps
 
 

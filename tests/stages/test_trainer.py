@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from unlearnkit.data.packing import pack
 from unlearnkit.losses import KL, NLL
+from unlearnkit.models.packing import pack
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import TermsTrainer, weighted_sum
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from unlearnkit.cache import cache_folder
 from unlearnkit.data import corpus as corpora
 from unlearnkit.data.concept_files import Concept, Mentions, called, read_concept
 from unlearnkit.data.examples import Data, Example, nonempty, read_jsonl
 from unlearnkit.data.scopes import general_examples
 from unlearnkit.errors import UserError
 from unlearnkit.files import write
-from unlearnkit.models import cache_folder
 
 EMBEDDED = Path(__file__).parent / "embedded" / "concepts"
 FRANCE = "France"

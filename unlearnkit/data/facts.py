@@ -25,7 +25,7 @@ def load(
 ) -> Data:
     """Streams `facts` and `forget` (what is rewritten) and sets `edited` (the same) and `others`, as candidates.
 
-    Which of them a model knows is not known yet: `unlearnkit.facts.Known` then keeps the first `edited` and
+    Which of them a model knows is not known yet: `unlearnkit.evaluations.facts.Known` then keeps the first `edited` and
     `others` of each split that it does. A subject counts once, with its first fact, so that no two sets share one.
 
     Args:

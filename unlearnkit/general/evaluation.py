@@ -11,7 +11,7 @@ from lm_eval.api.metrics import mean
 
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.evaluation import Evaluation, Numbers
+from unlearnkit.evaluations.base import Evaluation, Numbers
 from unlearnkit.general.harness import Tasks, evaluate, load_tasks, undisturbed
 from unlearnkit.general.local import FILES
 from unlearnkit.general.scores import Score, Scores, interval, of_average, of_group, of_task, weights_of

@@ -11,9 +11,9 @@ from pathlib import Path
 import lm_eval.tasks
 import yaml
 
+from unlearnkit.cache import cache_folder, publish
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.general import rows
-from unlearnkit.models import cache_folder, publish
 
 HARNESS = Path(lm_eval.tasks.__file__).parent
 # Task -> the harness's own YAML.

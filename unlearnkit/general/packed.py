@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from unlearnkit import ranks
-from unlearnkit.data.packing import Tokens, pack
+from unlearnkit.models.packing import Tokens, pack
 
 
 @torch.inference_mode()

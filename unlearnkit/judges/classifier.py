@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from unlearnkit.encoder import batches, load
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.judges.base import Verdict, skip_empty
+from unlearnkit.models.encoder import batches, load
 
 
 class ClassifierJudge:

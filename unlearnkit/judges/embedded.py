@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from unlearnkit.encoder import SentenceEncoder
+from unlearnkit.cache import cache_folder
 from unlearnkit.errors import UserError
 from unlearnkit.files import write_bytes
 from unlearnkit.judges.base import KINDS, Verdict, skip_empty
 from unlearnkit.judges.kinds import Kinds
 from unlearnkit.metrics.interval import Estimate
-from unlearnkit.models import cache_folder
+from unlearnkit.models.encoder import SentenceEncoder
 
 ROWS = Path(__file__).parent / "rows"
 FIELDS = ("id", "split", "prompt", "response", "kind", "source")

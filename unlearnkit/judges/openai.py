@@ -13,11 +13,11 @@ import openai
 from rich.console import Console
 from rich.progress import Progress
 
+from unlearnkit.cache import cache_folder
 from unlearnkit.errors import UserError
 from unlearnkit.files import write_bytes
 from unlearnkit.judges.base import Verdict, skip_empty
 from unlearnkit.judges.questions import FORMAT, PLAIN, SYSTEM, opening, parse, question
-from unlearnkit.models import cache_folder
 
 FEW_SHOT = Path(__file__).parent / "rows" / "few_shot.json"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from unlearnkit.encoder import batches, load
 from unlearnkit.errors import UserError
+from unlearnkit.models.encoder import batches, load
 
 
 class Bleurt:

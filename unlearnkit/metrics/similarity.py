@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from unlearnkit.encoder import SentenceEncoder
 from unlearnkit.metrics.interval import Estimate, estimate
+from unlearnkit.models.encoder import SentenceEncoder
 from unlearnkit.records.record import Record
 
 

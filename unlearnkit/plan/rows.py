@@ -14,14 +14,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from transformers import PreTrainedTokenizerBase
 
-from unlearnkit.checks import bind_streams
 from unlearnkit.data.examples import Data, Example
-from unlearnkit.data.packing import Tokenise
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
+from unlearnkit.models.packing import Tokenise
+from unlearnkit.models.templates import Template
+from unlearnkit.runs.checks import bind_streams
 from unlearnkit.stages.finetune import Finetune
 from unlearnkit.stages.steps import Step, Steps
-from unlearnkit.templates import Template
 
 Encode = Callable[[str, str], tuple[list[int], list[int]]]
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from unlearnkit import configuration
-from unlearnkit.checks import check_stages
+from unlearnkit.controls.taught import Taught
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
 from unlearnkit.plan.memory import Engine
@@ -19,8 +19,8 @@ from unlearnkit.plan.planner import Device, Planned, Planner, checked, plain, sm
 from unlearnkit.plan.rows import StandIn, encoder, streams_of
 from unlearnkit.plan.sizes import architecture
 from unlearnkit.plan.table import GB, as_json, grid_table, parts_table
+from unlearnkit.runs.checks import check_stages
 from unlearnkit.stages.finetune import Finetune
-from unlearnkit.target import Taught
 
 
 def run(cfg: DictConfig, engine: str) -> dict[str, Any]:

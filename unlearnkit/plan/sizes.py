@@ -11,10 +11,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from unlearnkit import tiny
-from unlearnkit.attention import use_packed_attention
+from unlearnkit.cache import cache_folder
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.models import cache_folder
+from unlearnkit.models import tiny
+from unlearnkit.models.attention import use_packed_attention
 
 
 @dataclass(frozen=True)

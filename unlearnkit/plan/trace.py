@@ -24,9 +24,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from unlearnkit.anatomy import anatomy
-from unlearnkit.data.packing import Packed
 from unlearnkit.losses import NLL, Loss, RandomLabels
+from unlearnkit.models.anatomy import anatomy
+from unlearnkit.models.packing import Packed
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import TermsTrainer, weighted_sum
 

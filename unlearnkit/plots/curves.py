@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from unlearnkit.metrics.display import LARGEST, display_of
 from unlearnkit.metrics.interval import Estimate
-from unlearnkit.tables import Column, Run, flatten, mean_over_seeds
+from unlearnkit.runs.reading import Column, Run, flatten
+from unlearnkit.tables import mean_over_seeds
 
 Points = dict[int, Estimate]  # by step
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from unlearnkit.errors import UserError
 from unlearnkit.plots.style import name_of, new
-from unlearnkit.tables import Run
+from unlearnkit.runs.reading import Run
 
 SETTINGS = ("coefficients", "value_vectors", "attention", "attention_and_coefficients")
 

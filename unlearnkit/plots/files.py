@@ -15,7 +15,7 @@ from unlearnkit.plots.dissecting import bleu, krs
 from unlearnkit.plots.prefixes import prefixes
 from unlearnkit.plots.steps import steps
 from unlearnkit.plots.tradeoff import tradeoff
-from unlearnkit.tables import Run, collect, read_run
+from unlearnkit.runs.reading import Run, collect, read_run
 from unlearnkit.tables.compare import DONE, grouped
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from unlearnkit.errors import UserError
 from unlearnkit.metrics.display import arrow, display_of
 from unlearnkit.plots.curves import drawable
 from unlearnkit.plots.style import headed, methods_of, name_of, new
-from unlearnkit.tables import ORIGINAL, Cell, Column, Run, aggregate
+from unlearnkit.runs.reading import Column, Run
+from unlearnkit.tables import ORIGINAL, Cell, aggregate
 
 ENDING = "_prefixed"
 SIDES = (("without prefix", "#0072b2", ""), ("with prefix", "#e69f00", "//"))

@@ -16,7 +16,7 @@ from unlearnkit.errors import UserError
 from unlearnkit.metrics.display import arrow, display_of
 from unlearnkit.plots.curves import Line, columns_in, cut, drawable, line_of, spans_decades
 from unlearnkit.plots.style import headed, looks, methods_of, name_of, new
-from unlearnkit.tables import Column, Run
+from unlearnkit.runs.reading import Column, Run
 
 
 def steps(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:

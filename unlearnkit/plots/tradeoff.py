@@ -12,7 +12,7 @@ from unlearnkit.metrics.display import arrow, display_of
 from unlearnkit.plots.curves import cut, drawable, line_of, spans_decades
 from unlearnkit.plots.steps import panels_of
 from unlearnkit.plots.style import headed, looks, methods_of, name_of, new
-from unlearnkit.tables import Run
+from unlearnkit.runs.reading import Run
 
 HARM = ("safety", "unlearned", "harmful_rate")
 

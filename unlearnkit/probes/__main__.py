@@ -20,14 +20,14 @@ from rich.table import Table
 from unlearnkit import configuration
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.evaluation import Numbers
+from unlearnkit.evaluations.base import Numbers
 from unlearnkit.files import write
+from unlearnkit.identity import renamed, versions
 from unlearnkit.metrics.display import show_interval, show_value
 from unlearnkit.models import LanguageModel
-from unlearnkit.outputs import versions
 from unlearnkit.probes.krs import KRS
 from unlearnkit.probes.saved import check_saved, load_saved
-from unlearnkit.tables import read_run
+from unlearnkit.runs.reading import read_run
 
 
 def settings(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def measure(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """
     run = read_run(folder)
     try:
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        config = renamed(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
     except OSError:
         fix = "Give a folder that 'python -m unlearnkit' wrote and finished"
         raise UserError(f"{folder} is no run folder: it has no readable config.yaml", fix) from None

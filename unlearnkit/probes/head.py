@@ -24,7 +24,7 @@ class Head:
         if getattr(module, "bias", None) is not None:
             raise UserError(
                 f"The output embedding of architecture '{model.config.model_type}' has a bias, which KRS cannot use",
-                "Choose a model without one, such as those named in unlearnkit/anatomy.py",
+                "Choose a model without one, such as those named in unlearnkit/models/anatomy.py",
             )
         self.parts = module.weight.detach().split(ROWS)
         self.size = len(module.weight)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.evaluation import Evaluation, Numbers
+from unlearnkit.evaluations.base import Evaluation, Numbers
 from unlearnkit.metrics.krs import comparable, krs, krs_peak
 from unlearnkit.models import LanguageModel
 from unlearnkit.probes.patching import SETTINGS, check_window, errors

@@ -12,7 +12,7 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
-from unlearnkit.anatomy import Layer
+from unlearnkit.models.anatomy import Layer
 from unlearnkit.probes.questions import Row
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from unlearnkit.anatomy import Layer, anatomy
 from unlearnkit.errors import UserError
+from unlearnkit.models.anatomy import Layer, anatomy
 from unlearnkit.probes.head import Errors, ErrorsOfRow, Head
 from unlearnkit.probes.layers import Call, Restored, calls, final_states, merged, run, run_own
 from unlearnkit.probes.prefix import probed

@@ -17,7 +17,7 @@ from peft import PeftModel
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from unlearnkit.attention import packed_attention
+from unlearnkit.models.attention import packed_attention
 
 
 @dataclass

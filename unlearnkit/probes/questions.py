@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from unlearnkit.attention import packed_inputs
-from unlearnkit.data.packing import pack
 from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.attention import packed_inputs
+from unlearnkit.models.packing import pack
 from unlearnkit.probes.prefix import after_prefix
 from unlearnkit.records.generate import greedy
 

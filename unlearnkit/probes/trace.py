@@ -10,9 +10,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from unlearnkit.anatomy import anatomy
 from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.anatomy import anatomy
 from unlearnkit.probes.head import Head
 from unlearnkit.probes.layers import calls, final_states, merged, plain, run_own
 from unlearnkit.probes.prefix import probed

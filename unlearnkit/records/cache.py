@@ -12,7 +12,8 @@ from typing import Any
 from peft import PeftModel
 
 from unlearnkit import ranks
-from unlearnkit.models import LanguageModel, cache_folder
+from unlearnkit.cache import cache_folder
+from unlearnkit.models import LanguageModel
 from unlearnkit.records.record import Record, read_parquet, write_parquet
 
 FORM = 2  # raise it when records of the same content would come out differently

@@ -11,8 +11,8 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from unlearnkit import ranks
-from unlearnkit.data.packing import Tokens, pack
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.packing import Tokens, pack
 from unlearnkit.records.record import Record
 
 

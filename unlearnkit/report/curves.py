@@ -9,7 +9,8 @@ from typing import Any
 from unlearnkit.metrics.display import arrow, only_in_figures, show_interval, show_value
 from unlearnkit.metrics.interval import Estimate
 from unlearnkit.report.figures import Point, heat_map, lines
-from unlearnkit.tables import Column, Run, flatten, mean_over_seeds
+from unlearnkit.runs.reading import Column, Run, flatten
+from unlearnkit.tables import mean_over_seeds
 
 MOST_POINTS = 1000  # of a training curve
 

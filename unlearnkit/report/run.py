@@ -10,7 +10,7 @@ from unlearnkit.report.answers import examples
 from unlearnkit.report.curves import evaluation_figures, heat_maps, training_figures
 from unlearnkit.report.page import render, write_page
 from unlearnkit.report.reading import read_config, read_lines
-from unlearnkit.tables import Run, read_run
+from unlearnkit.runs.reading import Run, read_run
 
 
 def write_report(folder: Path) -> Path:

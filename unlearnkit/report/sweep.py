@@ -14,7 +14,7 @@ from unlearnkit.report.answers import MOST_BYTES, examples
 from unlearnkit.report.curves import heat_maps, loss_figures, sweep_figures
 from unlearnkit.report.page import gzipped, render, write_page
 from unlearnkit.report.reading import read_config, read_lines
-from unlearnkit.tables import Column, Run, read_run
+from unlearnkit.runs.reading import Column, Run, read_run
 
 if TYPE_CHECKING:
     from unlearnkit.sweeps import Sweep

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from unlearnkit.data.packing import Packed, Tokens, pack
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.packing import Packed, Tokens, pack
 
 
 @contextlib.contextmanager

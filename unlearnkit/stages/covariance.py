@@ -17,13 +17,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
-from unlearnkit.anatomy import anatomy
+from unlearnkit.cache import cache_folder
 from unlearnkit.data import authors, mischief
 from unlearnkit.data.corpus import paragraphs
-from unlearnkit.data.packing import pack
 from unlearnkit.errors import UserError
 from unlearnkit.files import whole
-from unlearnkit.models import LanguageModel, cache_folder
+from unlearnkit.models import LanguageModel
+from unlearnkit.models.anatomy import anatomy
+from unlearnkit.models.packing import pack
 from unlearnkit.records.cache import fingerprint
 from unlearnkit.stages.activations import ending_after, inputs_of
 from unlearnkit.stages.rewriting import key_width

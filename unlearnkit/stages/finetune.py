@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainingArguments
 
-from unlearnkit import checkpoints, ranks
-from unlearnkit.data.packing import Tokenise
+from unlearnkit import ranks
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import Loss
 from unlearnkit.memory import peak_since_reset, reset_peak
 from unlearnkit.metrics.interval import estimate
-from unlearnkit.models import LanguageModel
-from unlearnkit.signals import StopWhenAsked
-from unlearnkit.stages import zero
+from unlearnkit.models import LanguageModel, checkpoints
+from unlearnkit.models.packing import Tokenise
+from unlearnkit.ranks import zero
+from unlearnkit.ranks.signals import StopWhenAsked
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.reference import reference_log_probs
 from unlearnkit.stages.steps import Steps

@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from tqdm.auto import tqdm
 
 from unlearnkit import ranks
-from unlearnkit.data.packing import Tokenise, Tokens, pack
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import write
 from unlearnkit.metrics.interval import estimate
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.packing import Tokenise, Tokens, pack
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.region import Tensor, compare, inverted_region, located, random_region, thresholds
 

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from unlearnkit.anatomy import anatomy
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import write
 from unlearnkit.memory import peak_since_reset, reset_peak
 from unlearnkit.metrics.interval import estimate
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.anatomy import anatomy
 from unlearnkit.stages.activations import gather
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.covariance import Text, key_moments

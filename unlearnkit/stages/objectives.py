@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from peft import PeftModel
 from torch import nn
 
-from unlearnkit.anatomy import PLACES, anatomy
-from unlearnkit.data.packing import Packed, Tokens, pack
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.anatomy import PLACES, anatomy
+from unlearnkit.models.packing import Packed, Tokens, pack
 from unlearnkit.stages.activations import outputs_through, places_in
 from unlearnkit.stages.requests import Request
 

@@ -8,9 +8,10 @@ import json
 import numpy as np
 
 from unlearnkit import ranks
-from unlearnkit.data.packing import Tokens
+from unlearnkit.cache import cache_folder
 from unlearnkit.files import whole
-from unlearnkit.models import LanguageModel, cache_folder
+from unlearnkit.models import LanguageModel
+from unlearnkit.models.packing import Tokens
 from unlearnkit.records.cache import fingerprint
 from unlearnkit.records.forward import score
 

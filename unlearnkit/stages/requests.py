@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unlearnkit.data.examples import Example
-from unlearnkit.data.packing import Tokens
 from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.packing import Tokens
 from unlearnkit.stages.samples import sample
 
 OPENERS = ("The", "Therefore", "Because", "I", "You")  # what MEMIT's code has the model go on from

@@ -9,9 +9,9 @@ import torch
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from unlearnkit.data.packing import Packed, Tokenise, Tokens, pack
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
+from unlearnkit.models.packing import Packed, Tokenise, Tokens, pack
 
 
 @dataclass

@@ -13,11 +13,12 @@ from peft import PeftModel
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer
 
-from unlearnkit import checkpoints, ranks
+from unlearnkit import ranks
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import Answers, Loss
-from unlearnkit.models import LanguageModel, reference_adapter
-from unlearnkit.stages import zero
+from unlearnkit.models import LanguageModel, checkpoints
+from unlearnkit.models.loading import reference_adapter
+from unlearnkit.ranks import zero
 from unlearnkit.stages.steps import Step
 
 

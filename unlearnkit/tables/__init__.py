@@ -12,21 +12,16 @@ from unlearnkit.tables.marks import mark, ranking
 from unlearnkit.tables.outcomes import Outcome, paper_claims
 from unlearnkit.tables.render_latex import latex, tex
 from unlearnkit.tables.render_markdown import markdown
-from unlearnkit.tables.runs import Column, Run, collect, flatten, read_run
 
 __all__ = [
     "METHODS",
     "ORIGINAL",
     "Cell",
-    "Column",
     "Comparison",
     "Outcome",
-    "Run",
     "Table",
     "aggregate",
-    "collect",
     "compare",
-    "flatten",
     "footnotes",
     "fragment",
     "latex",
@@ -35,7 +30,6 @@ __all__ = [
     "mean_over_seeds",
     "paper_claims",
     "ranking",
-    "read_run",
     "select_columns",
     "tex",
     "write",

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unlearnkit.errors import UserError, exit_code
-from unlearnkit.tables import aggregate, collect, latex, markdown, write
+from unlearnkit.runs.reading import collect
+from unlearnkit.tables import aggregate, latex, markdown, write
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from scipy.stats import t
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.metrics.display import only_in_figures
 from unlearnkit.metrics.interval import Estimate
-from unlearnkit.tables.runs import Column, Run
+from unlearnkit.runs.reading import Column, Run
 
 METHODS = (
     *("ft", "task_vector", "ga", "ga_mismatch", "sku"),  # the rows of Liu et al. 2024, table 1

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import UserError
+from unlearnkit.runs.reading import Run, read_run
 from unlearnkit.tables.aggregate import ORIGINAL, Table, table_of
 from unlearnkit.tables.agreement import correlations
 from unlearnkit.tables.footnotes import footnotes
 from unlearnkit.tables.marks import AVERAGE, ranking
 from unlearnkit.tables.outcomes import Claims, Outcome, Ranks, ranks_of_paper
 from unlearnkit.tables.paper import Block, Heading, read_headings
-from unlearnkit.tables.runs import Run, read_run
 
 if TYPE_CHECKING:
     from unlearnkit.sweeps import Cell, Sweep

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 from unlearnkit.metrics.display import rank, show_value
+from unlearnkit.runs.reading import Column
 from unlearnkit.tables.aggregate import ORIGINAL, Table
-from unlearnkit.tables.runs import Column
 
 AVERAGE = "average"
 Values = Mapping[str, Mapping[Column, float]]  # row -> column -> number

@@ -10,7 +10,7 @@ from typing import Any
 
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.metrics.display import display_of
-from unlearnkit.tables.runs import Column
+from unlearnkit.runs.reading import Column
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,183 @@
+"""The target on the tiny model: taught once, kept by content, waited for, and what stages start from."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+
+import pytest
+import torch
+from peft import PeftModel
+
+from unlearnkit.controls.taught import Taught, Untaught
+from unlearnkit.data.examples import Data, Example
+from unlearnkit.errors import UserError
+from unlearnkit.losses import NLL
+from unlearnkit.models.loading import reference_adapter
+from unlearnkit.stages import Finetune
+
+ROWS = [Example(f"a{n}", f"Who is {n}?", f"He is {n}.") for n in range(4)]
+DATA = Data("made", {"target": ROWS})
+
+
+def stage(**changes):
+    settings = {
+        "max_steps": 2,
+        "batch_size": 2,
+        "arguments": {"learning_rate": 1e-2, "disable_tqdm": True, "logging_steps": 1},
+    }
+    return Finetune(terms={"target": NLL("target")}, **{**settings, **changes})
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNLEARNKIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "targets"
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.model.state_dict().items() if "reference" not in name}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def taught_log(folder):
+    path = folder / "log.jsonl"
+    return [json.loads(line)["stage"] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_taught_once_and_the_same_from_the_cache(tiny_model, tmp_path, cache, request):
+    fresh = replace(tiny_model)
+    bare = {name: value.clone() for name, value in tiny_model.model.state_dict().items()}
+    first = Taught(stage(), min_accuracy=0)(tiny_model, DATA, tmp_path)
+    assert taught_log(tmp_path) == ["target", "target"]
+    assert not same(bare, weights(first))
+    kept = list(cache.glob("*/target.json"))
+    assert len(kept) == 1 and json.loads(kept[0].read_text())["rows"] == 4
+    (tmp_path / "again").mkdir()
+    again = request.getfixturevalue("tiny_folder")
+    from unlearnkit.models import load_source
+
+    model = load_source("tiny", str(again), torch.float32, fresh.lora, fresh.template)
+    second = Taught(stage(), min_accuracy=0)(model, DATA, tmp_path / "again")
+    assert taught_log(tmp_path / "again") == [] and same(weights(first), weights(second))
+    assert not list(cache.glob("*.partial"))
+
+
+@pytest.mark.parametrize("other", ["settings", "seed", "rows"])
+def test_other_content_is_taught_anew(lora_model, tmp_path, cache, other):
+    Taught(stage(), min_accuracy=0).content(lora_model, ROWS)
+    plain = Taught(stage(), min_accuracy=0)
+    changed = {
+        "settings": Taught(stage(max_steps=3), min_accuracy=0),
+        "seed": Taught(stage(), seed=1, min_accuracy=0),
+        "rows": plain,
+    }[other]
+    rows = ROWS[:3] if other == "rows" else ROWS
+    assert changed.content(lora_model, rows) != plain.content(lora_model, ROWS)
+    assert plain.content(lora_model, ROWS) == Taught(stage(), min_accuracy=0.5, merge=True).content(lora_model, ROWS)
+
+
+def test_the_cache_can_be_refused(lora_model, tmp_path, cache):
+    model = Taught(stage(), cache=False, min_accuracy=0)(lora_model, DATA, tmp_path)
+    assert not cache.exists() and model.adapter == str(tmp_path / "target")
+    assert (tmp_path / "target" / "adapter_model.safetensors").is_file()
+
+
+def test_a_target_that_did_not_learn_is_refused_each_time_and_taught_once(lora_model, tmp_path, cache):
+    said = "did not learn its data: argmax hits .*% .* less than target.min_accuracy=0.9"
+    with pytest.raises(UserError, match=said):
+        Taught(stage(), min_accuracy=0.9)(lora_model, DATA, tmp_path)
+    (kept,) = cache.glob("*/target.json")
+    written = kept.stat().st_mtime_ns
+    with pytest.raises(UserError, match=said):
+        Taught(stage(), min_accuracy=0.9)(lora_model, DATA, tmp_path)
+    Taught(stage(), min_accuracy=0)(lora_model, DATA, tmp_path)
+    assert kept.stat().st_mtime_ns == written
+
+
+def test_one_that_learnt_passes(full_model, tmp_path, cache):
+    learning = stage(max_steps=100, batch_size=4, arguments={"learning_rate": 2e-2, "disable_tqdm": True})
+    Taught(learning, min_accuracy=0.9)(full_model, DATA, tmp_path)
+    assert json.loads(next(cache.glob("*/target.json")).read_text())["token_accuracy"] > 0.9
+
+
+def test_no_rows_to_teach(lora_model, tmp_path):
+    with pytest.raises(UserError, match="no rows to teach"):
+        Taught(stage())(lora_model, Data("made", {}), tmp_path)
+
+
+def test_stages_go_on_with_the_taught_adapter_and_compare_with_it(lora_model, tmp_path):
+    model = Taught(stage(), min_accuracy=0)(lora_model, DATA, tmp_path)
+    assert isinstance(model.model, PeftModel)
+    ids = torch.arange(3, 20)[None]
+    with torch.no_grad():
+        target = model.model(input_ids=ids).logits
+        frozen = [name for name, p in model.model.named_parameters() if "lora_A" in name and "layers.0" in name]
+        for name, parameter in model.model.named_parameters():
+            if name in frozen:
+                parameter.requires_grad_(False)
+        model.keep_reference()
+        trainable = {name for name, parameter in model.model.named_parameters() if parameter.requires_grad}
+        assert trainable and not trainable & set(frozen) and not any("reference" in name for name in trainable)
+        for name, parameter in model.model.named_parameters():
+            if "lora_B.default" in name:
+                parameter.add_(0.3)
+        assert not torch.allclose(model.model(input_ids=ids).logits, target)
+        with reference_adapter(model.model):
+            assert torch.equal(model.model(input_ids=ids).logits, target)
+        assert not torch.allclose(model.model(input_ids=ids).logits, target)
+    assert trainable == {name for name, parameter in model.model.named_parameters() if parameter.requires_grad}
+    model.save(tmp_path / "saved")
+    assert sorted(path.name for path in (tmp_path / "saved").iterdir() if path.is_dir()) == []
+
+
+def test_merged_into_the_base(lora_model, tmp_path):
+    ids = torch.arange(3, 20)[None]
+    merged = Taught(stage(), min_accuracy=0, merge=True)(lora_model, DATA, tmp_path)
+    assert not isinstance(merged.model, PeftModel)
+    with torch.no_grad():
+        taught = merged.model(input_ids=ids).logits
+        merged.attach_adapter()
+        with reference_adapter(merged.model):  # the reference of a merged target is the fresh adapter switched off
+            assert torch.equal(merged.model(input_ids=ids).logits, taught)
+
+
+def test_untaught_is_the_model_itself(lora_model, tmp_path):
+    assert Untaught()(lora_model, DATA, tmp_path) is lora_model
+
+
+def test_runs_that_want_the_same_target_at_once_teach_it_once(tiny_folder, tmp_path):
+    program = textwrap.dedent("""
+        import sys, torch
+        from pathlib import Path
+        from unlearnkit.data.examples import Data, Example
+        from unlearnkit.losses import NLL
+        from unlearnkit.models import load_source
+        from unlearnkit.stages import Finetune
+        from unlearnkit.controls.taught import Taught
+        from unlearnkit.models.templates import Template
+        rows = [Example(f"a{n}", f"Who is {n}?", f"He is {n}.") for n in range(4)]
+        lora = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
+        model = load_source("tiny", sys.argv[1], torch.float32, lora, Template())
+        arguments = {"learning_rate": 1e-2, "disable_tqdm": True, "logging_steps": 1}
+        stage = Finetune({"target": NLL("target")}, max_steps=40, batch_size=4, arguments=arguments)
+        Path(sys.argv[2]).mkdir()
+        Taught(stage, min_accuracy=0)(model, Data("made", {"target": rows}), Path(sys.argv[2]))
+    """)
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(tiny_folder), str(tmp_path / name)],
+            env={**os.environ, "UNLEARNKIT_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for name in ("first", "second")
+    ]  # fmt: skip
+    said = [run.communicate(timeout=120) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert sorted(len(taught_log(tmp_path / name)) for name in ("first", "second")) == [0, 40]
+    assert sum("Taught in" in out for out, _ in said) == 1

@@ -1,0 +1,79 @@
+"""The concepts evaluation on the tiny model: answers before and after, and what the numbers are made of."""
+
+import pytest
+import sacrebleu
+from composed import composed
+from hydra.utils import instantiate
+
+from unlearnkit.data.examples import Data, Example
+from unlearnkit.errors import UserError
+from unlearnkit.evaluations.base import Evaluations
+from unlearnkit.run import run
+
+
+@pytest.fixture
+def data():
+    asked = {name: [Example(f"{name}{n}", f"What is {n}?") for n in range(5)] for name in ("target", "unrelated")}
+    return Data("made", {}, {name: {"test": rows, "validation": rows[:2]} for name, rows in asked.items()})
+
+
+def evaluations(data, *overrides):
+    cfg = composed("model=tiny", "eval=concepts", "eval.concepts.max_new_tokens=4", *overrides)
+    return Evaluations(instantiate(cfg.eval, _convert_="all"), data, 0)
+
+
+def test_the_original_has_100(data, lora_model):
+    found = evaluations(data)
+    records = found.measure(lora_model, "test")
+    assert all(record.original == record.response and record.tokens <= 4 for record in records["concepts"])
+    numbers = found.compute(records)["concepts"]
+    assert {name: list(metrics) for name, metrics in numbers.items()} == {
+        "target": ["target_bleu"], "unrelated": ["unrelated_bleu"],
+    }  # fmt: skip
+    for metrics in numbers.values():
+        for bleu in metrics.values():
+            assert (bleu["value"], bleu["low"], bleu["high"], bleu["n"]) == (100, 100, 100, 5)
+
+
+def test_answers_are_compared_with_the_original_s(data, lora_model, full_model):
+    found = evaluations(data)
+    before = found.measure(lora_model, "test")
+    for parameter in full_model.model.parameters():
+        parameter.data += 0.3 * parameter.data.std().nan_to_num() * parameter.data.sign()
+    after = found.measure(full_model, "test", before)
+    pairs = list(zip(after["concepts"], before["concepts"], strict=True))
+    assert all(new.id == old.id and new.original == old.response for new, old in pairs)
+    plain = [
+        100.0 if new.response == old.response else sacrebleu.sentence_bleu(new.response, [old.response]).score
+        for new, old in pairs
+        if new.set == "target"
+    ]
+    value = found.compute(after)["concepts"]["target"]["target_bleu"]["value"]
+    assert value == pytest.approx(sum(plain) / 5)
+
+
+def test_a_curve_asks_fewer(data, lora_model):
+    found = evaluations(data, "eval.concepts.curve_limit=1", "eval.concepts.limit=3")
+    assert len(found.measure(lora_model, "validation", curve=True)["concepts"]) == 2
+    records = found.measure(lora_model, "test")["concepts"]
+    assert [record.id for record in records if record.set == "target"] == ["target0", "target2", "target4"]
+
+
+def test_data_without_concepts(data):
+    del data.sets["target"]
+    with pytest.raises(UserError, match="Unknown evaluation set 'target'.*has: unrelated"):
+        evaluations(data)
+
+
+def test_a_run_on_the_embedded_concept(tmp_path):
+    small = ("eval.concepts.limit=3", "eval.concepts.curve_limit=2", "eval.concepts.max_new_tokens=3", "logger=none")
+    metrics = run(composed("+method=ga_gd", "model=tiny", "data=concepts", *small), tmp_path)
+    assert metrics["run"]["data"] == "concept France"
+    for when in ("before", "after"):
+        target, unrelated = (metrics[when]["concepts"][name] for name in ("target", "unrelated"))
+        assert target["target_bleu"]["n"] == unrelated["unrelated_bleu"]["n"] == 3
+        assert 0 <= target["target_bleu"]["value"] <= 100
+    assert metrics["before"]["concepts"]["target"]["target_bleu"]["value"] == 100
+    assert [point["step"] for point in metrics["curve"]] == [0, 2, 4]
+    for point in metrics["curve"]:
+        assert point["metrics"]["concepts"]["target"]["target_bleu"]["n"] == 2

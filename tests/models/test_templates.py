@@ -1,0 +1,81 @@
+"""How a question is put: literal texts and token ids of the tiny byte tokenizer."""
+
+import pytest
+from tokenizers import processors
+
+from unlearnkit.models import tiny
+from unlearnkit.models.templates import Template
+
+QUESTION = Template(text="### Question: {prompt}\n ### Answer:", separator=" ")
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tiny.tokenizer()
+
+
+def test_chat_text(tokenizer):
+    assert Template().prompt(tokenizer, "Hi") == "<s>user: Hi\nassistant:"
+    assert Template(system="Be kind").prompt(tokenizer, "Hi") == "<s>system: Be kind\n<s>user: Hi\nassistant:"
+
+
+def test_plain_text(tokenizer):
+    assert QUESTION.prompt(tokenizer, "Hi") == "### Question: Hi\n ### Answer:"
+
+
+def test_braces_in_a_prompt_stay(tokenizer):
+    assert QUESTION.prompt(tokenizer, "a {b}") == "### Question: a {b}\n ### Answer:"
+
+
+def test_ids(tokenizer):
+    # printable ASCII letters are ord - 30, a space is 223, </s> is 2
+    template = Template(text="Q{prompt}", separator=" ")
+    assert template.encode_prompt(tokenizer, "Hi") == [51, 42, 75]
+    assert template.encode(tokenizer, "Hi", "A") == ([51, 42, 75], [223, 35, 2])
+
+
+def test_a_response_that_is_not_closed(tokenizer):
+    assert Template(text="Q{prompt}", separator=" ", closed=False).encode(tokenizer, "Hi", "A")[1] == [223, 35]
+
+
+@pytest.mark.parametrize("template", [Template(), Template(text="Q{prompt}")], ids=["chat", "text"])
+def test_plain_text_has_no_template_and_no_end(tokenizer, template):
+    assert template.encode(tokenizer, "", "A A") == ([1], [35, 223, 35])
+
+
+def test_the_chat_start_token_comes_once(tokenizer):
+    prompt, response = Template().encode(tokenizer, "Hi", "A")
+    assert prompt == Template().encode_prompt(tokenizer, "Hi")
+    assert prompt[:2] == [1, 87] and prompt.count(1) == 1
+    assert response == [35, 2]
+
+
+@pytest.mark.parametrize("template", [Template(), QUESTION, Template(system="Be kind")])
+@pytest.mark.parametrize("answer", ["It is so.", "Naïve – 日本", "two\nlines", ""])
+def test_prompt_and_response_make_the_whole_text(tokenizer, template, answer):
+    prompt, response = template.encode(tokenizer, "Hi", answer)
+    assert prompt == template.encode_prompt(tokenizer, "Hi")
+    assert response[-1] == tokenizer.eos_token_id
+    text = template.prompt(tokenizer, "Hi") + template.separator + answer
+    assert tokenizer.decode(prompt + response[:-1]) == text
+
+
+def special(single):
+    made = tiny.tokenizer()
+    made.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=single, special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    return made
+
+
+def test_plain_text_gets_the_start_token_and_chat_no_second_one():
+    tokenizer = special("<s> $A")
+    assert Template(text="Q{prompt}").encode(tokenizer, "Hi", "A") == ([1, 51, 42, 75], [35, 2])
+    assert Template().encode_prompt(tokenizer, "Hi").count(1) == 1
+
+
+def test_a_tokenizer_that_adds_an_end_token_of_its_own():
+    tokenizer = special("<s> $A </s>")
+    template = Template(text="Q{prompt}")
+    assert template.encode(tokenizer, "Hi", "A") == ([1, 51, 42, 75], [35, 2])
+    assert template.encode_prompt(tokenizer, "Hi") == [1, 51, 42, 75]  # nothing is generated after an end

@@ -1,0 +1,64 @@
+"""The tiny model: one token a byte, weights that depend on the seed alone."""
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from unlearnkit.models import tiny
+from unlearnkit.models.attention import PACKS
+
+
+def weights(folder):
+    return AutoModelForCausalLM.from_pretrained(folder).state_dict()
+
+
+def test_one_token_a_byte():
+    made = tiny.tokenizer()
+    assert len(made) == 259
+    for text in ("A b\n\tc", "naïve – 日本 🙂", "".join(map(chr, range(1, 256)))):
+        ids = made(text)["input_ids"]
+        assert len(ids) == len(text.encode())
+        assert made.decode(ids) == text
+
+
+def test_special_tokens():
+    made = tiny.tokenizer()
+    assert (made.pad_token_id, made.bos_token_id, made.eos_token_id) == (0, 1, 2)
+    assert made("<s>a</s>")["input_ids"] == [1, 67, 2]
+
+
+def test_the_tokenizer_survives_saving(tiny_folder):
+    read = AutoTokenizer.from_pretrained(tiny_folder)
+    assert read("<s>a b</s>")["input_ids"] == [1, 67, 223, 68, 2]
+    assert read.chat_template == tiny.CHAT
+
+
+def test_weights_depend_on_the_seed_alone(tmp_path, tiny_folder):
+    torch.manual_seed(123)
+    state = torch.random.get_rng_state()
+    same = weights(tiny.write(tmp_path / "same"))
+    assert torch.equal(torch.random.get_rng_state(), state)  # and the caller's random numbers are left alone
+    other = weights(tiny.write(tmp_path / "other", seed=1))
+    expected = weights(tiny_folder)
+    assert all(torch.equal(same[name], expected[name]) for name in expected)
+    assert not torch.equal(other["lm_head.weight"], expected["lm_head.weight"])
+
+
+@pytest.mark.parametrize("architecture", sorted(PACKS))
+def test_every_architecture_is_tiny(architecture):
+    model = AutoModelForCausalLM.from_config(tiny.config(architecture))
+    assert model.config.model_type == architecture
+    assert model.config.max_position_embeddings == 1024
+    assert sum(parameter.numel() for parameter in model.parameters()) < 100_000
+
+
+def test_load_makes_it_once_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNLEARNKIT_CACHE", str(tmp_path))
+    first = tiny.load(lora={"r": 2})
+    folder = tmp_path / "models" / "tiny-llama"
+    made = (folder / "model.safetensors").stat().st_mtime_ns
+    second = tiny.load("again", dtype="bfloat16", lora={"r": 2})
+    assert (folder / "model.safetensors").stat().st_mtime_ns == made
+    assert [path.name for path in folder.parent.iterdir()] == ["tiny-llama"]
+    assert (first.name, first.model.dtype, first.autocast) == ("tiny", torch.float32, False)
+    assert (second.name, second.model.dtype, second.autocast) == ("again", torch.bfloat16, True)

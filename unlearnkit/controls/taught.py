@@ -1,0 +1,172 @@
+"""The target: the base after it was taught data that it cannot know, once, in a content-addressed cache."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from unlearnkit import ranks
+from unlearnkit.cache import cache_folder, publish
+from unlearnkit.data.examples import Data, Example
+from unlearnkit.data.streams import Shuffled
+from unlearnkit.errors import UserError
+from unlearnkit.files import only_one
+from unlearnkit.models import LanguageModel, load_source
+from unlearnkit.models.checkpoints import rewind_log
+from unlearnkit.records.cache import fingerprint
+from unlearnkit.records.forward import force_answers
+from unlearnkit.records.generate import records_of
+from unlearnkit.stages.base import Context
+from unlearnkit.stages.finetune import Finetune
+
+STREAM = "target"  # the data's stream that is taught
+CHECKED = 200  # taught rows, evenly spaced, that the accuracy is measured on
+
+
+class Target(Protocol):
+    """Makes the model that a run's stages start from; `merge`: the base's weights hold all that was taught."""
+
+    merge: bool
+
+    def __call__(self, model: LanguageModel, data: Data, folder: Path) -> LanguageModel: ...
+
+
+class Untaught:
+    """The model as it is."""
+
+    merge = True
+
+    def __call__(self, model: LanguageModel, data: Data, folder: Path) -> LanguageModel:
+        return model
+
+
+class Taught:
+    """Teach the model the data's `target` stream ("pretrain" in Tian et al. 2024, table 7).
+
+    Under LoRA the run's stages go on with the taught adapter, as the paper does, unless it is merged.
+
+    Args:
+        stage: the training.
+        cache: keep the target and take it from where it was kept; runs that want the same one wait for the first.
+        seed: of the training.
+        min_accuracy: share of taught answer tokens that argmax must hit (teacher-forced, on 200 rows).
+        merge: put the taught adapter into the base weights, and let the stages begin with a fresh one.
+    """
+
+    def __init__(
+        self, stage: Finetune, cache: bool = True, seed: int = 0, min_accuracy: float = 0.9, merge: bool = False
+    ):
+        self.stage, self.cache, self.seed = stage, cache, seed
+        self.min_accuracy, self.merge = min_accuracy, merge
+
+    def __call__(self, model: LanguageModel, data: Data, folder: Path) -> LanguageModel:
+        """The target in the model's place.
+
+        Args:
+            folder: the run's, which logs the teaching and holds a target that is not cached.
+
+        Raises:
+            UserError: no rows to teach, or a target that did not learn them.
+        """
+        rows = data.streams.get(STREAM, [])
+        if not rows:
+            raise UserError(
+                f"The data '{data.name}' has no rows to teach (stream '{STREAM}')",
+                "Set target=none if the model knows the data already",
+            )
+        if not self.cache:
+            own = folder / "target"
+            return self._load(model, own if self._is_kept(own) else self._teach(model, rows, folder, own, {}))
+        content = self.content(model, rows)
+        key = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:24]
+        kept = cache_folder() / "targets" / f"{model.name}-{data.name}-{key}"
+        if not self._is_kept(kept):
+            if ranks.is_first():
+                kept.parent.mkdir(parents=True, exist_ok=True)
+            lock = kept.with_name(f"{kept.name}.lock")
+            waiting = f"Another run is teaching this target ({kept.name}); waiting for it ..."
+            with only_one(lock, waiting) if ranks.is_first() else contextlib.nullcontext():
+                if not self._is_kept(kept):  # now that rank zero has the lock
+                    made = ranks.from_first(lambda: kept.with_name(f"{kept.name}.{os.getpid()}.partial"))
+                    try:
+                        self._teach(model, rows, folder, made, content)
+                        if ranks.is_first():
+                            publish(made, kept)
+                        ranks.barrier()
+                    finally:
+                        if ranks.is_first():
+                            shutil.rmtree(made, ignore_errors=True)
+        return self._load(model, kept)
+
+    def _is_kept(self, folder: Path) -> bool:
+        return ranks.from_first(lambda: (folder / "target.json").is_file())
+
+    def content(self, model: LanguageModel, rows: list[Example]) -> dict[str, Any]:
+        """All that decides the target."""
+        settings = {key: value for key, value in vars(self.stage).items() if key not in ("terms", *Finetune.ENGINE)}
+        terms = {name: [type(term).__name__, vars(term)] for name, term in self.stage.terms.items()}
+        return {
+            "model": fingerprint(model),
+            "lora": model.lora,
+            "rows": [[row.prompt, row.response] for row in rows],
+            "settings": settings,
+            "terms": terms,
+            "seed": self.seed,
+        }
+
+    def _teach(
+        self, model: LanguageModel, rows: list[Example], run_folder: Path, folder: Path, content: dict[str, Any]
+    ) -> Path:
+        """Train, measure what was learnt, and save to `folder`; the model is left to be loaded anew."""
+        started = time.monotonic()
+        print(f"Teaching {model.name} {len(rows)} answers that it cannot know ...", flush=True)
+        learner = replace(model)
+        rewind = partial(rewind_log, run_folder)
+        context = Context({STREAM: Shuffled(STREAM, rows)}, self.seed, run_folder, stage="target", rewind=rewind)
+        self.stage(learner, context)
+        accuracy = self._accuracy(learner, rows)
+        if ranks.is_first():
+            learner.save(folder)
+        minutes = round((time.monotonic() - started) / 60, 2)
+        told = {"token_accuracy": accuracy, "minutes": minutes, "rows": len(rows)}
+        settings = {key: value for key, value in content.items() if key != "rows"}
+        if ranks.is_first():
+            (folder / "target.json").write_text(json.dumps({**told, **settings}, indent=1, default=str))
+            shutil.rmtree(run_folder / "checkpoints" / "target", ignore_errors=True)
+        ranks.barrier()
+        print(f"Taught in {minutes} minutes: argmax hits {accuracy:.1%} of the answers' tokens", flush=True)
+        if model.lora is not None:
+            model.model = learner.model.unload()
+        return folder
+
+    def _accuracy(self, model: LanguageModel, rows: list[Example]) -> float:
+        count = min(CHECKED, len(rows))
+        checked = records_of({STREAM: [rows[int(place)] for place in np.linspace(0, len(rows) - 1, count).round()]})
+        force_answers(model, checked)
+        return float(np.mean([hit for record in checked for hit in record.answer_hits]))
+
+    def _load(self, model: LanguageModel, folder: Path) -> LanguageModel:
+        accuracy = json.loads((folder / "target.json").read_text())["token_accuracy"]
+        if accuracy < self.min_accuracy:
+            raise UserError(
+                f"The target did not learn its data: argmax hits {accuracy:.1%} of the taught answers' tokens, less"
+                f" than target.min_accuracy={self.min_accuracy}",
+                "Raise target.stage.epochs= or target.stage.arguments.learning_rate=, or lower target.min_accuracy=",
+            )
+        if model.lora is None:
+            model.model = None  # the target's weights take its place in memory
+            computed_in = torch.bfloat16 if model.autocast else torch.float32
+            return load_source(model.name, str(folder), computed_in, None, model.template)
+        model.load_taught(folder, self.merge)
+        return model

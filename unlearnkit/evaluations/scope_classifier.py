@@ -1,0 +1,200 @@
+"""A classifier that guards a model: is a question in the unlearn scope? (Tian et al. 2024, finding 3)
+
+`python -m unlearnkit.evaluations.scope_classifier data=authors` trains it on a data set's two scopes and measures it
+on plain questions and on questions behind a prefix. The paper's RoBERTa on user privacy: Unlearn Success 83.63 %,
+Retention Success 96.29 %; behind the prefix Unlearn Success 51.25 %.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol
+
+import hydra
+import numpy as np
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+from sklearn.linear_model import LogisticRegression
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.utils import logging
+
+from unlearnkit import configuration
+from unlearnkit.data.examples import Data
+from unlearnkit.data.scopes import SCOPES
+from unlearnkit.errors import UserError
+from unlearnkit.files import write
+from unlearnkit.identity import versions
+from unlearnkit.metrics.display import show_interval, show_value
+from unlearnkit.metrics.interval import Estimate, estimate
+from unlearnkit.models.encoder import SentenceEncoder, batches
+
+STREAMS = {"unlearn": "forget", "retention": "retain"}
+LABELS = {"unlearn": 1, "retention": 0}
+Numbers = dict[str, dict[str, Estimate]]  # plain and prefixed -> metric -> its number
+
+
+class ScopeClassifier(Protocol):
+    """Questions in, 1 for the unlearn scope and 0 for the retention scope out."""
+
+    def fit(self, questions: list[str], labels: list[int]) -> None: ...
+
+    def predict(self, questions: list[str]) -> list[int]: ...
+
+
+class EmbeddedClassifier:
+    """Logistic regression over sentence embeddings; the same every time, so it takes no seed.
+
+    Args:
+        path: another sentence encoder (local folder or hub id) than the embedded one.
+        c: inverse strength of the L2 penalty.
+    """
+
+    def __init__(self, path: str | None = None, c: float = 10.0):
+        self.encoder, self.head = SentenceEncoder(path), LogisticRegression(C=c, max_iter=1000)
+
+    def fit(self, questions: list[str], labels: list[int]) -> None:
+        self.head.fit(self.encoder.encode(questions), labels)
+
+    def predict(self, questions: list[str]) -> list[int]:
+        return self.head.predict(self.encoder.encode(questions)).tolist()
+
+
+class TransformerClassifier:
+    """Any transformers sequence classifier, fine-tuned whole: RoBERTa (Liu et al. 2019) in the paper.
+
+    Args:
+        model: a hub id or a local folder; a head of another size than two labels is made anew.
+        batch_size: questions in a step.
+        max_length: tokens of a question; longer ones are cut.
+        seed: of the new head and of the order of the questions.
+    Raises:
+        UserError: the weights are not there.
+    """
+
+    def __init__(self, model: str, epochs: float, learning_rate: float, batch_size: int, max_length: int, seed: int):
+        set_seed(seed)
+        level = logging.get_verbosity()
+        logging.set_verbosity_error()  # a new head is meant, not a mistake
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(model)
+            self.model = AutoModelForSequenceClassification.from_pretrained(
+                model, num_labels=len(LABELS), ignore_mismatched_sizes=True, dtype=torch.float32
+            )
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"The model '{model}' could not be loaded: {str(error).strip().splitlines()[0][:200]}",
+                f"Give a local folder in transformers' format, or fetch it once: hf download {model}",
+            ) from error
+        finally:
+            logging.set_verbosity(level)
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+            self.model.config.pad_token_id = self.tokenizer.pad_token_id
+        self.max_length = min(max_length, self.tokenizer.model_max_length)
+        self.settings: dict[str, Any] = {
+            "num_train_epochs": epochs,
+            "learning_rate": learning_rate,
+            "per_device_train_batch_size": batch_size,
+            "dataloader_pin_memory": torch.cuda.is_available(),
+            "seed": seed,
+        }
+
+    def fit(self, questions: list[str], labels: list[int]) -> None:
+        tokens = self.tokenizer(questions, truncation=True, max_length=self.max_length)["input_ids"]
+        rows = [{"input_ids": ids, "label": label} for ids, label in zip(tokens, labels, strict=True)]
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = TrainingArguments(
+                folder, save_strategy="no", report_to="none", logging_strategy="no", disable_tqdm=True, **self.settings
+            )
+            collator = DataCollatorWithPadding(self.tokenizer)
+            Trainer(self.model, arguments, data_collator=collator, train_dataset=rows).train()  # type: ignore[arg-type]
+
+    @torch.inference_mode()
+    def predict(self, questions: list[str]) -> list[int]:
+        self.model.eval()
+        found = np.zeros(len(questions), int)
+        for rows, batch in batches(self.tokenizer, [questions], 64, self.max_length, self.model.device):
+            found[rows] = self.model(**batch).logits.argmax(-1).cpu().numpy()
+        return found.tolist()
+
+
+def measure(classifier: ScopeClassifier, data: Data, prefix: str, split: str = "test", seed: int = 0) -> Numbers:
+    """Trains on the streams' questions; the share of each scope's questions called by its own name, in `split`.
+
+    Args:
+        prefix: stands before the question in the `prefixed` numbers, and never in training.
+
+    Raises:
+        UserError: data without the two scopes, or without such a split.
+    """
+    if missing := [scope for scope in SCOPES if scope not in data.sets]:
+        raise UserError(
+            f"The data '{data.name}' has no set '{missing[0]}'; it has: {', '.join(data.sets)}",
+            "Choose data with two scopes, such as data=authors or data=knowundo_privacy",
+        )
+    if split not in data.sets["unlearn"]:
+        raise UserError(f"Unknown split '{split}'", f"Set split= to {' or '.join(data.sets['unlearn'])}")
+    rows = [(row.prompt, LABELS[scope]) for scope in SCOPES for row in data.streams[STREAMS[scope]]]
+    classifier.fit([question for question, _ in rows], [label for _, label in rows])
+    numbers: Numbers = {}
+    for when, before in (("plain", ""), ("prefixed", prefix)):
+        numbers[when] = {}
+        for scope in SCOPES:
+            called = classifier.predict([before + row.prompt for row in data.sets[scope][split]])
+            right = [float(label == LABELS[scope]) for label in called]
+            numbers[when][f"{scope}_success"] = estimate(right, seed=seed)
+    return numbers
+
+
+def table(numbers: Numbers, title: str) -> Table:
+    """One row a metric: plain, prefixed, each with its interval, and the number of questions."""
+    shown = Table("metric", "plain", "95 %", "prefixed", "95 %", "n", title=title, title_justify="left")
+    for metric, plain in numbers["plain"].items():
+        cells = []
+        for number in (plain, numbers["prefixed"][metric]):
+            cells += [show_value(metric, number.value), show_interval(metric, number.low, number.high)]
+        shown.add_row(metric, *cells, str(plain.n))
+    return shown
+
+
+@hydra.main(config_path=str(configuration.FOLDER), config_name="scope_classifier", version_base="1.3")
+def job(cfg: DictConfig) -> None:
+    """One classifier: the table, and metrics.json in the output folder."""
+    if cfg.kind not in cfg.classifiers:
+        raise UserError(f"Unknown kind '{cfg.kind}'", f"Set kind= to {' or '.join(map(str, cfg.classifiers))}")
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    data = instantiate(cfg.data, _convert_="all")
+    numbers = measure(instantiate(cfg.classifiers[cfg.kind]), data, cfg.prefix, cfg.split, cfg.seed)
+    run = {"data": data.name, "kind": cfg.kind, "prefix": cfg.prefix, "split": cfg.split, "seed": cfg.seed}
+    run |= {"settings": OmegaConf.to_container(cfg.classifiers[cfg.kind], resolve=True), "versions": versions()}
+    found = {when: {name: dataclasses.asdict(e) for name, e in each.items()} for when, each in numbers.items()}
+    write(folder / "metrics.json", json.dumps({"run": run, **found}, indent=1))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    console.print(table(numbers, f"{cfg.kind} scope classifier on {data.name}, {cfg.split}, seed {cfg.seed}"))
+    console.print(f"Numbers: {folder / 'metrics.json'}", soft_wrap=True)
+
+
+def main() -> None:
+    """The command line; errors a user can mend are two lines and exit code 2."""
+    configuration.register_resolvers()
+    configuration.exit_with_two_lines(job, "scope_classifier")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Where an architecture keeps its layers, attention output, MLP coefficients and value vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from peft import PeftModel
+from torch import nn
+
+from unlearnkit.errors import UserError
+
+
+@dataclass(frozen=True)
+class Places:
+    """Module paths; all but `layers` are seen from a layer."""
+
+    layers: str
+    attention: str
+    attention_output: str
+    value_vectors: str
+    key_vectors: tuple[str, ...]
+
+
+_LLAMA = Places("model.layers", "self_attn", "self_attn.o_proj", "mlp.down_proj", ("mlp.gate_proj", "mlp.up_proj"))
+PLACES = {
+    **dict.fromkeys(["llama", "mistral", "qwen2", "olmo", "olmo2"], _LLAMA),
+    "phi3": replace(_LLAMA, key_vectors=("mlp.gate_up_proj",)),
+    "gpt2": Places("transformer.h", "attn", "attn.c_proj", "mlp.c_proj", ("mlp.c_fc",)),
+    "gpt_neox": Places("gpt_neox.layers", "attention", "attention.dense", "mlp.dense_4h_to_h", ("mlp.dense_h_to_4h",)),
+    "opt": Places("model.decoder.layers", "self_attn", "self_attn.out_proj", "fc2", ("fc1",)),
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The parts of one transformer layer (Hong et al. 2024, eqs. 1 and 2).
+
+    Args:
+        name: the layer's path in the bare model, without PEFT's wrapping.
+        block: the whole layer.
+        attention: whose first output is the attention state A, which its last part `attention_output` makes.
+        value_vectors: the MLP's second matrix: its input are the coefficients m, the rows of its weight (as
+            coefficients multiply it) the value vectors.
+        value_vectors_name: the path of that module in the bare model.
+        key_vectors: the MLP's first matrices, from whose outputs the coefficients are made element by element.
+    """
+
+    name: str
+    block: nn.Module
+    attention: nn.Module
+    attention_output: nn.Module
+    value_vectors: nn.Module
+    value_vectors_name: str
+    key_vectors: tuple[nn.Module, ...]
+
+
+def anatomy(model: Any) -> list[Layer]:
+    """The layers of a causal language model, bare or under PEFT, from the first to the last.
+
+    Raises:
+        UserError: an architecture that is not in `PLACES`.
+    """
+    bare: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    kind = bare.config.model_type
+    if kind not in PLACES:
+        raise UserError(
+            f"Where architecture '{kind}' keeps its MLPs and its attention is not known; known: {', '.join(PLACES)}",
+            f"Add a line '{kind}: Places(...)' to PLACES in unlearnkit/models/anatomy.py and its test",
+        )
+    places = PLACES[kind]
+    return [
+        Layer(
+            f"{places.layers}.{number}",
+            block,
+            block.get_submodule(places.attention),
+            block.get_submodule(places.attention_output),
+            block.get_submodule(places.value_vectors),
+            f"{places.layers}.{number}.{places.value_vectors}",
+            tuple(block.get_submodule(path) for path in places.key_vectors),
+        )
+        for number, block in enumerate(bare.get_submodule(places.layers))
+    ]

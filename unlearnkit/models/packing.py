@@ -1,0 +1,165 @@
+"""Lay the examples of a step end to end in one row: no padding, a prompt once, logits only at answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from unlearnkit.data.examples import Example
+from unlearnkit.errors import UserError
+from unlearnkit.models.attention import Block, packed_inputs
+
+Tokens = tuple[tuple[int, ...], tuple[int, ...]]  # prompt ids, response ids
+
+
+@dataclass
+class Packed:
+    """One row.
+
+    Args:
+        input_ids, position_ids: (1, T); positions go on from the prompt's end in each of its responses.
+        blocks: per prompt (start, end, mask): who sees whom, see `unlearnkit.models.attention`.
+        keep: (K,) positions whose next-token logits are wanted, stream by stream, answer by answer.
+        labels: (K,) the answer tokens those logits should predict.
+        streams: stream -> its slice of K.
+        lengths: stream -> tokens of each answer, the end token included.
+    """
+
+    input_ids: torch.Tensor
+    position_ids: torch.Tensor
+    blocks: list[Block]
+    keep: torch.Tensor
+    labels: torch.Tensor
+    streams: dict[str, slice]
+    lengths: dict[str, list[int]]
+
+    def inputs(self) -> dict[str, Any]:
+        """Keyword arguments for the model's forward."""
+        return packed_inputs(self.input_ids, self.position_ids, self.blocks, self.keep)
+
+    def to(self, device: torch.device | str, **_: Any) -> Packed:
+        """The same row on a device (accelerate calls this with `non_blocking=`)."""
+        blocks = [(start, end, None if mask is None else mask.to(device)) for start, end, mask in self.blocks]
+        return Packed(
+            self.input_ids.to(device),
+            self.position_ids.to(device),
+            blocks,
+            self.keep.to(device),
+            self.labels.to(device),
+            self.streams,
+            self.lengths,
+        )
+
+
+@dataclass
+class _Block:
+    prompt: tuple[int, ...]
+    responses: dict[tuple[int, ...], int] = field(default_factory=dict)  # response ids -> offset in the block
+    size: int = 0
+
+
+def pack(streams: dict[str, list[Tokens]], share_prompts: bool = True) -> Packed:
+    """Pack tokenised examples; equal prompts become one block and equal responses to them one copy.
+
+    The last token of a response predicts nothing, so it is a label but no input. Texts after nothing but a start
+    token keep blocks of their own, for one shared token is not worth attention over all of them.
+    """
+
+    def key(example: Tokens) -> tuple:
+        return example[0] if share_prompts and len(example[0]) > 1 else example
+
+    blocks: dict[tuple, _Block] = {}
+    for examples in streams.values():
+        for example in examples:
+            prompt, response = example
+            block = blocks.setdefault(key(example), _Block(prompt, size=len(prompt)))
+            if response not in block.responses:
+                block.responses[response] = block.size
+                block.size += len(response) - 1
+
+    ids: list[int] = []
+    positions: list[int] = []
+    starts: dict[tuple, int] = {}
+    layout: list[Block] = []
+    for name, block in blocks.items():
+        starts[name] = len(ids)
+        ids += block.prompt
+        positions += range(len(block.prompt))
+        for response in block.responses:
+            ids += response[:-1]
+            positions += range(len(block.prompt), len(block.prompt) + len(response) - 1)
+        layout.append((starts[name], starts[name] + block.size, _mask(block)))
+
+    keep: list[int] = []
+    labels: list[int] = []
+    slices: dict[str, slice] = {}
+    lengths: dict[str, list[int]] = {}
+    for stream, examples in streams.items():
+        begin = len(keep)
+        for example in examples:
+            prompt, response = example
+            start = starts[key(example)]
+            first = start + blocks[key(example)].responses[response]
+            keep += [start + len(prompt) - 1, *range(first, first + len(response) - 1)]
+            labels += response
+        slices[stream] = slice(begin, len(keep))
+        lengths[stream] = [len(response) for _, response in examples]
+    return Packed(
+        torch.tensor([ids]),
+        torch.tensor([positions]),
+        layout,
+        torch.tensor(keep),
+        torch.tensor(labels),
+        slices,
+        lengths,
+    )
+
+
+def _mask(block: _Block) -> torch.Tensor | None:
+    """(L, L), True where the row's token may see the column's; None where plain causal says the same."""
+    if len(block.responses) == 1:
+        return None
+    owner = torch.zeros(block.size, dtype=torch.long)  # 0 is the prompt, which every response sees
+    for number, (response, offset) in enumerate(block.responses.items(), start=1):
+        owner[offset : offset + len(response) - 1] = number
+    visible = (owner[:, None] == owner[None, :]) | (owner[None, :] == 0)
+    return visible & torch.ones(block.size, block.size, dtype=torch.bool).tril()
+
+
+class Tokenise:
+    """Example -> Tokens, each once, refusing what the context cannot hold.
+
+    Args:
+        encode: (prompt, response) -> prompt ids, response ids.
+        max_length: tokens an example may have.
+        truncate: cut longer responses instead of refusing them.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[str, str], tuple[list[int], list[int]]],
+        max_length: int,
+        truncate: bool = False,
+    ):
+        self.encode, self.max_length, self.truncate = encode, max_length, truncate
+        self._known: dict[tuple[str, str], Tokens] = {}
+
+    def __call__(self, example: Example) -> Tokens:
+        key = (example.prompt, example.response)
+        if key not in self._known:
+            self._known[key] = self._tokens(example)
+        return self._known[key]
+
+    def _tokens(self, example: Example) -> Tokens:
+        prompt, response = self.encode(example.prompt, example.response)
+        excess = len(prompt) + len(response) - self.max_length
+        if excess > 0 and not (self.truncate and excess < len(response)):
+            raise UserError(
+                f"Example '{example.id}' has {len(prompt)} + {len(response)} tokens (prompt + response), the"
+                f" context holds {self.max_length}",
+                "Shorten it, raise train.max_length if the model allows it, or set train.truncate=true",
+            )
+        return tuple(prompt), tuple(response[: len(response) - excess] if excess > 0 else response)

@@ -1,0 +1,82 @@
+"""A tiny model with random weights and a byte tokenizer made in code: every path of a run in seconds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from unlearnkit import ranks
+from unlearnkit.cache import cache_folder, publish
+from unlearnkit.models.loading import LanguageModel, load_source
+from unlearnkit.models.templates import Template
+
+CHAT = (
+    "{% for m in messages %}<s>{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}"
+)
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """One token a byte, with <s>, </s> and <pad>, and a chat template."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate(["<pad>", "<s>", "</s>", *alphabet])}
+    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=core, bos_token="<s>", eos_token="</s>", pad_token="<pad>", model_max_length=1024
+    )
+    made.chat_template = CHAT
+    return made
+
+
+def config(architecture: str) -> Any:
+    """The smallest sensible config of a transformers architecture."""
+    sizes: dict[str, Any] = {"vocab_size": 259, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    if architecture == "gpt2":
+        return AutoConfig.for_model("gpt2", n_embd=32, n_layer=2, n_head=4, n_positions=1024, **sizes)
+    sizes |= {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 1024,
+    }
+    if architecture == "opt":
+        return AutoConfig.for_model("opt", ffn_dim=64, word_embed_proj_dim=32, **sizes)
+    if architecture != "gpt_neox":
+        sizes["num_key_value_heads"] = 2
+    return AutoConfig.for_model(architecture, intermediate_size=64, **sizes)
+
+
+def write(folder: Path, architecture: str = "llama", seed: int = 0) -> Path:
+    """Weights drawn from `seed` and the tokenizer, as `save_pretrained` writes them."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config(architecture))
+    model.save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
+
+
+def load(
+    name: str = "tiny",
+    architecture: str = "llama",
+    lora: dict[str, Any] | None = None,
+    template: Template | None = None,
+    dtype: str = "float32",
+) -> LanguageModel:
+    """The tiny model of an architecture, made once into the cache."""
+    folder = ranks.from_first(lambda: _kept(architecture))  # save_pretrained writes half a model on the other ranks
+    return load_source(name, str(folder), getattr(torch, dtype), lora, template or Template())
+
+
+def _kept(architecture: str) -> Path:
+    folder = cache_folder() / "models" / f"tiny-{architecture}"
+    if not (folder / "config.json").is_file():
+        publish(write(folder.with_name(f"{folder.name}.{os.getpid()}.partial"), architecture), folder)
+    return folder

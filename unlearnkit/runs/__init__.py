@@ -1,0 +1,1 @@
+"""What a run is bound to, leaves behind and tells of itself."""

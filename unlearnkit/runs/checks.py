@@ -1,0 +1,52 @@
+"""What can be known to be wrong before anything is computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unlearnkit.controls.taught import Target
+from unlearnkit.data.examples import Data, nonempty
+from unlearnkit.data.streams import Shuffled, Stream
+from unlearnkit.errors import UserError, nearest
+from unlearnkit.models import LanguageModel
+from unlearnkit.stages.base import Stage
+
+
+def bind_streams(data: Data, derived: dict[str, Any]) -> dict[str, Stream]:
+    """The data's own streams and those the method derives from them."""
+    streams: dict[str, Stream] = {name: Shuffled(name, examples) for name, examples in data.streams.items()}
+    return {**streams, **{name: stream.bind(streams) for name, stream in derived.items()}}
+
+
+def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:
+    """Every stream that a stage reads is there and holds something.
+
+    Raises:
+        UserError: an unknown stream, with the nearest name, or an empty one.
+    """
+    for stage_name, stage in stages.items():
+        for key, stream_name in stage.stream_names().items():
+            stream = streams.get(stream_name)
+            if stream is None:
+                raise UserError(
+                    f"Unknown stream '{stream_name}' in stages.{stage_name}.{key}."
+                    f"{nearest(stream_name, streams)} Valid: {', '.join(streams)}",
+                    f"Set stages.{stage_name}.{key}= to one of these",
+                )
+            source = getattr(stream, "prompts", stream)
+            if isinstance(source, Shuffled):
+                nonempty(source.name, source.examples, "Give data with data= or data.path= that has such rows")
+
+
+def check_target(stages: dict[str, Stage], target: Target, model: LanguageModel) -> None:
+    """A stage that goes back to the base can only do so where the target is in the base's weights.
+
+    Raises:
+        UserError: such a stage after a taught adapter.
+    """
+    for name, stage in stages.items():
+        if stage.needs_base and model.lora is not None and not target.merge:
+            raise UserError(
+                f"stages.{name} subtracts what was learnt from the base, but the adapter also holds the taught data",
+                "Set target.merge=true, so that only what is learnt afterwards is in the adapter",
+            )

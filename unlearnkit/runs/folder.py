@@ -1,0 +1,213 @@
+"""What a run leaves behind. Everything is written to a temporary name and renamed."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unlearnkit import __version__, ranks
+from unlearnkit.errors import UserError
+from unlearnkit.files import write
+from unlearnkit.identity import differences, versions
+from unlearnkit.memory import peak_memory
+from unlearnkit.models import LanguageModel
+from unlearnkit.models.checkpoints import rewind_log
+from unlearnkit.records.record import Record, read_parquet, write_parquet
+from unlearnkit.report import write_report
+from unlearnkit.runs.tracking import Tracker
+from unlearnkit.stages.negate import base_folder_in
+
+Records = dict[str, list[Record]]  # evaluation -> its records
+
+
+class RunFolder:
+    """A run's folder: config.yaml, metrics.json, records/, generations.jsonl, log.jsonl, model/, report.html.
+
+    Rank zero writes; every rank knows the metrics. A folder that holds a part of the same run is gone on with.
+
+    Args:
+        resume: "auto", or "never" to refuse a folder that holds a run.
+
+    Raises:
+        UserError: the folder cannot be written, or holds another run.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any], resume: str = "auto"):
+        if resume not in ("auto", "never"):
+            raise UserError(f"Unknown resume '{resume}'. Valid: auto, never", "Set resume= to one of these")
+        self.folder, self.config, self.started = folder, config, time.monotonic()
+        self.metrics: dict[str, Any] = {"run": {}, "before": None, "after": None, "curve": []}
+        try:
+            kept = ranks.from_first(lambda: self._take(resume))
+        except OSError as error:
+            raise UserError(
+                f"The run folder {folder} cannot be written: {error.strerror or error}",
+                "Free some space or choose another folder with hydra.run.dir=FOLDER",
+            ) from error
+        if kept:
+            self.metrics = kept
+            self.started -= 60 * kept["run"].get("minutes", 0)
+        self._check_shared()
+
+    def _take(self, resume: str) -> dict[str, Any] | None:
+        """Make the folder this run's; the metrics that it holds of the run already."""
+        path, kept = self.folder / "config.yaml", self.folder / "metrics.json"
+        held = yaml.safe_load(path.read_text()) if path.is_file() else None
+        if held is not None:
+            if resume == "never":
+                raise UserError(
+                    f"{self.folder} holds a run already, and resume=never",
+                    "Choose another folder with hydra.run.dir=FOLDER, or set resume=auto to go on with it",
+                )
+            if changes := differences(held, self.config):
+                more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+                raise UserError(
+                    f"{self.folder} holds a run of another config: {'; '.join(changes[:3])}{more}",
+                    "Choose another folder with hydra.run.dir=FOLDER, or give the settings of the run that is there",
+                )
+        (self.folder / "records").mkdir(parents=True, exist_ok=True)
+        if held is None:
+            write(path, yaml.safe_dump(self.config, sort_keys=False))
+        return json.loads(kept.read_text()) if held is not None and kept.is_file() else None
+
+    def _check_shared(self) -> None:
+        until = time.monotonic() + 30  # a network's file system may be late
+        while not (self.folder / "config.yaml").is_file():
+            if time.monotonic() > until:
+                raise UserError(
+                    f"Rank {ranks.rank()} on {platform.node()} does not see the run folder {self.folder}",
+                    "Choose a folder that all machines share with hydra.run.dir=FOLDER",
+                )
+            time.sleep(0.5)
+
+    @property
+    def finished(self) -> bool:
+        """All that the run is to leave behind is there."""
+        return bool(self.metrics["run"].get("finished"))
+
+    def kept(self, when: str) -> Records | None:
+        """The records of a measurement that the run made before it was cut off; None: it has to be made."""
+        numbers = self.metrics[when]
+        if numbers is None:
+            return None
+        paths = {name: self.folder / "records" / f"{when}-{name}.parquet" for name in numbers if name != "cost"}
+        return ranks.from_first(lambda: {name: read_parquet(path) for name, path in paths.items()})
+
+    def rewind(self, stage: str, step: int) -> None:
+        """Forget what was written of a stage after a step, before the stage goes on from there."""
+        self.metrics["curve"] = [
+            point for point in self.metrics["curve"] if point["stage"] != stage or point["step"] <= step
+        ]
+        rewind_log(self.folder, stage, step)
+
+    def write_measurement(self, when: str, records: Records, numbers: dict[str, Any]) -> None:
+        """Records of every evaluation and their metrics, `when` being "before" or "after"."""
+        for name, rows in records.items() if ranks.is_first() else ():
+            write_parquet(rows, self.folder / "records" / f"{when}-{name}.parquet")
+        self.metrics[when] = numbers
+        self._write_metrics()
+
+    def write_point(self, stage: str, step: int, numbers: dict[str, Any]) -> dict[str, Any]:
+        """A point of the curves over training steps; returns it flat, for the tracker."""
+        point = {"stage": stage, "step": step, "metrics": numbers}
+        places = [(there["stage"], there["step"]) for there in self.metrics["curve"]]
+        if (stage, step) in places:  # the first point is measured anew when a run goes on
+            self.metrics["curve"][places.index((stage, step))] = point
+        else:
+            self.metrics["curve"].append(point)
+        self._write_metrics()
+        flat = {
+            f"{evaluation}/{name}/{metric}": estimate["value"]
+            for evaluation, sets in numbers.items()
+            for name, metrics in sets.items()
+            for metric, estimate in metrics.items()
+        }
+        return {"stage": stage, "step": step, **flat}
+
+    def keep_base(self, model: LanguageModel) -> None:
+        """The base weights on disk for the stages that need them; nothing under LoRA, which keeps them apart."""
+        if model.lora is None and ranks.is_first():
+            model.model.save_pretrained(base_folder_in(self.folder))
+        ranks.barrier()
+
+    def write_model(self, model: LanguageModel) -> None:
+        """`model/`: the adapter or the full weights, the tokenizer and a model card."""
+        if not ranks.is_first():
+            return
+        try:
+            model.save(self.folder / "model")
+        except OSError as error:
+            raise UserError(
+                f"The model could not be saved to {self.folder / 'model'}: {error.strerror or error}",
+                "Free some space and run again; the metrics and answers so far are in the run folder",
+            ) from error
+        write(self.folder / "model" / "README.md", self._card(model))
+
+    def finish(self, tracker: Tracker, before: Records, after: Records | None = None) -> dict[str, Any]:
+        """Answers side by side, the report, the tracker's end; returns the metrics."""
+        rows = answers(before, after)
+        if not ranks.is_first():
+            return self.metrics
+        write(self.folder / "generations.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        self._write_metrics()
+        write_report(self.folder)
+        self._write_metrics(finished=True)
+        shutil.rmtree(base_folder_in(self.folder), ignore_errors=True)
+        shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+        tracker.finish(self.metrics, rows)
+        return self.metrics
+
+    def _write_metrics(self, finished: bool = False) -> None:
+        self.metrics["run"] = {
+            "method": self.config["method"],
+            "model": self.config["model"]["name"],
+            "data": self.config["data"]["name"],
+            "seed": self.config["seed"],
+            "minutes": round((time.monotonic() - self.started) / 60, 2),
+            "peak_memory_gb": round(peak_memory() / 1e9, 2),
+            "ranks": ranks.count(),
+            "finished": finished,
+            "versions": versions(),
+        }
+        if ranks.is_first():
+            write(self.folder / "metrics.json", json.dumps(self.metrics, indent=1))
+
+    def _card(self, model: LanguageModel) -> str:
+        run = self.metrics["run"]
+        kind = "LoRA adapter" if model.saves_adapter else "full weights"
+        return (
+            f"---\nbase_model: {model.source}\nlibrary_name: {'peft' if kind != 'full weights' else 'transformers'}\n"
+            f"tags: [unlearning, {run['method']}]\n---\n"
+            f"# {run['model']} after {run['method']} on {run['data']}\n\n"
+            f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}. What it was measured to do:\n\n"
+            f"```json\n{json.dumps(self.metrics['after'], indent=1)}\n```\n"
+        )
+
+
+def answers(before: Records, after: Records | None) -> list[dict[str, Any]]:
+    """One row an example that was answered: the response and the verdict before and after."""
+    rows = []
+    for name, first in before.items():
+        second: list[Record | None] = list(after[name]) if after else [None] * len(first)
+        for old, new in zip(first, second, strict=True):
+            if not (old.tokens or old.response):  # teacher-forced only
+                continue
+            row: dict[str, Any] = {
+                "set": old.set,
+                "id": old.id,
+                "category": old.category,
+                "prompt": old.prompt,
+                "answer": old.answer,
+            }
+            for when, record in (("before", old), ("after", new)):
+                row[when] = record.response if record else None
+                for field in ("harmful", "kind", "why"):
+                    row[f"{field}_{when}"] = getattr(record, field) if record else None
+            rows.append(row)
+    return rows

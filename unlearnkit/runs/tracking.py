@@ -1,0 +1,159 @@
+"""Where a run's numbers go besides its own folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from unlearnkit.metrics.display import only_in_figures
+from unlearnkit.runs.reading import flatten
+
+STEPS = "step"  # the x axis of every curve but those over layers
+
+
+class Tracker(Protocol):
+    """What a run tells as it goes."""
+
+    def start(self, config: dict[str, Any], folder: Path) -> None: ...
+
+    def log(self, row: dict[str, Any]) -> None:
+        """What a stage says of a training step."""
+
+    def point(self, row: dict[str, Any]) -> None:
+        """A measurement between training steps: {stage, step, evaluation/set/metric: value}."""
+
+    def finish(self, metrics: dict[str, Any], answers: list[dict[str, Any]]) -> None: ...
+
+
+class Nowhere:
+    """No tracker."""
+
+    def start(self, config: dict[str, Any], folder: Path) -> None: ...
+
+    def log(self, row: dict[str, Any]) -> None: ...
+
+    def point(self, row: dict[str, Any]) -> None: ...
+
+    def finish(self, metrics: dict[str, Any], answers: list[dict[str, Any]]) -> None: ...
+
+
+class WandB:
+    """Weights & Biases: offline, so that no account is needed, unless WANDB_MODE says otherwise.
+
+    Names: `train/STAGE/loss`, `curve/EVALUATION/SET/METRIC` over `step`, `krs/SETTING` over `layer`; in the summary
+    `before/...` and `after/...`; the tables `metrics` and `answers`; the report as an artifact.
+
+    Args:
+        group: what the run belongs to, such as a sweep.
+    """
+
+    def __init__(
+        self,
+        project: str = "unlearnkit",
+        tags: list[str] | None = None,
+        group: str | None = None,
+        name: str | None = None,
+    ):
+        self.project, self.tags, self.group, self.name = project, tags, group, name
+
+    def start(self, config: dict[str, Any], folder: Path) -> None:
+        path = folder / "wandb" / "id"
+        known = path.read_text() if path.is_file() else None
+        self.folder = folder
+        self.run = open_run(
+            folder,
+            id=known or uuid.uuid4().hex[:8],  # what goes on after an interruption is the same run
+            resume="allow" if known else None,
+            project=self.project,
+            tags=self.tags,
+            group=self.group,
+            name=self.name,
+            config=described(config, self.group),
+        )
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(self.run.id)
+
+    def log(self, row: dict[str, Any]) -> None:
+        self._log(f"train/{row.get('stage', 'run')}", row)
+
+    def point(self, row: dict[str, Any]) -> None:
+        self._log("curve", {key: value for key, value in row.items() if not only_in_figures(key.split("/")[-1])})
+
+    def _log(self, place: str, row: dict[str, Any]) -> None:
+        named = {f"{place}/{key}": value for key, value in row.items() if key not in ("stage", STEPS)}
+        self.run.log({**named, STEPS: row.get(STEPS, 0)})
+
+    def finish(self, metrics: dict[str, Any], answers: list[dict[str, Any]]) -> None:
+        import wandb
+
+        before, after = flatten(metrics["before"]), flatten(metrics["after"])
+        for when, numbers in (("before", before), ("after", after)):
+            said = {"/".join((when, *c)): e.value for c, e in numbers.items() if not only_in_figures(c[-1])}
+            self.run.summary.update(said)
+        self._log_layers({column: entry.value for column, entry in after.items() if only_in_figures(column[-1])})
+        rows: list[list[Any]] = [
+            ["/".join(column), when, entry.value, entry.low, entry.high, entry.n]
+            for when, numbers in (("before", before), ("after", after))
+            for column, entry in numbers.items()
+        ]
+        columns: list[Any] = ["metric", "when", "value", "low", "high", "n"]
+        tables = {"metrics": wandb.Table(columns=columns, data=rows, allow_mixed_types=True)}
+        if answers:
+            names: list[Any] = list(answers[0])
+            data = [[answer[name] for name in names] for answer in answers]
+            tables["answers"] = wandb.Table(columns=names, data=data, allow_mixed_types=True)
+        with staged_in(self.folder):
+            self.run.log(tables)
+            if (report := self.folder / "report.html").is_file():
+                artifact = wandb.Artifact(f"report-{self.run.id}", type="report")
+                artifact.add_file(str(report))
+                self.run.log_artifact(artifact)
+            self.run.finish()
+
+    def _log_layers(self, numbers: dict[tuple[str, ...], float]) -> None:
+        """A probe's score by layer: one curve a setting."""
+        rows: dict[int, dict[str, float]] = {}
+        for (probe, setting, metric), value in numbers.items():
+            rows.setdefault(int(metric.removeprefix("layer_")), {})[f"{probe}/{setting}"] = value
+        for name in dict.fromkeys(name for row in rows.values() for name in row):
+            self.run.define_metric(name, step_metric="layer")
+        for layer, row in sorted(rows.items()):
+            self.run.log({**row, "layer": layer})
+
+
+def open_run(folder: Path, **settings: Any) -> Any:
+    """A W&B run whose files lie in `folder`/wandb; offline unless WANDB_MODE says otherwise."""
+    import wandb
+
+    os.environ.setdefault("WANDB_SILENT", "true")
+    run = wandb.init(
+        dir=str(folder),
+        mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
+        settings=wandb.Settings(console="off", x_disable_stats=True),
+        **settings,
+    )
+    run.define_metric("*", step_metric=STEPS)
+    return run
+
+
+def described(config: dict[str, Any], group: str | None) -> dict[str, Any]:
+    """A run's config with the names to group runs by at its top; of the sweep's own part only the name."""
+    names = {key: dict(config.get(key) or {}).get("name") for key in ("model", "data")}
+    said = {f"{key}_name": name for key, name in names.items() if name}
+    return {**{key: value for key, value in config.items() if key != "sweep"}, **said, "sweep": group}
+
+
+@contextlib.contextmanager
+def staged_in(folder: Path) -> Iterator[None]:
+    """Files of artifacts and tables wait in the run's own folder for `wandb sync`, not in the user's home."""
+    kept = os.environ.get("WANDB_DATA_DIR")
+    os.environ["WANDB_DATA_DIR"] = kept or str((folder / "wandb" / "data").resolve())
+    try:
+        yield
+    finally:
+        if kept is None:
+            del os.environ["WANDB_DATA_DIR"]

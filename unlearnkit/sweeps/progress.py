@@ -1,0 +1,180 @@
+"""What a sweep says as it goes, and what it makes of its cells at the end: a Hydra callback.
+
+Hydra turns what a callback raises into a warning, but for SystemExit; so errors are told here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from unlearnkit import configuration
+from unlearnkit.files import write
+from unlearnkit.identity import differences
+from unlearnkit.sweeps.sweep import ERROR, Cell, Sweep, config_of, of
+
+configuration.register_resolvers()  # a launcher's own process comes by this module before it composes a cell
+
+CELLS = "cells.json"  # in the sweep's folder: where its cells were when it last began
+NO_TRACKER = "unlearnkit.runs.tracking.Nowhere"  # logger=none
+# What is made of a sweep, in this order: the report shows the tables and the figures. The last is for a tracker.
+PARTS = (
+    ("unlearnkit.tables", "write"),
+    ("unlearnkit.plots", "write"),
+    ("unlearnkit.report", "write_sweep"),
+    ("unlearnkit.sweeps.dashboard", "write"),
+)
+
+
+class SweepProgress(Callback):
+    """A line when the sweep begins, one a cell, and what came of it; exit code 1 where a cell has failed."""
+
+    sweep: Sweep
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        self.started = time.time()
+        try:
+            self.sweep = of(config)
+            self.done_before = {cell.folder for cell in self.sweep.cells if cell.state == "done"}
+            if _speaks():
+                self._begin(config)
+        except Exception as error:
+            _tell(error)
+            raise SystemExit(2) from None
+
+    def _begin(self, master: DictConfig) -> None:
+        cells = self.sweep.cells
+        states = [cell.state for cell in cells]
+        counts = [f"{states.count(s)} {s}" for s in ("done", "cut", "failed", "missing") if s in states]
+        print(f"{self.sweep.title}: {len(cells)} cells in {cells[0].folder.parent}, {', '.join(counts)}", flush=True)
+        path = self.sweep.folder / CELLS
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = json.loads(path.read_text()) if path.is_file() else {}
+        for line in changes(cells, held, lambda cell: config_of(cell, master)):
+            print(line, flush=True)
+        now: dict[str, list[str]] = {}
+        for cell in cells:
+            now.setdefault(cell.name, []).append(cell.folder.name)
+        write(path, json.dumps({**held, **now}, indent=1))
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
+        folder = Path(config.hydra.runtime.output_dir)
+        cells = self.sweep.cells
+        cell = next((cell for cell in cells if cell.folder.resolve() == folder.resolve()), None)
+        if cell is None or not _speaks():
+            return
+        ended = [c for c in cells if c.state == "done" or self._failed(c)]
+        if self._failed(cell):
+            told = f"failed: {cell.error}"
+        elif cell.folder in self.done_before:
+            told = "done already"
+        elif cell.state == "done":
+            told = f"done in {cell.run['minutes']:.1f} minutes"
+        else:
+            return  # its own error is on its way up
+        left = minutes_left(cells, [c for c in cells if c not in ended])
+        rest = f", about {_duration(left)} left" if left else ""
+        print(f"{cell.name}: {told} ({len(ended)} of {len(cells)} cells{rest})", flush=True)
+
+    def _failed(self, cell: Cell) -> bool:
+        """In this sweep, not in an earlier one."""
+        return cell.state == "failed" and (cell.folder / ERROR).stat().st_mtime >= self.started - 1
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        if not _speaks():
+            return
+        cells = self.sweep.cells
+        done = [cell for cell in cells if cell.state == "done"]
+        print(f"{self.sweep.title}: {len(done)} of {len(cells)} cells are done", flush=True)
+        parts = PARTS if config.logger._target_ != NO_TRACKER else PARTS[:-1]
+        whole = [make(self.sweep) for make in map(_part, parts)]
+        for cell in cells:
+            if cell not in done:
+                print(f"{cell.name} {cell.state}: {cell.error or ''}\n  see {cell.folder / ERROR}", file=sys.stderr)
+        if len(done) < len(cells):
+            print("Start the same command again to try these cells once more", file=sys.stderr)
+        if len(done) < len(cells) or not all(whole):
+            raise SystemExit(1)
+
+
+def changes(cells: list[Cell], held: dict[str, list[str]], config_of: Callable[[Cell], dict[str, Any]]) -> list[str]:
+    """A line for each cell whose folder was another when the sweep last began: its config has changed since.
+
+    Args:
+        held: a cell's name -> names of its folders then; a cell that is done now is not spoken of.
+        config_of: a cell's resolved config.
+    """
+    now = {cell.folder.name for cell in cells}
+    lines = []
+    for cell in cells:
+        gone = [name for name in held.get(cell.name, []) if name not in now]
+        if not gone or cell.folder.name in held[cell.name] or cell.state == "done":
+            continue
+        old = cell.folder.with_name(gone[-1]) / "config.yaml"
+        if not old.is_file():
+            continue
+        what = differences(yaml.safe_load(old.read_text()), config_of(cell))
+        if not what:
+            continue
+        more = f" and {len(what) - 1} more" if len(what) > 1 else ""
+        lines.append(f"{cell.name}: computed anew, its config has changed: {what[0]}{more} ({old.parent.name})")
+    return lines
+
+
+def minutes_left(cells: list[Cell], left: list[Cell]) -> float | None:
+    """What the cells that are left may take, one after the other: as the done ones of their method, else as all."""
+    taken: dict[str, list[float]] = {}
+    for cell in cells:
+        if cell.state == "done":
+            taken.setdefault(cell.method, []).append(cell.run["minutes"])
+    every = [minutes for some in taken.values() for minutes in some]
+    if not every or not left:
+        return None
+    return sum(sum(known) / len(known) for known in (taken.get(cell.method, every) for cell in left))
+
+
+def _duration(minutes: float) -> str:
+    if minutes < 1:
+        return "a minute"
+    return f"{math.ceil(minutes)} minutes" if minutes < 100 else f"{minutes / 60:.1f} hours"
+
+
+def _part(place: tuple[str, str]) -> Callable[[Sweep], bool]:
+    """A part made of a sweep: says what it wrote, or why it could not; True where it could."""
+
+    def make(sweep: Sweep) -> bool:
+        try:
+            made = getattr(importlib.import_module(place[0]), place[1])(sweep)
+        except Exception as error:
+            _tell(error)
+            return False
+        for path in made if isinstance(made, list) else [made]:
+            print(f"  {path}", flush=True)
+        return True
+
+    return make
+
+
+def _tell(error: Exception) -> None:
+    told = configuration.explain(error)
+    if told is None:
+        traceback.print_exception(error)
+    else:
+        print(f"Error: {told.what}\n  Fix: {told.fix}", file=sys.stderr, flush=True)
+
+
+def _speaks() -> bool:
+    return os.environ.get("RANK", "0") == "0"
