@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from measure import peak_memory, resident
 
 from unlearnkit import configuration
-from unlearnkit.stages.negate import negate_weights
+from unlearnkit.models.whole import WholeLineage
 
 
 def load(**changes):
@@ -44,7 +44,7 @@ def main() -> None:
             for parameter in model.parameters():
                 parameter.add_(0.01)
         with peak_memory() as negating:
-            negate_weights(model, Path(folder))
+            WholeLineage(model, folder, None).negate(1.0, Path(folder))
         print(f"model                    {size / 1e9:.2f} GB in {model.dtype}")
         print(f"peak while loading       {(loading.bytes - before) / size:.2f} x its size")
         print(f"peak while negating      {(negating.bytes - before) / size:.2f} x its size")

@@ -45,7 +45,7 @@ def network(shape: str, lora: bool, device: str) -> LanguageModel:
     model = LanguageModel(
         shape, made.eval(), donor.tokenizer, donor.template, "", dict(LORA) if lora else None, autocast=True
     )
-    model.attach_adapter()
+    model.weights.make_trainable()
     model.model.train()
     return model
 
@@ -133,7 +133,7 @@ def compared(shape: str, lora: bool, device: str, batch_size: int, count: int) -
     mfu = counter.get_total_flops() / seconds / best
     print(f"{name:9} {seconds * 1e3:8.0f} ms {peak / 1e9:6.1f} GB  MFU {mfu:5.0%}", end="", flush=True)
     if lora:
-        with model.as_base() as base:
+        with model.loaded() as base:
             second = copy.deepcopy(base).requires_grad_(False).eval()
 
     def plain(number: int) -> None:

@@ -44,7 +44,7 @@ WINDOW = 5
 
 def loaded(kind: str, dtype: str):
     configuration.register_resolvers()
-    full = ["model.lora=null"] if kind == "full" else []
+    full = ["model.weights.lora=null"] if kind == "full" else []
     torch.set_num_threads(1)
     with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
         cfg = compose("config", overrides=["model=smollm2-135m", f"model.dtype={dtype}", *full])
@@ -54,12 +54,12 @@ def loaded(kind: str, dtype: str):
 @torch.no_grad()
 def unlearn(model) -> None:
     """Something that changes every matrix a little."""
-    model.attach_adapter()
+    model.weights.make_trainable()
     torch.manual_seed(0)
     for name, parameter in model.model.named_parameters():
         if "lora_B" in name:
             parameter.normal_(std=0.02)
-        elif model.lora is None and parameter.dim() == 2:
+        elif model.weights.lora is None and parameter.dim() == 2:
             parameter.add_(torch.randn_like(parameter) * parameter.std() * 0.05)
     model.model.eval().requires_grad_(False)
 

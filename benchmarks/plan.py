@@ -32,6 +32,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from unlearnkit import configuration
 from unlearnkit.models import LanguageModel, load
 from unlearnkit.models.attention import use_packed_attention
+from unlearnkit.models.loading import lineage
 from unlearnkit.plan.memory import Engine
 from unlearnkit.plan.planner import Planner
 from unlearnkit.plan.rows import StandIn, encoder, streams_of
@@ -65,8 +66,7 @@ def measured(size: str, trained: str, dtype: str, batch_size: int, steps: int) -
     before = resident()
     network = AutoModelForCausalLM.from_config(config, dtype=stored_dtype(computed_in, lora))
     use_packed_attention(network)
-    autocast = computed_in == torch.bfloat16
-    model = LanguageModel(size, network.eval(), tokenizer, template, "", lora, autocast)
+    model = LanguageModel(size, tokenizer, template, lineage(network.eval(), lora), computed_in)
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     with tempfile.TemporaryDirectory() as folder, peak_memory() as peak:

@@ -32,6 +32,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from unlearnkit import configuration, ranks
 from unlearnkit.models import LanguageModel, load
 from unlearnkit.models.attention import use_packed_attention
+from unlearnkit.models.loading import lineage
 from unlearnkit.runs.checks import bind_streams
 from unlearnkit.stages.base import Context
 from unlearnkit.stages.steps import Steps
@@ -65,7 +66,7 @@ def train(way: str, count: int, reference: bool) -> None:
     torch.manual_seed(0)
     network = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     use_packed_attention(network)
-    model = LanguageModel("33M", network.eval(), donor.tokenizer, donor.template, "", None)
+    model = LanguageModel("33M", donor.tokenizer, donor.template, lineage(network.eval(), None))
     moments: list[tuple[float, int]] = []
     tokens: list[int] = []
     item = Steps.__getitem__

@@ -44,7 +44,7 @@ def prepared(cfg, folder: Path):
     data = instantiate(cfg.data, _convert_="all")
     streams = bind_streams(data, {})
     model = instantiate(cfg.model, _convert_="all")
-    model.attach_adapter()
+    model.weights.make_trainable()
     torch.manual_seed(0)
     for name, parameter in model.model.named_parameters():
         if "lora_B" in name:
@@ -69,7 +69,7 @@ def timed_steps(method: str, count: int, folder: Path) -> tuple[float, int]:
     model.model.train()
 
     def step(number: int) -> None:
-        weighted_sum(model.model, stage.terms, steps[number], lambda: torch.empty(0)).backward()
+        weighted_sum(lambda row: model.model(**row.inputs()).logits[0], stage.terms, steps[number], None).backward()
         torch.nn.utils.clip_grad_norm_(trainable, 1.0)
         optimiser.step()
         optimiser.zero_grad()

@@ -24,10 +24,11 @@ from measure import matmul_rate, peak_memory
 from torch.utils.flop_counter import FlopCounterMode
 
 from unlearnkit import configuration
-from unlearnkit.models.packing import Tokenise
+from unlearnkit.models.lineage import answering
+from unlearnkit.models.packing import Packed, Tokenise
 from unlearnkit.runs.checks import bind_streams
 from unlearnkit.stages.steps import Steps
-from unlearnkit.stages.trainer import TermsTrainer, weighted_sum
+from unlearnkit.stages.trainer import weighted_sum
 
 
 def plain_step(model, frozen, batches, terms, pad, device="cpu"):
@@ -67,7 +68,7 @@ def main() -> None:
     streams = bind_streams(data, instantiate(cfg.streams, _convert_="all"))
     stage = instantiate(cfg.stages.acquire, _convert_="all")
     model = instantiate(cfg.model, _convert_="all")
-    model.attach_adapter()
+    model.weights.make_trainable()
     model.model.train()
     encode = lambda prompt, response: model.template.encode(model.tokenizer, prompt, response)  # noqa: E731
     steps = Steps(
@@ -87,17 +88,25 @@ def main() -> None:
         for n in range(steps_wanted)
     ]
     optimiser = torch.optim.AdamW([p for p in model.model.parameters() if p.requires_grad], lr=0.0)
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=model.autocast)
+    reference = model.weights.reference("start", model.dtype)
+
+    def logits(row: Packed) -> torch.Tensor:
+        return model.model(**row.inputs()).logits[0]
+
+    @torch.no_grad()
+    def reference_logits(state: str, row: Packed) -> torch.Tensor:
+        with answering(model.model), reference.switch(model.model):
+            return logits(row)
 
     def ours(number: int) -> float:
         step = steps[number]
-        with autocast:
-            loss = weighted_sum(model.model, stage.terms, step, lambda: TermsTrainer.reference_pass(model.model, step))
+        with model.computing():
+            loss = weighted_sum(logits, stage.terms, step, reference_logits)
         loss.backward()
         return float(loss)
 
     def plain(number: int) -> float:
-        with autocast:
+        with model.computing():
             return plain_step(model.model, frozen, raw[number], terms, model.tokenizer.pad_token_id)
 
     def timed(step) -> SimpleNamespace:
@@ -121,14 +130,13 @@ def main() -> None:
         ours(0)
     optimiser.zero_grad()
     model.model.eval()
-    with model.as_base():
-        frozen = instantiate(cfg.model, _convert_="all").model  # the second model of the plain way
+    frozen = instantiate(cfg.model, _convert_="all").model  # the second model of the plain way
     model.model.train()
     padded = timed(plain)
 
     error = max(abs(a - b) / abs(b) for a, b in zip(packed.losses, padded.losses, strict=True))
     examples = sum(len(rows) for rows in raw[0].values())
-    dtype = torch.bfloat16 if model.autocast else next(model.model.parameters()).dtype
+    dtype = model.dtype
     rate, own, bf16 = (
         counter.get_total_flops() / packed.seconds,
         matmul_rate(dtype),

@@ -14,7 +14,6 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["WANDB_MODE"] = "offline"
 
 import pytest
-import torch
 
 from unlearnkit.data.examples import Example
 from unlearnkit.models import load_source, tiny
@@ -36,12 +35,12 @@ def tiny_folder(tmp_path_factory):
 
 @pytest.fixture
 def lora_model(tiny_folder):
-    return load_source("tiny", str(tiny_folder), torch.float32, dict(LORA), Template())
+    return load_source("tiny", str(tiny_folder), "float32", dict(LORA), Template())
 
 
 @pytest.fixture
 def full_model(tiny_folder):
-    return load_source("tiny", str(tiny_folder), torch.float32, None, Template())
+    return load_source("tiny", str(tiny_folder), "float32", None, Template())
 
 
 @pytest.fixture(params=["lora", "full"])

@@ -9,7 +9,6 @@ import json
 import sys
 from pathlib import Path
 
-import torch
 from composed import composed
 from omegaconf import OmegaConf
 from safetensors.torch import save_file
@@ -53,7 +52,7 @@ def streams():
 
 def train(source, out, name, lora, accumulation):
     """Five steps, measured at the third and the last; writes losses and whole weights."""
-    model = load_source("tiny", source, torch.float32, dict(LORA) if lora else None, Template())
+    model = load_source("tiny", source, "float32", dict(LORA) if lora else None, Template())
     deepspeed = OmegaConf.to_container(composed(f"deepspeed={name}").deepspeed)
     stage = Finetune(
         terms(), 5, batch_size=4, accumulation=accumulation, arguments=dict(ARGUMENTS), deepspeed=deepspeed

@@ -15,7 +15,7 @@ from unlearnkit.data.examples import Data
 from unlearnkit.evaluations.base import Evaluations
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
-from unlearnkit.runs.checks import bind_streams, check_stages, check_target
+from unlearnkit.runs.checks import bind_streams, check_stages
 from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.tracking import Nowhere, Tracker
 from unlearnkit.stages.base import Context, Stage, previewed
@@ -38,8 +38,8 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
     tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()
     target: Target = instantiate(cfg.target, _convert_="all")
-    model: LanguageModel = instantiate(cfg.model, _convert_="all")
-    check_target(stages, target, model)
+    model: LanguageModel = instantiate(out.config["model"], _convert_="all")
+    out.write_dtype(model)
     tracker.start(out.config, folder)
     model = target(model, data, folder)
 
@@ -53,8 +53,8 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     start = evaluations.measure(model, cfg.curve_split, curve=True) if cfg.eval_every else {}
     if start:
         tracker.point(out.write_point(next(iter(stages)), 0, evaluations.compute(start)))
-    if any(stage.needs_base for stage in stages.values()):
-        out.keep_base(model)
+    if any(stage.needs_start for stage in stages.values()):
+        out.keep_start(model)
 
     def measure(trained: LanguageModel, step: int) -> None:
         with previewed(trained, list(stages.items()), context) as finished:

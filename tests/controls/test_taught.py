@@ -15,7 +15,6 @@ from unlearnkit.controls.taught import Taught, Untaught
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
 from unlearnkit.losses import NLL
-from unlearnkit.models.loading import reference_adapter
 from unlearnkit.stages import Finetune
 
 ROWS = [Example(f"a{n}", f"Who is {n}?", f"He is {n}.") for n in range(4)]
@@ -62,7 +61,7 @@ def test_taught_once_and_the_same_from_the_cache(tiny_model, tmp_path, cache, re
     again = request.getfixturevalue("tiny_folder")
     from unlearnkit.models import load_source
 
-    model = load_source("tiny", str(again), torch.float32, fresh.lora, fresh.template)
+    model = load_source("tiny", str(again), "float32", fresh.weights.lora, fresh.template)
     second = Taught(stage(), min_accuracy=0)(model, DATA, tmp_path / "again")
     assert taught_log(tmp_path / "again") == [] and same(weights(first), weights(second))
     assert not list(cache.glob("*.partial"))
@@ -84,7 +83,7 @@ def test_other_content_is_taught_anew(lora_model, tmp_path, cache, other):
 
 def test_the_cache_can_be_refused(lora_model, tmp_path, cache):
     model = Taught(stage(), cache=False, min_accuracy=0)(lora_model, DATA, tmp_path)
-    assert not cache.exists() and model.adapter == str(tmp_path / "target")
+    assert not cache.exists() and model.weights.taught == str(tmp_path / "target")
     assert (tmp_path / "target" / "adapter_model.safetensors").is_file()
 
 
@@ -121,14 +120,14 @@ def test_stages_go_on_with_the_taught_adapter_and_compare_with_it(lora_model, tm
         for name, parameter in model.model.named_parameters():
             if name in frozen:
                 parameter.requires_grad_(False)
-        model.keep_reference()
+        reference = model.weights.reference("start", torch.float32)
         trainable = {name for name, parameter in model.model.named_parameters() if parameter.requires_grad}
-        assert trainable and not trainable & set(frozen) and not any("reference" in name for name in trainable)
+        assert trainable and not trainable & set(frozen) and not any(".start" in name for name in trainable)
         for name, parameter in model.model.named_parameters():
             if "lora_B.default" in name:
                 parameter.add_(0.3)
         assert not torch.allclose(model.model(input_ids=ids).logits, target)
-        with reference_adapter(model.model):
+        with reference.switch(model.model):
             assert torch.equal(model.model(input_ids=ids).logits, target)
         assert not torch.allclose(model.model(input_ids=ids).logits, target)
     assert trainable == {name for name, parameter in model.model.named_parameters() if parameter.requires_grad}
@@ -142,8 +141,10 @@ def test_merged_into_the_base(lora_model, tmp_path):
     assert not isinstance(merged.model, PeftModel)
     with torch.no_grad():
         taught = merged.model(input_ids=ids).logits
-        merged.attach_adapter()
-        with reference_adapter(merged.model):  # the reference of a merged target is the fresh adapter switched off
+        merged.weights.make_trainable()
+        with merged.weights.reference("start", torch.float32).switch(
+            merged.model
+        ):  # the reference of a merged target is the fresh adapter switched off
             assert torch.equal(merged.model(input_ids=ids).logits, taught)
 
 
@@ -163,7 +164,7 @@ def test_runs_that_want_the_same_target_at_once_teach_it_once(tiny_folder, tmp_p
         from unlearnkit.models.templates import Template
         rows = [Example(f"a{n}", f"Who is {n}?", f"He is {n}.") for n in range(4)]
         lora = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
-        model = load_source("tiny", sys.argv[1], torch.float32, lora, Template())
+        model = load_source("tiny", sys.argv[1], "float32", lora, Template())
         arguments = {"learning_rate": 1e-2, "disable_tqdm": True, "logging_steps": 1}
         stage = Finetune({"target": NLL("target")}, max_steps=40, batch_size=4, arguments=arguments)
         Path(sys.argv[2]).mkdir()

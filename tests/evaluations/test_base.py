@@ -40,7 +40,7 @@ def test_each_set_is_annotated_for_its_own_metrics(evaluations, lora_model):
 
 def test_perplexity_is_under_the_base_model_whatever_was_trained(evaluations, lora_model):
     before = evaluations.measure(lora_model, "test")
-    lora_model.attach_adapter()
+    lora_model.weights.make_trainable()
     for name, weight in lora_model.model.named_parameters():
         if "lora_B" in name:
             weight.data.fill_(0.5)

@@ -93,7 +93,7 @@ def test_the_adapter_is_on_and_the_model_is_not_copied(written, lora_model, monk
     seen = []
     monkeypatch.setattr(harness, "log_likelihoods", lambda model, *rest: seen.append(model) or real(model, *rest))
     before = found.measure(lora_model, "test")
-    lora_model.attach_adapter()
+    lora_model.weights.make_trainable()
     same = found.measure(lora_model, "test", before)
     for name, weight in lora_model.model.named_parameters():
         if "lora_B" in name:

@@ -24,7 +24,7 @@ def plain(model, context, continuation, max_length):
 @pytest.mark.parametrize("tokens_a_row", [1, 20, 1000])
 def test_equal_to_a_plain_forward(architecture, tokens_a_row, tmp_path):
     folder = tiny.write(tmp_path / "model", architecture)
-    model = load_source("tiny", str(folder), torch.float32, None, Template()).model
+    model = load_source("tiny", str(folder), "float32", None, Template()).model
     found = log_likelihoods(model, PAIRS, 1000, tokens_a_row, disable_bar=True)
     expected = [plain(model, *pair, 1000) for pair in PAIRS]
     assert [value for value, _ in found] == pytest.approx([value for value, _ in expected], abs=1e-4)

@@ -60,7 +60,7 @@ def test_prompts_are_no_labels(full_model):
     model = full_model.model.eval()
     packed, totals = pack(STREAMS), {"forget": (12, 3), "retain": (3, 1)}
     step = Step(4, packed, None, totals, seed=3)
-    loss = weighted_sum(model, {"term": RandomLabels("forget", 2.0)}, step, lambda: None)
+    loss = weighted_sum(lambda row: model(**row.inputs()).logits[0], {"term": RandomLabels("forget", 2.0)}, step, None)
     loss.backward()
     found = {name: weight.grad.clone() for name, weight in model.named_parameters()}
 

@@ -15,7 +15,7 @@ ARCHITECTURES = sorted(PACKS)
 @pytest.fixture(scope="module", params=ARCHITECTURES)
 def model(request, tmp_path_factory):
     folder = tiny.write(tmp_path_factory.mktemp("model"), request.param)
-    return load_source("tiny", str(folder), torch.float32, None, Template()).model
+    return load_source("tiny", str(folder), "float32", None, Template()).model
 
 
 def separate_logits(model, prompt, response):
@@ -61,7 +61,7 @@ def test_gradients_equal_separate(model):
 
 def test_a_model_that_mixes_examples_is_refused(tmp_path):
     folder = tiny.write(tmp_path, "llama")
-    model = load_source("tiny", str(folder), torch.float32, None, Template()).model
+    model = load_source("tiny", str(folder), "float32", None, Template()).model
     forward = model.forward
     # An architecture that ignores the blocks: its packed examples see one another.
     model.forward = lambda **inputs: forward(

@@ -7,7 +7,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearnkit.errors import UserError
 from unlearnkit.models import load, load_source, tiny
-from unlearnkit.models import loading as models
 from unlearnkit.models.templates import Template
 
 IDS = torch.tensor([[1, 51, 42, 75, 223, 35]])
@@ -26,7 +25,7 @@ def untouched(folder):
 
 def train(model):
     """A crude step that moves whatever trains, and not a little."""
-    model.attach_adapter()
+    model.weights.make_trainable()
     optimiser = torch.optim.SGD([p for p in model.model.parameters() if p.requires_grad], lr=0.5)
     for _ in range(2):  # LoRA's A moves only once B is not 0
         optimiser.zero_grad()
@@ -42,49 +41,41 @@ def test_load_equals_transformers(tiny_model, tiny_folder):
 
 
 def test_a_fresh_adapter_changes_nothing_but_what_trains(lora_model, tiny_folder):
-    lora_model.attach_adapter()
+    lora_model.weights.make_trainable()
     assert isinstance(lora_model.model, PeftModel)
     assert torch.equal(logits(lora_model.model), logits(untouched(tiny_folder)))
     trained = {name for name, parameter in lora_model.model.named_parameters() if parameter.requires_grad}
     assert len(trained) == 2 * 7 * 2  # A and B of seven linear layers in two blocks
     assert all(".lora_" in name for name in trained)
     adapted = lora_model.model
-    lora_model.attach_adapter()
+    lora_model.weights.make_trainable()
     assert lora_model.model is adapted  # a second finetune stage goes on with the same adapter
 
 
 def test_without_lora_every_weight_trains(full_model):
     full_model.model.requires_grad_(False)
-    full_model.attach_adapter()
+    full_model.weights.make_trainable()
     assert all(parameter.requires_grad for parameter in full_model.model.parameters())
 
 
-def test_as_base_is_the_untouched_model(tiny_model, tiny_folder):
+def test_loaded_is_the_untouched_model(tiny_model, tiny_folder):
     expected = logits(untouched(tiny_folder))
-    with tiny_model.as_base() as base:
+    with tiny_model.loaded() as base:
         assert torch.equal(logits(base), expected)
     train(tiny_model)
     trained = logits(tiny_model.model)
     assert not torch.allclose(trained, expected, atol=1e-2)
-    with tiny_model.as_base() as base:
+    with tiny_model.loaded() as base:
         assert torch.equal(logits(base), expected)
     assert torch.equal(logits(tiny_model.model), trained)
 
 
-def test_as_base_leaves_the_adapter_on_after_an_error(lora_model):
+def test_loaded_leaves_the_adapter_on_after_an_error(lora_model):
     train(lora_model)
     trained = logits(lora_model.model)
-    with pytest.raises(ZeroDivisionError), lora_model.as_base():
+    with pytest.raises(ZeroDivisionError), lora_model.loaded():
         raise ZeroDivisionError
     assert torch.equal(logits(lora_model.model), trained)
-
-
-def test_frozen_copy_stays_while_the_model_trains(full_model, tiny_folder):
-    frozen = full_model.frozen_copy()
-    train(full_model)
-    assert torch.equal(logits(frozen), logits(untouched(tiny_folder)))
-    assert not any(parameter.requires_grad for parameter in frozen.parameters())
-    assert all(parameter.requires_grad for parameter in full_model.model.parameters())
 
 
 def test_a_saved_adapter_loads_through_peft(lora_model, tiny_folder, tmp_path):
@@ -129,40 +120,19 @@ def test_a_failed_save_keeps_the_old_one(full_model, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("cuda", "bf16", "amx", "expected"),
+    ("wanted", "lora", "stored"),
     [
-        (True, True, False, torch.bfloat16),
-        (True, False, True, torch.float32),
-        (False, True, True, torch.bfloat16),
-        (False, True, False, torch.float32),
+        ("bfloat16", LORA, torch.bfloat16),
+        ("bfloat16", None, torch.float32),  # small steps are lost in bf16 weights
+        ("float32", LORA, torch.float32),
     ],
 )
-def test_fast_dtype(monkeypatch, cuda, bf16, amx, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert models.fast_dtype() == expected
-
-
-@pytest.mark.parametrize(
-    ("wanted", "lora", "stored", "autocast"),
-    [
-        (torch.bfloat16, LORA, torch.bfloat16, True),
-        (torch.bfloat16, None, torch.float32, True),  # small steps are lost in bf16 weights
-        (torch.float32, LORA, torch.float32, False),
-    ],
-)
-def test_what_is_stored_and_what_computes(tiny_folder, wanted, lora, stored, autocast):
+def test_what_is_stored_and_what_computes(tiny_folder, wanted, lora, stored):
     model = load_source("tiny", str(tiny_folder), wanted, lora, Template())
-    model.attach_adapter()
+    model.weights.make_trainable()
     assert {p.dtype for n, p in model.model.named_parameters() if ".lora_" not in n} == {stored}
     assert {p.dtype for p in model.model.parameters() if p.requires_grad} == {torch.float32}
-    assert model.autocast == autocast
-
-
-def test_dtype_auto_is_the_fast_one(tiny_folder, monkeypatch):
-    monkeypatch.setattr(models, "fast_dtype", lambda: torch.bfloat16)
-    assert load("tiny", path=str(tiny_folder), lora=LORA).model.dtype == torch.bfloat16
+    assert model.dtype == getattr(torch, wanted)
 
 
 def test_a_model_without_a_pad_token_pads_with_its_end(tiny_folder, tmp_path):

@@ -60,5 +60,5 @@ def test_load_makes_it_once_in_the_cache(tmp_path, monkeypatch):
     second = tiny.load("again", dtype="bfloat16", lora={"r": 2})
     assert (folder / "model.safetensors").stat().st_mtime_ns == made
     assert [path.name for path in folder.parent.iterdir()] == ["tiny-llama"]
-    assert (first.name, first.model.dtype, first.autocast) == ("tiny", torch.float32, False)
-    assert (second.name, second.model.dtype, second.autocast) == ("again", torch.bfloat16, True)
+    assert (first.name, first.model.dtype, first.dtype) == ("tiny", torch.float32, torch.float32)
+    assert (second.name, second.model.dtype, second.dtype) == ("again", torch.bfloat16, torch.bfloat16)

@@ -46,10 +46,10 @@ def evaluations(*overrides):
 @torch.no_grad()
 def change(model, std=0.1):
     """Some unlearning."""
-    model.attach_adapter()
+    model.weights.make_trainable()
     torch.manual_seed(3)
     for name, parameter in model.model.named_parameters():
-        if "lora_B" in name or model.lora is None:
+        if "lora_B" in name or model.weights.lora is None:
             parameter.add_(torch.randn_like(parameter) * std)
     model.model.eval()
 
@@ -76,7 +76,7 @@ def test_numbers_are_the_plain_way_s(tiny_model):
 def test_the_same_model_has_no_numbers(tiny_model):
     krs = evaluations()
     before = krs.measure(tiny_model, "test")
-    tiny_model.attach_adapter()
+    tiny_model.weights.make_trainable()
     after = krs.measure(tiny_model, "test", before)
     assert [record.unlearned_error for record in after["krs"]] == [0.0] * 3
     assert krs.compute(after) == {"krs": {}}
@@ -151,7 +151,7 @@ def test_a_window_wider_than_the_model_is_refused_before_anything_is_computed(fu
     ("method", "overrides"),
     [
         ("sku", MISCHIEF),  # an adapter, negated
-        ("sku", (*MISCHIEF, "model.lora=null")),  # weights, negated
+        ("sku", (*MISCHIEF, "model.weights.lora=null")),  # weights, negated
         ("ga", SCOPES),  # a taught adapter, trained on
         ("ga", (*SCOPES, "target.merge=true", "model.architecture=gpt2")),
     ],
@@ -227,7 +227,7 @@ def test_an_adapter_that_does_not_fit(tmp_path, done):
     folder = tmp_path / "tiny-llama"
     AutoModelForCausalLM.from_config(wide).save_pretrained(folder)
     tiny.tokenizer().save_pretrained(folder)
-    model = load_source("wide", str(folder), torch.float32, None, Template())
+    model = load_source("wide", str(folder), "float32", None, Template())
     with pytest.raises(UserError, match="does not fit 'wide': .*lora_.* the original has a weight of"):
         check_saved(model, done / "model")
     assert not isinstance(model.model, PeftModel)

@@ -13,6 +13,7 @@ from unlearnkit.models import LanguageModel, tiny
 from unlearnkit.models.anatomy import PLACES, anatomy
 from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.models.templates import Template
+from unlearnkit.models.whole import WholeLineage
 from unlearnkit.probes.patching import SETTINGS, errors, window_of
 from unlearnkit.probes.questions import Question
 from unlearnkit.probes.trace import Trace
@@ -53,7 +54,7 @@ def made(architecture="llama", layers=LAYERS, seed=0):
 
 
 def wrapped(network):
-    return LanguageModel("tiny", network, tiny.tokenizer(), Template(), "")
+    return LanguageModel("tiny", tiny.tokenizer(), Template(), WholeLineage(network, "", None))
 
 
 def perturbed(network, scale=0.1, where=""):

@@ -1,7 +1,5 @@
 """The original model's records are made once for the same content, and anew for any other."""
 
-import torch
-
 from unlearnkit.models import load_source, tiny
 from unlearnkit.models.templates import Template
 from unlearnkit.records.cache import cached, fingerprint
@@ -23,7 +21,7 @@ def test_made_once_for_the_same_content(tmp_path, monkeypatch):
 
 
 def test_the_fingerprint_follows_the_weights(tmp_path):
-    model = load_source("tiny", str(tiny.write(tmp_path)), torch.float32, None, Template())
+    model = load_source("tiny", str(tiny.write(tmp_path)), "float32", None, Template())
     before = fingerprint(model)
     assert before["weights"][0][0] == "model.safetensors" and before["dtype"] == "torch.float32"
     weights = tmp_path / "model.safetensors"

@@ -98,7 +98,7 @@ def test_the_base_is_measured_whatever_was_edited(corpus):
     model = tiny.load()
     expected = compute(model, [1], Text(corpus), 300)[1].matrix
     weight = anatomy(model.model)[0].value_vectors.weight
-    model.edited[weight] = weight.detach().clone()
+    model.weights.edit(weight, weight)
     weight.data.mul_(3)
     assert torch.equal(compute(model, [1], Text(corpus), 300)[1].matrix, expected)
 

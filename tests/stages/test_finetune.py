@@ -106,9 +106,9 @@ def plain_training(model, reference, streams, encode, max_steps, batch_size, see
 def test_equals_a_plain_implementation(tiny_model, tiny_folder, streams, tmp_path):
     plain = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32, attn_implementation="eager")
     reference = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32).eval()
-    if tiny_model.lora:
+    if tiny_model.weights.lora:
         torch.manual_seed(0)
-        plain = get_peft_model(plain, LoraConfig(task_type="CAUSAL_LM", **tiny_model.lora))
+        plain = get_peft_model(plain, LoraConfig(task_type="CAUSAL_LM", **tiny_model.weights.lora))
 
     def encode(example):
         return tiny_model.template.encode(tiny_model.tokenizer, example.prompt, example.response)
@@ -141,8 +141,8 @@ class Spy(Loss):
 
 def test_the_reference_is_a_frozen_copy(tiny_model, tiny_folder, streams, tmp_path):
     spy = Spy("retain")
-    if tiny_model.lora:
-        tiny_model.lora["lora_dropout"] = 0.5
+    if tiny_model.weights.lora:
+        tiny_model.weights.lora["lora_dropout"] = 0.5
     finetune(tiny_model, streams, tmp_path, {"learn": NLL("forget"), "spy": spy})
     frozen = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32).eval()
     for step, (_, reference) in enumerate(spy.seen):
@@ -157,7 +157,7 @@ def test_the_reference_is_a_frozen_copy(tiny_model, tiny_folder, streams, tmp_pa
 
 @pytest.mark.parametrize("lora", [None, {"r": 4, "target_modules": "all-linear"}])
 def test_in_bf16_the_reference_starts_where_the_model_does(tiny_folder, streams, tmp_path, lora):
-    model = load_source("tiny", str(tiny_folder), torch.bfloat16, lora, Template())
+    model = load_source("tiny", str(tiny_folder), "bfloat16", lora, Template())
     spy = Spy("retain")
     finetune(model, streams, tmp_path, {"spy": spy}, max_steps=1)
     logits, reference = spy.seen[0]
@@ -166,7 +166,7 @@ def test_in_bf16_the_reference_starts_where_the_model_does(tiny_folder, streams,
 
 
 def test_accumulation_changes_nothing(tiny_folder, tiny_model, streams, tmp_path):
-    other = load_source("tiny", str(tiny_folder), torch.float32, tiny_model.lora, Template())
+    other = load_source("tiny", str(tiny_folder), "float32", tiny_model.weights.lora, Template())
     whole = finetune(tiny_model, streams, tmp_path / "whole", batch_size=4)
     split = finetune(other, streams, tmp_path / "split", batch_size=4, accumulation=2)
     for one, two in zip(log(tmp_path / "whole"), log(tmp_path / "split"), strict=True):
@@ -180,7 +180,7 @@ def test_accumulation_changes_nothing(tiny_folder, tiny_model, streams, tmp_path
 def test_a_seed_decides_everything(tiny_folder, streams, tmp_path):
     def adapter(seed, disturbance):
         lora = {"r": 4, "target_modules": "all-linear", "lora_dropout": 0.1}
-        model = load_source("tiny", str(tiny_folder), torch.float32, lora, Template())
+        model = load_source("tiny", str(tiny_folder), "float32", lora, Template())
         torch.manual_seed(disturbance)
         return trained(finetune(model, streams, tmp_path / f"{seed}-{disturbance}", seed=seed).model)
 
@@ -250,7 +250,7 @@ def test_log_rows(lora_model, streams, tmp_path):
 
 
 def test_log_rows_over_several_steps_are_means(tiny_folder, lora_model, streams, tmp_path):
-    other = load_source("tiny", str(tiny_folder), torch.float32, lora_model.lora, Template())
+    other = load_source("tiny", str(tiny_folder), "float32", lora_model.weights.lora, Template())
     finetune(lora_model, streams, tmp_path / "each", max_steps=4)
     arguments = {"logging_steps": 3, "logging_first_step": True}
     finetune(other, streams, tmp_path / "some", max_steps=4, arguments=arguments)
@@ -275,10 +275,10 @@ def test_measured_at_the_right_steps(lora_model, streams, tmp_path, every, expec
 
 
 def test_measuring_as_after_the_last_stage_leaves_training_alone(tiny_folder, tiny_model, streams, tmp_path):
-    other = load_source("tiny", str(tiny_folder), torch.float32, tiny_model.lora, Template())
+    other = load_source("tiny", str(tiny_folder), "float32", tiny_model.weights.lora, Template())
     alone = trained(finetune(tiny_model, streams, tmp_path / "alone", max_steps=3).model)
     (tmp_path / "measured").mkdir()
-    if not other.lora:
+    if not other.weights.lora:
         other.model.save_pretrained(tmp_path / "measured" / "base.partial")
     context = Context(streams, 0, tmp_path / "measured", "acquire")
     signs = []

@@ -21,7 +21,7 @@ def context(examples, tmp_path):
 
 def with_taught_adapter(model):
     """Neither of LoRA's matrices zero, so that both have gradients."""
-    model.attach_adapter()
+    model.weights.make_trainable()
     torch.manual_seed(1)
     for name, parameter in model.model.named_parameters():
         if "lora_B" in name:
@@ -91,7 +91,7 @@ def test_copies_see_other_rows_and_the_same_seed_says_the_same(lora_model, conte
 
 @pytest.mark.parametrize("kind", ["located", "random", "inverted"])
 def test_training_changes_the_region_alone(tiny_model, context, kind, capsys):
-    model = with_taught_adapter(tiny_model) if tiny_model.lora else tiny_model
+    model = with_taught_adapter(tiny_model) if tiny_model.weights.lora else tiny_model
     Locate(None, None, copies=1, region=kind)(model, context)
     saved = region(context.folder)
     chosen = {row["name"] for row in saved["tensors"] if row["chosen"]}

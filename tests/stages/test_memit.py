@@ -126,7 +126,7 @@ def test_the_base_is_still_there_after_the_edit(lora, made, context, tmp_path):
     memit()(model, context)
     edited = logits(model.model)
     assert not torch.equal(edited, base)
-    with model.as_base() as network:
+    with model.loaded() as network:
         assert torch.equal(logits(network), base)
     assert torch.equal(logits(model.model), edited)
     model.save(tmp_path / "model")
@@ -146,7 +146,7 @@ def test_an_adapter_before_and_training_after_the_edit(made, context, examples, 
     edited = logits(model.model)
     assert isinstance(model.model, PeftModel) and not torch.equal(edited, trained)
     train(model, context)
-    with model.as_base() as network:
+    with model.loaded() as network:
         assert torch.equal(logits(network), base)
     model.save(tmp_path / "model")
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32).eval()

@@ -7,8 +7,9 @@ from transformers import AutoModelForCausalLM
 
 from unlearnkit.models import LanguageModel, load_source, tiny
 from unlearnkit.models.templates import Template
+from unlearnkit.models.whole import WholeLineage
 from unlearnkit.stages import Context, Negate
-from unlearnkit.stages.negate import base_folder_in
+from unlearnkit.stages.negate import start_in
 
 IDS = torch.tensor([[1, 51, 42, 75, 223, 35]])
 
@@ -27,7 +28,7 @@ def disturb(model):
 
 
 def keep_base(model, folder, **kwargs):
-    model.save_pretrained(base_folder_in(folder), **kwargs)
+    model.save_pretrained(start_in(folder), **kwargs)
     return Context({}, 0, folder)
 
 
@@ -35,7 +36,8 @@ def tied(architecture):
     config = tiny.config(architecture)
     config.tie_word_embeddings = True
     torch.manual_seed(0)
-    return LanguageModel("tied", AutoModelForCausalLM.from_config(config), tiny.tokenizer(), Template(), "nowhere")
+    weights = WholeLineage(AutoModelForCausalLM.from_config(config), "nowhere", None)
+    return LanguageModel("tied", tiny.tokenizer(), Template(), weights)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
@@ -54,7 +56,7 @@ def test_full_weights(full_model, tmp_path, scale):
 def test_full_weights_in_many_shards(full_model, tmp_path):
     original = weights(full_model.model)
     context = keep_base(full_model.model, tmp_path, max_shard_size="20KB")
-    assert len(list(base_folder_in(tmp_path).glob("*.safetensors"))) > 3
+    assert len(list(start_in(tmp_path).glob("*.safetensors"))) > 3
     disturb(full_model.model)
     bad = weights(full_model.model)
     negated = weights(Negate()(full_model, context).model)
@@ -90,23 +92,23 @@ def test_a_preview_restores_full_weights_exactly(full_model, tmp_path):
         inside = weights(previewed.model)
     after = weights(full_model.model)
     assert all(torch.equal(after[name], bad[name]) for name in bad)
-    assert [path.name for path in tmp_path.iterdir()] == [base_folder_in(tmp_path).name]  # and cleans up
+    assert [path.name for path in tmp_path.iterdir()] == [start_in(tmp_path).name]  # and cleans up
     final = weights(Negate()(full_model, context).model)
     assert all(torch.equal(final[name], inside[name]) for name in final)
 
 
 def test_a_base_without_some_tensor(full_model, tmp_path):
     context = keep_base(full_model.model, tmp_path)
-    file = base_folder_in(tmp_path) / "model.safetensors"
+    file = start_in(tmp_path) / "model.safetensors"
     tensors = load_file(file)
     del tensors["model.norm.weight"]
     save_file(tensors, file)
-    with pytest.raises(ValueError, match="no base weights in .* for model.norm.weight"):
+    with pytest.raises(ValueError, match="no weights in .* for model.norm.weight"):
         Negate()(full_model, context)
 
 
 def test_no_base_at_all(full_model, tmp_path):
-    with pytest.raises(ValueError, match="no base weights"):
+    with pytest.raises(ValueError, match="no weights in"):
         Negate()(full_model, Context({}, 0, tmp_path))
 
 
@@ -131,8 +133,8 @@ def plain_merge(model, scaling):
 @pytest.mark.parametrize("targets", ["all-linear", ["embed_tokens", "q_proj"]])
 def test_lora(tiny_folder, tmp_path, scale, targets):
     lora = {"r": 4, "lora_alpha": 12, "target_modules": targets}
-    model = load_source("tiny", str(tiny_folder), torch.float32, lora, Template())
-    model.attach_adapter()
+    model = load_source("tiny", str(tiny_folder), "float32", lora, Template())
+    model.weights.make_trainable()
     disturb(model.model)
     original, bad = plain_merge(model, scaling=12 / 4)
     assert len(original) == (14 if targets == "all-linear" else 3)
@@ -145,7 +147,7 @@ def test_lora(tiny_folder, tmp_path, scale, targets):
 
 
 def test_a_preview_restores_an_adapter_exactly(lora_model, tmp_path):
-    lora_model.attach_adapter()
+    lora_model.weights.make_trainable()
     disturb(lora_model.model)
     bad = weights(lora_model.model)
     context = Context({}, 0, tmp_path)
@@ -159,7 +161,7 @@ def test_a_preview_restores_an_adapter_exactly(lora_model, tmp_path):
 
 
 def test_negating_twice_is_no_change(lora_model, tmp_path):
-    lora_model.attach_adapter()
+    lora_model.weights.make_trainable()
     disturb(lora_model.model)
     bad, context = weights(lora_model.model), Context({}, 0, tmp_path)
     Negate()(Negate()(lora_model, context), context)
@@ -167,9 +169,9 @@ def test_negating_twice_is_no_change(lora_model, tmp_path):
 
 
 def test_the_base_stays_under_a_negated_adapter(lora_model, tiny_folder, tmp_path):
-    lora_model.attach_adapter()
+    lora_model.weights.make_trainable()
     disturb(lora_model.model)
     Negate()(lora_model, Context({}, 0, tmp_path))
     plain = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32).eval()
-    with torch.no_grad(), lora_model.as_base() as base:
+    with torch.no_grad(), lora_model.loaded() as base:
         torch.testing.assert_close(base(input_ids=IDS).logits, plain(input_ids=IDS).logits, atol=1e-6, rtol=0)

@@ -107,7 +107,7 @@ def test_no_step_leaves_the_states_and_the_clamp_holds():
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_model_is_left_as_it_was(dtype):
     model = tiny.load(template=RAW, dtype=dtype, lora={"r": 2, "target_modules": "all-linear"})
-    model.attach_adapter()
+    model.weights.make_trainable()
     before = {name: (p.requires_grad, p.detach().clone()) for name, p in model.model.named_parameters()}
     found = find_states(
         model, requests_of(model, "entropy"), 0, Search("entropy", steps=4, learning_rate=0.02, decay=0.0)

@@ -42,7 +42,7 @@ def test_the_second_run_takes_them_from_the_cache(tiny_model, cache, monkeypatch
 
 def test_under_lora_they_are_the_base_models_whatever_the_adapter_learnt(lora_model):
     expected = [plain(lora_model.model, example) for example in EXAMPLES]
-    lora_model.attach_adapter()
+    lora_model.weights.make_trainable()
     for name, weight in lora_model.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.3)
@@ -50,10 +50,14 @@ def test_under_lora_they_are_the_base_models_whatever_the_adapter_learnt(lora_mo
     assert list(reference_log_probs(lora_model, EXAMPLES).values()) == pytest.approx(expected, abs=1e-5)
 
 
-def test_weights_that_were_trained_are_scored_and_not_kept(full_model, cache):
-    full_model.attach_adapter()
-    reference_log_probs(full_model, EXAMPLES)
-    assert not cache.exists()
+def test_of_trained_weights_they_are_those_of_the_start(full_model):
+    expected = [plain(full_model.model, example) for example in EXAMPLES]
+    full_model.weights.make_trainable()
+    with torch.no_grad():
+        for weight in full_model.model.parameters():
+            weight += 0.1 * torch.randn_like(weight)
+    assert plain(full_model.model, EXAMPLES[0]) != pytest.approx(expected[0], abs=1e-2)
+    assert list(reference_log_probs(full_model, EXAMPLES).values()) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("loss", [NPO, DPO])

@@ -61,7 +61,7 @@ def test_an_update_is_added_and_the_original_kept(lora_model, kind, dtype):
     expected = output + inputs.float() @ update.float().T
     torch.testing.assert_close(module(inputs).float(), expected, atol=1e-5 if dtype == torch.float32 else 0.1, rtol=0)
     add_to(lora_model, module, update)  # a second edit keeps the first original
-    assert torch.equal(lora_model.edited[module.weight], before) and module.weight.dtype == dtype
+    assert torch.equal(lora_model.weights.originals[module.weight], before) and module.weight.dtype == dtype
 
 
 def test_the_base_weight_under_an_adapter():

@@ -8,13 +8,11 @@ import json
 import os
 import shutil
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from unlearnkit import ranks
 from unlearnkit.cache import cache_folder, publish
@@ -22,7 +20,7 @@ from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
 from unlearnkit.files import only_one
-from unlearnkit.models import LanguageModel, load_source
+from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import rewind_log
 from unlearnkit.records.cache import fingerprint
 from unlearnkit.records.forward import force_answers
@@ -118,7 +116,7 @@ class Taught:
         terms = {name: [type(term).__name__, vars(term)] for name, term in self.stage.terms.items()}
         return {
             "model": fingerprint(model),
-            "lora": model.lora,
+            "lora": model.weights.lora,
             "rows": [[row.prompt, row.response] for row in rows],
             "settings": settings,
             "terms": terms,
@@ -128,16 +126,15 @@ class Taught:
     def _teach(
         self, model: LanguageModel, rows: list[Example], run_folder: Path, folder: Path, content: dict[str, Any]
     ) -> Path:
-        """Train, measure what was learnt, and save to `folder`; the model is left to be loaded anew."""
+        """Train, measure what was learnt, and save to `folder`, from which the model is then taken."""
         started = time.monotonic()
         print(f"Teaching {model.name} {len(rows)} answers that it cannot know ...", flush=True)
-        learner = replace(model)
         rewind = partial(rewind_log, run_folder)
         context = Context({STREAM: Shuffled(STREAM, rows)}, self.seed, run_folder, stage="target", rewind=rewind)
-        self.stage(learner, context)
-        accuracy = self._accuracy(learner, rows)
+        self.stage(model, context)
+        accuracy = self._accuracy(model, rows)
         if ranks.is_first():
-            learner.save(folder)
+            model.save(folder)
         minutes = round((time.monotonic() - started) / 60, 2)
         told = {"token_accuracy": accuracy, "minutes": minutes, "rows": len(rows)}
         settings = {key: value for key, value in content.items() if key != "rows"}
@@ -146,8 +143,6 @@ class Taught:
             shutil.rmtree(run_folder / "checkpoints" / "target", ignore_errors=True)
         ranks.barrier()
         print(f"Taught in {minutes} minutes: argmax hits {accuracy:.1%} of the answers' tokens", flush=True)
-        if model.lora is not None:
-            model.model = learner.model.unload()
         return folder
 
     def _accuracy(self, model: LanguageModel, rows: list[Example]) -> float:
@@ -164,9 +159,5 @@ class Taught:
                 f" than target.min_accuracy={self.min_accuracy}",
                 "Raise target.stage.epochs= or target.stage.arguments.learning_rate=, or lower target.min_accuracy=",
             )
-        if model.lora is None:
-            model.model = None  # the target's weights take its place in memory
-            computed_in = torch.bfloat16 if model.autocast else torch.float32
-            return load_source(model.name, str(folder), computed_in, None, model.template)
-        model.load_taught(folder, self.merge)
+        model.weights.teach(str(folder), self.merge)
         return model

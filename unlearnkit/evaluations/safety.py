@@ -33,7 +33,7 @@ class Safety(Evaluation):
         sets, metrics: see `Evaluation`.
         judge: annotates the sets that have `harmful_rate`.
         similarity: compares responses with the original model's, on the sets that have the metric of its name.
-        reference: loads the model that perplexity is measured under; None for the run's own base model.
+        reference: loads the model that perplexity is measured under; None for the run's own as it was loaded.
         max_new_tokens: of a response.
         limit: prompts a set in the final measurement (all if None).
         curve_limit: prompts a set in the measurements during training.
@@ -100,7 +100,7 @@ class Safety(Evaluation):
         return [record for record in records if metric in self.sets[record.set]]
 
     def reference_model(self) -> LanguageModel:
-        """The model that perplexity is measured under, where it is not the run's own base; loaded once."""
+        """The model that perplexity is measured under, where it is not the run's own; loaded once."""
         assert self.reference is not None
         self._reference = self._reference or self.reference()
         return self._reference
@@ -108,8 +108,9 @@ class Safety(Evaluation):
     @contextlib.contextmanager
     def _perplexity_under(self, model: LanguageModel) -> Iterator[tuple[Any, Any, int]]:
         if self.reference is None:
-            with model.as_base() as base:
-                yield base, model.tokenizer, model.max_length
+            with model.loaded() as network:
+                yield network, model.tokenizer, model.max_length
         else:
             reference = self.reference_model()
-            yield reference.model, reference.tokenizer, reference.max_length
+            with reference.current() as network:
+                yield network, reference.tokenizer, reference.max_length

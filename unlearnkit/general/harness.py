@@ -146,9 +146,8 @@ def evaluate(
     """
     for task in tasks.tasks.values():
         task.set_fewshot_seed(DEFAULT_OTHER_SEED)  # each time anew, so that before and after see the same examples
-    training = model.model.training
     terminal = sys.stderr
-    with quiet(), undisturbed():
+    with quiet(), undisturbed(), model.current():
         held = HeldModel(model, batch_size, terminal)
         results = lm_eval.evaluate(
             held,
@@ -159,7 +158,6 @@ def evaluate(
             apply_chat_template=chat_template,
             fewshot_as_multiturn=chat_template,
         )
-    model.model.train(training)
     if held.cut:
         print(f"General tasks: {held.cut} requests were longer than the context and lost their beginning", flush=True)
     assert results is not None  # to the harness every rank is the first

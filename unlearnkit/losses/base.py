@@ -8,6 +8,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from unlearnkit.errors import UserError, nearest
+
+AGAINST = ("start", "loaded")
+
 
 @dataclass
 class Answers:
@@ -51,13 +55,21 @@ class Loss(ABC):
     Args:
         stream: the name of the stream whose answers it sees.
         weight: its factor in the sum that is minimised; 0 leaves the term out of the forward.
+        against: the state that a term with a reference compares with: "start" (the model as the run's stages found
+            it) or "loaded" (as it came, before it was taught the data).
     """
 
     needs_reference = False  # logits of the reference, from a pass a step
     needs_reference_log_probs = False  # one number an answer, computed once before training
 
-    def __init__(self, stream: str, weight: float = 1.0):
-        self.stream, self.weight = stream, float(weight)
+    def __init__(self, stream: str, weight: float = 1.0, against: str = "start"):
+        if against not in AGAINST:
+            raise UserError(
+                f"Unknown against '{against}' of a term on '{stream}'.{nearest(str(against), AGAINST)}"
+                f" Valid: {', '.join(AGAINST)}",
+                "Set the term's against= to one of these",
+            )
+        self.stream, self.weight, self.against = stream, float(weight), against
 
     @abstractmethod
     def __call__(self, answers: Answers) -> torch.Tensor:

@@ -18,8 +18,8 @@ class DPO(Loss):
 
     needs_reference_log_probs = True
 
-    def __init__(self, stream: str, weight: float = 1.0, beta: float = 0.1):
-        super().__init__(stream, weight)
+    def __init__(self, stream: str, weight: float = 1.0, beta: float = 0.1, against: str = "start"):
+        super().__init__(stream, weight, against)
         self.beta = beta
 
     def __call__(self, answers: Answers) -> torch.Tensor:

@@ -26,8 +26,14 @@ class NLL(Loss):
     .. math:: L = -\frac{1}{n} \sum_i \frac{1}{|y_i|} \sum_{t} \log p_\theta(y_{i,t} \mid x_i, y_{i,<t})
     """
 
-    def __init__(self, stream: str, weight: float = 1.0, mean: Literal["tokens", "answers"] = "tokens"):
-        super().__init__(stream, weight)
+    def __init__(
+        self,
+        stream: str,
+        weight: float = 1.0,
+        mean: Literal["tokens", "answers"] = "tokens",
+        against: str = "start",
+    ):
+        super().__init__(stream, weight, against)
         if mean not in MEANS:
             raise UserError(
                 f"Unknown mean '{mean}' of the NLL on '{stream}'.{nearest(mean, MEANS)} Valid: {', '.join(MEANS)}",

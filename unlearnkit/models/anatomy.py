@@ -55,14 +55,19 @@ class Layer:
     key_vectors: tuple[nn.Module, ...]
 
 
+def bare(network: Any) -> Any:
+    """The transformers model, without PEFT's wrapping."""
+    return network.get_base_model() if isinstance(network, PeftModel) else network
+
+
 def anatomy(model: Any) -> list[Layer]:
     """The layers of a causal language model, bare or under PEFT, from the first to the last.
 
     Raises:
         UserError: an architecture that is not in `PLACES`.
     """
-    bare: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-    kind = bare.config.model_type
+    found = bare(model)
+    kind = found.config.model_type
     if kind not in PLACES:
         raise UserError(
             f"Where architecture '{kind}' keeps its MLPs and its attention is not known; known: {', '.join(PLACES)}",
@@ -79,5 +84,5 @@ def anatomy(model: Any) -> list[Layer]:
             f"{places.layers}.{number}.{places.value_vectors}",
             tuple(block.get_submodule(path) for path in places.key_vectors),
         )
-        for number, block in enumerate(bare.get_submodule(places.layers))
+        for number, block in enumerate(found.get_submodule(places.layers))
     ]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from unlearnkit import ranks
@@ -79,38 +79,19 @@ def save_stage(model: LanguageModel, folder: Path, cost: dict[str, Any]) -> None
     done = folder / DONE
     shutil.rmtree(done, ignore_errors=True)
     done.mkdir(parents=True)
-    named = dict(model.model.named_parameters())
-    edited = [name for name, weight in named.items() if weight in model.edited]
-    _save({name: named[name] for name in _changed(model, named)}, done / WEIGHTS)
-    mark(
-        done,
-        {
-            "adapter": isinstance(model.model, PeftModel),
-            "trained_weights": model.trained_weights,
-            "edited": edited,
-            "trainable": [name for name, weight in named.items() if weight.requires_grad],
-            "cost": cost,
-        },
-    )
+    what, tensors = model.weights.keep()
+    _save(tensors, done / WEIGHTS)
+    mark(done, {"weights": what, "cost": cost})
     for path in folder.iterdir():
         if path != done:
             shutil.rmtree(path, ignore_errors=True)
 
 
-@torch.no_grad()
 def load_stage(model: LanguageModel, folder: Path) -> dict[str, Any]:
     """Put what `save_stage` kept into the model the stages start from; returns the cost."""
     kept = told(folder / DONE)
     assert kept is not None
-    if kept["adapter"] or kept["trained_weights"]:
-        model.attach_adapter()
-    named = dict(model.model.named_parameters())
-    for name in kept["edited"]:
-        model.edited[named[name]] = named[name].data.clone().cpu()
-    for name, saved in load_file(folder / DONE / WEIGHTS).items():
-        named[name].data = saved.to(named[name].device, named[name].dtype)
-    for name, weight in named.items():
-        weight.requires_grad_(name in kept["trainable"])
+    model.weights.restore(kept["weights"], load_file(folder / DONE / WEIGHTS))
     return kept["cost"]
 
 
@@ -136,12 +117,5 @@ def _row(line: str) -> dict[str, Any] | None:
         return None
 
 
-def _changed(model: LanguageModel, named: dict[str, torch.nn.Parameter]) -> list[str]:
-    """Names of the weights that may differ from those that were loaded."""
-    if model.trained_weights:
-        return list(named)
-    return [name for name, weight in named.items() if "default" in name.split(".") or weight in model.edited]
-
-
-def _save(weights: dict[str, torch.nn.Parameter], path: Path) -> None:
+def _save(weights: Mapping[str, torch.Tensor], path: Path) -> None:
     save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, path)

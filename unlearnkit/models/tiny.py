@@ -72,7 +72,7 @@ def load(
 ) -> LanguageModel:
     """The tiny model of an architecture, made once into the cache."""
     folder = ranks.from_first(lambda: _kept(architecture))  # save_pretrained writes half a model on the other ranks
-    return load_source(name, str(folder), getattr(torch, dtype), lora, template or Template())
+    return load_source(name, str(folder), dtype, lora, template or Template())
 
 
 def _kept(architecture: str) -> Path:

@@ -1,18 +1,19 @@
 r"""Memory a GPU under none, ZeRO 1 to 3 and offload (Rajbhandari et al. 2020, section 5; DeepSpeed's own estimators).
 
-With P parameters, T of them trained, N GPUs and b bytes a 16-bit number (4 in fp32), DeepSpeed holds
+With P parameters in b bytes each as they are stored, T of them trained in t bytes each, and N GPUs, DeepSpeed holds
 
 ==============  =====================  ====================
                 ZeRO 1, 2              ZeRO 3
 ==============  =====================  ====================
 weights         b P                    b P / N, plus those gathered
-gradients       b T; ZeRO 2: b T / N   b T / N
+gradients       t T; ZeRO 2: t T / N   t T / N
 fp32 gradients  4 T / N at the step    4 min(T / N, sub-group) at the step
 optimiser       12 T / N               12 T / N (master weights, two moments)
 ==============  =====================  ====================
 
-For a model that is trained whole ZeRO 2 is DeepSpeed's `estimate_zero2_model_states_mem_needs`: 2 P + 18 P / N.
-Without DeepSpeed the weights keep their own types and every GPU holds all of it.
+With b = t = 2 ZeRO 2 is DeepSpeed's `estimate_zero2_model_states_mem_needs`: 2 P + 18 P / N. Weights keep their own
+types under every engine (`ranks/zero.py`); what is sent of them is in the type that is computed in. Without DeepSpeed
+every GPU holds all of it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ class Engine:
         reduce_bucket: gradients reduced at a time, in elements; twice as many where `overlap`.
         live: elements that ZeRO-3 gathers before it lets go of some.
         sub_group: elements that ZeRO-3's optimiser works on at a time.
-        bf16: DeepSpeed's own bf16, True, False or "auto" (where the model computes in it).
     """
 
     name: str
@@ -47,7 +47,6 @@ class Engine:
     overlap: bool = False
     live: int = 1_000_000_000
     sub_group: int = 1_000_000_000
-    bf16: Any = "auto"
 
     @classmethod
     def read(cls, name: str, config: dict[str, Any] | None) -> Engine:
@@ -69,12 +68,7 @@ class Engine:
             bool(zero.get("overlap_comm", False)),
             number("stage3_max_live_parameters", cls.live),
             number("sub_group_size", cls.sub_group),
-            ((config or {}).get("bf16") or {}).get("enabled", False) if zero else "auto",
         )
-
-    def computes_in_bf16(self, wanted: bool) -> bool:
-        """DeepSpeed casts the whole model to bf16."""
-        return self.stage > 0 and (wanted if self.bf16 == "auto" else bool(self.bf16))
 
 
 @dataclass(frozen=True)
@@ -113,6 +107,7 @@ class Demand:
         reference_bytes: what they take in the types they are loaded in.
         moments: the optimiser's fp32 numbers a trained parameter; 2 for AdamW.
         runtime: bytes a GPU beside tensors.
+        bf16: what is computed in.
     """
 
     sizes: Sizes
@@ -127,7 +122,7 @@ def usage(demand: Demand, engine: Engine, gpus: int, full: Peak, bare: Peak) -> 
     """The fullest moment of a training on each of `gpus` GPUs.
 
     Args:
-        full, bare: of a step, with gradients and without (`trace.peaks`), in the engine's precision.
+        full, bare: of a step, with gradients and without (`trace.peaks`).
     """
     moments, host = _plain(demand, gpus, full) if engine.stage == 0 else _zero(demand, engine, gpus, full, bare)
     every = {when: {**dict.fromkeys(PARTS, 0), **parts, "runtime": demand.runtime} for when, parts in moments.items()}
@@ -154,11 +149,11 @@ def _zero(
     demand: Demand, engine: Engine, gpus: int, full: Peak, bare: Peak
 ) -> tuple[dict[str, dict[str, float]], float]:
     sizes, trained = demand.sizes, demand.sizes.trainable
-    width = 2 if engine.computes_in_bf16(demand.bf16) else 4
-    share = trained / gpus
+    sent = 2 if demand.bf16 else 4  # bytes a number that ranks send one another
+    share, own_share = trained / gpus, sizes.trained_bytes / gpus
     masters = (4 + 4 * demand.moments) * share
     parted = engine.stage == 3
-    weights, reference = width * sizes.parameters, width * demand.reference
+    weights, reference = sizes.weights, demand.reference_bytes
     if parted:
         weights, reference = (0 if engine.offload_parameters else part / gpus for part in (weights, reference))  # type: ignore[assignment]
     held: dict[str, float] = {
@@ -166,9 +161,9 @@ def _zero(
         "reference": reference,
         "optimiser": 0 if engine.offload_optimizer else masters,
     }
-    bucket = width * min(engine.reduce_bucket, trained) * (2 if engine.overlap else 1)
-    gathered = width * min(sizes.parameters, max(engine.live, sizes.largest)) if parted else 0
-    kept = 0 if engine.offload_optimizer else width * share
+    bucket = sent * min(engine.reduce_bucket, trained) * (2 if engine.overlap else 1)
+    gathered = sent * min(sizes.parameters, max(engine.live, sizes.largest)) if parted else 0
+    kept = 0 if engine.offload_optimizer else own_share
     peak = full if engine.stage == 1 else bare
     backward = {
         **held,
@@ -177,9 +172,9 @@ def _zero(
         "logits": peak.logits,
         "buffers": bucket + gathered,
     }
-    own = width * trained if engine.stage == 1 else kept
+    own = sizes.trained_bytes if engine.stage == 1 else kept
     in_fp32 = 0 if engine.offload_optimizer else 4 * (min(share, engine.sub_group) if parted else share)
-    # The run's own model is loaded whole before it is divided, and gets its weights back whole (`stages/zero.py`).
+    # The run's own model is loaded whole before it is divided, and gets its weights back whole (`ranks/zero.py`).
     whole = sizes.weights if parted else sizes.trained_bytes
     moments: dict[str, dict[str, float]] = {
         "loading": {"weights": sizes.weights, "reference": demand.reference_bytes},
@@ -188,5 +183,5 @@ def _zero(
         "handing back": {**held, "weights": weights + whole},
     }
     host = (masters + 4 * share) * engine.offload_optimizer
-    host += width * (sizes.parameters + demand.reference) / gpus * engine.offload_parameters
+    host += (sizes.weights + demand.reference_bytes) / gpus * engine.offload_parameters
     return moments, host

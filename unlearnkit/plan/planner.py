@@ -13,7 +13,7 @@ from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.plan.memory import Demand, Engine, Usage, usage
 from unlearnkit.plan.rows import Encode, Micro, largest
-from unlearnkit.plan.sizes import Sizes, sizes_of, skeleton
+from unlearnkit.plan.sizes import Sizes, narrow_bytes, sizes_of, skeleton
 from unlearnkit.plan.trace import TRACED, Peak, alike, peaks, trace
 from unlearnkit.stages.finetune import Finetune
 
@@ -89,7 +89,7 @@ class Planner:
         self.streams, self.encode, self.seed, self.looked_at = streams, encode, seed, looked_at
         self.taught, self.runtime = taught, runtime
         self._micro: dict[int, Micro] = {}
-        self._peaks: dict[tuple[int, bool], tuple[Peak, Peak]] = {}
+        self._peaks: dict[int, tuple[Peak, Peak]] = {}
 
     @cached_property
     def _whole(self) -> Any:
@@ -110,7 +110,7 @@ class Planner:
         compared = any(term.needs_reference for term in self.stage.terms.values())
         copied = (0, 0)
         if compared and self.lora is None:
-            copied = (sizes.parameters, sizes.weights)
+            copied = (sizes.parameters, narrow_bytes(self._whole, self.computed_in))
         elif compared and self.taught:
             copied = (sizes.trainable, sizes.trained_bytes)
         if not optimiser.startswith(("adamw", "sgd")):
@@ -130,19 +130,18 @@ class Planner:
             )
         return self._micro[shards]
 
-    def peaks(self, gpus: int, engine: Engine) -> tuple[Peak, Peak]:
+    def peaks(self, gpus: int) -> tuple[Peak, Peak]:
         """Of a micro-batch, with gradients and without."""
-        micro, cast = self.micro(gpus), engine.computes_in_bf16(self.demand.bf16)
-        key = (micro.examples, cast)
+        micro = self.micro(gpus)
+        key = micro.examples
         if key not in self._peaks:
             model = skeleton(self.config, self.lora, self.computed_in, self._traced)
-            # DeepSpeed computes in what it casts the model to; without it the Trainer's autocast mixes.
             live = trace(
-                model.to(torch.bfloat16) if cast else model,
+                model,
                 self.stage.terms,
                 micro.step,
                 self.config.vocab_size,
-                autocast=self.demand.bf16 and not cast,
+                autocast=self.demand.bf16,
                 keeps_gradients=self.stage.accumulation > 1,
                 checkpointing=bool(self.stage.arguments.get("gradient_checkpointing")),
             )
@@ -151,7 +150,7 @@ class Planner:
 
     def at(self, gpus: int, engine: Engine) -> Planned:
         """On so many GPUs under an engine."""
-        full, bare = self.peaks(gpus, engine)
+        full, bare = self.peaks(gpus)
         micro = self.micro(gpus)
         # An operation's FLOPs go with its tokens; attention within an example is a small part of them.
         flops = full.flops * micro.mean_tokens / micro.tokens

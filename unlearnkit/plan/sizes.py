@@ -15,6 +15,7 @@ from unlearnkit.cache import cache_folder
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.models import tiny
 from unlearnkit.models.attention import use_packed_attention
+from unlearnkit.models.lineage import linear_weights
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,12 @@ def skeleton(config: Any, lora: dict[str, Any] | None, computed_in: torch.dtype,
             "Check the sizes in its config.json or plan.architectures, and model.lora",
         ) from error
     return model.train()
+
+
+def narrow_bytes(model: Any, computed_in: torch.dtype) -> int:
+    """Of a frozen copy of a skeleton (`lineage.narrow_copy`)."""
+    narrow = {id(weight) for weight in linear_weights(model)}
+    return sum(p.numel() * (computed_in if id(p) in narrow else p.dtype).itemsize for p in model.parameters())
 
 
 def sizes_of(model: Any) -> Sizes:

@@ -13,22 +13,24 @@ import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate.utils import convert_outputs_to_fp32
-from peft import PeftModel
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from unlearnkit.losses import NLL, Loss, RandomLabels
+from unlearnkit.losses.base import AGAINST
+from unlearnkit.models.adapter import adapter_off
 from unlearnkit.models.anatomy import anatomy
+from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Packed
 from unlearnkit.stages.steps import Step
-from unlearnkit.stages.trainer import TermsTrainer, weighted_sum
+from unlearnkit.stages.trainer import weighted_sum
 
 TRACED = 3  # layers: the first, one to repeat, the last
 ACTIVATIONS, LOGITS, GRADIENTS = range(3)
@@ -129,7 +131,7 @@ def trace(
     """Run one step of a model on the meta device (`sizes.skeleton`), which is used up by it.
 
     Args:
-        autocast: bf16 mixed precision, as the Trainer does it without DeepSpeed.
+        autocast: it computes in bf16, see `unlearnkit.models.precision`.
         keeps_gradients: those of an earlier micro-batch are there already.
         checkpointing: layers are computed again in the backward pass.
     """
@@ -152,8 +154,7 @@ def trace(
                     live._count(parameter.grad)
                     live.hold_gradient(parameter.grad)
             live.enter("start", 0)
-            forward = convert_outputs_to_fp32(model.forward) if autocast else model.forward
-            loss = weighted_sum(forward, terms, step, _reference(model, step))
+            loss = weighted_sum(partial(_logits, model), terms, step, partial(_reference_logits, model))
             with torch.autocast("cpu", enabled=False):
                 loss.backward()
     return live
@@ -235,21 +236,22 @@ def _fake_step(step: Step, mode: FakeTensorMode) -> Step:
         step,
         packed=packed(step.packed),
         reference=packed(step.reference) if step.reference else None,
-        reference_log_probs={name: torch.zeros(len(lengths)) for name, lengths in step.packed.lengths.items()},
+        reference_log_probs={
+            state: {name: torch.zeros(len(lengths)) for name, lengths in step.packed.lengths.items()}
+            for state in AGAINST
+        },
     )
 
 
-def _reference(model: Any, step: Step) -> Callable[[], torch.Tensor]:
-    """Under full weights the frozen copy's pass, which takes what the model's own would."""
-    if isinstance(model, PeftModel):
-        return lambda: TermsTrainer.reference_pass(model, step)
+def _logits(model: Any, row: Packed) -> torch.Tensor:
+    return model(**row.inputs()).logits[0]
 
-    def own() -> torch.Tensor:
-        assert step.reference is not None
-        with torch.no_grad():
-            return model(**step.reference.inputs()).logits[0]
 
-    return own
+@torch.no_grad()
+def _reference_logits(model: Any, state: str, row: Packed) -> torch.Tensor:
+    """Of a model without an adapter the frozen copy's pass, which takes what the model's own would."""
+    with answering(model), adapter_off(model):
+        return _logits(model, row)
 
 
 @contextlib.contextmanager

@@ -56,11 +56,9 @@ def original(config: dict[str, Any], data: Data, folder: Path) -> LanguageModel:
     taught = folder / "target"
     if not (taught / "target.json").is_file():
         return cast(LanguageModel, instantiate(config["target"], _convert_="all")(model, data, folder))
-    if config["target"].get("merge") and model.lora is not None:  # kept in the run folder: target.cache=false
-        check_saved(model, taught)
-        model.load_taught(taught, merge=True)
-        return model
-    return load_saved(model, taught)
+    check_saved(model, taught)  # kept in the run folder: target.cache=false
+    model.weights.teach(str(taught), bool(config["target"].get("merge")))
+    return model
 
 
 def measure(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from peft import PeftModel
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from unlearnkit.models.anatomy import bare
 from unlearnkit.models.attention import packed_attention
 
 
@@ -81,12 +81,12 @@ AttentionMaskInterface.register("prefixed", sdpa_mask)
 @contextlib.contextmanager
 def probed(model: Any) -> Iterator[None]:
     """The model in eval mode, with this attention, for the length of a `with`."""
-    bare: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-    before, training = bare.config._attn_implementation, model.training
-    bare.set_attn_implementation("prefixed")
+    network = bare(model)
+    before, training = network.config._attn_implementation, model.training
+    network.set_attn_implementation("prefixed")
     model.eval()
     try:
         yield
     finally:
-        bare.set_attn_implementation(before)
+        network.set_attn_implementation(before)
         model.train(training)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-import torch
-from peft import PeftModel
 from safetensors import safe_open
 from transformers import AutoConfig
 
 from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel, load_source
+from unlearnkit.models.loading import ADAPTER
 from unlearnkit.probes.trace import check_shapes, shape_of
 
 
@@ -22,7 +20,7 @@ def check_saved(model: LanguageModel, folder: Path) -> None:
     Raises:
         UserError: no model in `folder`, another architecture or size, or an adapter for another base.
     """
-    if (folder / "adapter_config.json").is_file():
+    if (folder / ADAPTER).is_file():
         _check_adapter(model, folder)
     elif (folder / "config.json").is_file():
         saved = shape_of(AutoConfig.from_pretrained(folder))
@@ -36,22 +34,18 @@ def check_saved(model: LanguageModel, folder: Path) -> None:
 def load_saved(model: LanguageModel, folder: Path) -> LanguageModel:
     """The saved model in the place of the original, whose weights leave the memory where they are not its own."""
     check_saved(model, folder)
-    if (folder / "adapter_config.json").is_file():
-        if isinstance(model.model, PeftModel):
-            model.model = model.model.unload()
-        model.load_taught(folder)
+    if (folder / ADAPTER).is_file():
+        model.weights.teach(str(folder))
         return model
-    model.model = None
-    computed_in = torch.bfloat16 if model.autocast else torch.float32
-    return load_source(model.name, str(folder), computed_in, None, model.template)
+    return load_source(model.name, str(folder), str(model.dtype).removeprefix("torch."), None, model.template)
 
 
 def _check_adapter(model: LanguageModel, folder: Path) -> None:
     fix = "Compare an unlearned model with the very model that it was made from"
-    base = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+    base = json.loads((folder / ADAPTER).read_text())["base_model_name_or_path"]
     if Path(base).name != Path(model.source).name:  # the cache or the download may have moved
         raise UserError(f"The adapter in {folder} was made for '{base}', the original is '{model.source}'", fix)
-    bare: Any = model.model.get_base_model() if isinstance(model.model, PeftModel) else model.model
+    bare = model.weights.bare
     modules = {name.replace(".base_layer", ""): module for name, module in bare.named_modules()}
     with safe_open(folder / "adapter_model.safetensors", framework="pt") as tensors:
         for key in tensors.keys():  # noqa: SIM118

@@ -13,6 +13,8 @@ import torch
 from accelerate.state import AcceleratorState
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
+from unlearnkit.errors import UserError
+
 
 class Lent:
     """A model whose weights DeepSpeed divides among the ranks.
@@ -83,23 +85,45 @@ def prepare() -> None:
     deepspeed.ops.__compatible_ops__.pop("deepspeed_shm_comm", None)
 
 
-def frozen_shards(frozen: torch.nn.Module, config: dict[str, Any], bf16: bool) -> torch.nn.Module:
+def settings(config: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    """A DeepSpeed config (`conf/deepspeed`) that computes as the model does everywhere else, see `models.precision`.
+
+    Weights keep their types and autocast rounds what a product reads; what ZeRO sends of linear layers is rounded
+    before it is sent.
+
+    Raises:
+        UserError: a config that casts the whole model instead.
+    """
+    for section in ("bf16", "fp16"):
+        if (config.get(section) or {}).get("enabled") not in (None, False):
+            raise UserError(
+                f"deepspeed.{section} casts all weights, so that a training computes otherwise than its references",
+                f"Leave deepspeed.{section} out; model.dtype=bfloat16 says what is computed in",
+            )
+    if dtype == torch.float32:
+        return copy.deepcopy(config)
+    return {**copy.deepcopy(config), "torch_autocast": {"enabled": True, "dtype": "bfloat16"}}
+
+
+def frozen_shards(frozen: torch.nn.Module, config: dict[str, Any], dtype: torch.dtype) -> torch.nn.Module:
     """The frozen reference as the training's model is kept: divided under ZeRO-3, else whole on each rank.
 
     Args:
         config: of DeepSpeed, as in `conf/deepspeed`.
-        bf16: the training computes in bf16.
+        dtype: the training computes in.
     """
     zero = config["zero_optimization"]
-    if bf16:
-        frozen = frozen.to(torch.bfloat16)
     if zero["stage"] < 3:
         return frozen
     import deepspeed
 
     kept = {key: value for key, value in zero.items() if key != "offload_optimizer"}
-    settings = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": kept, "bf16": {"enabled": bf16}}
-    engine = deepspeed.initialize(model=frozen, config={**settings, "steps_per_print": config["steps_per_print"]})[0]
+    plain = {
+        "train_micro_batch_size_per_gpu": 1,
+        "zero_optimization": kept,
+        "steps_per_print": config["steps_per_print"],
+    }
+    engine = deepspeed.initialize(model=frozen, config=settings(plain, dtype))[0]
     engine.eval()
     return engine
 
@@ -111,12 +135,14 @@ def forget_config() -> None:
 
 def end(trainer: Any) -> None:
     """Free what an engine holds, so that the next training in this process begins anew."""
-    engines = [engine for engine in (trainer.deepspeed, trainer.frozen) if hasattr(engine, "destroy")]
+    frozen = [reference.frozen for reference in trainer.references.values()]
+    engines = [engine for engine in (trainer.deepspeed, *frozen) if hasattr(engine, "destroy")]
     for engine in engines:
         engine.destroy()
     trainer.accelerator.free_memory()
-    for held in ("network", "model", "model_wrapped", "deepspeed", "optimizer", "frozen"):
+    for held in ("network", "model", "model_wrapped", "deepspeed", "optimizer"):
         setattr(trainer, held, None)
+    trainer.references.clear()
     forget_config()
     AcceleratorState._reset_state(reset_partial_state=True)
     gc.collect()

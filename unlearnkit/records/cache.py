@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
-
 from unlearnkit import ranks
 from unlearnkit.cache import cache_folder
 from unlearnkit.models import LanguageModel
@@ -21,15 +19,13 @@ FORM = 2  # raise it when records of the same content would come out differently
 
 def fingerprint(model: LanguageModel) -> dict[str, Any]:
     """What decides the answers of a model as loaded: its weights, how it is asked and how it computes."""
-    weights = _weights(model.source)
+    weights, origin = _weights(model.source), model.weights.origin()
     return {
         "source": model.source,
         "weights": weights or getattr(model.model.config, "_commit_hash", None),
-        "adapter": [model.adapter, _weights(model.adapter), isinstance(model.model, PeftModel)]
-        if model.adapter
-        else None,
+        "origin": {**origin, "files": _weights(origin["taught"]) if origin["taught"] else None},
         "template": [model.template.text, model.template.separator, model.template.system],
-        "dtype": str(model.model.dtype),
+        "dtype": [str(model.model.dtype), str(model.dtype)],
         "device": model.device.type,
         "versions": [version("torch"), version("transformers")],
     }

@@ -29,7 +29,7 @@ def score(model: Any, examples: list[Tokens], tokens_a_row: int = 512, desc: str
     """Score every answer in one pass over the examples, in the order given; ranks share the rows.
 
     Args:
-        model: a causal language model that runs packed rows.
+        model: a network as `LanguageModel.current` and its like give it.
         examples: prompt ids and answer ids; both non-empty.
         tokens_a_row: how many tokens are laid into one packed row.
     """
@@ -57,7 +57,9 @@ def force_answers(model: LanguageModel, records: list[Record]) -> None:
     for record in records:
         prompt, answer = model.template.encode(model.tokenizer, record.prompt, record.answer)
         tokens.append((tuple(prompt), tuple(answer)))
-    for record, scored in zip(records, score(model.model, tokens, desc="Forcing answers"), strict=True):
+    with model.current() as network:
+        scores = score(network, tokens, desc="Forcing answers")
+    for record, scored in zip(records, scores, strict=True):
         record.answer_log_probs, record.answer_hits = scored.log_probs, scored.hits
 
 

@@ -92,20 +92,21 @@ def greedy(
     for row, prompt in enumerate(prompts):
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
-    out = model.model.generate(
-        input_ids=ids,
-        attention_mask=mask,
-        max_new_tokens=max_new_tokens,
-        # Said in full, for a model's own generation_config fills in what is left out.
-        do_sample=False,
-        num_beams=1,
-        temperature=None,
-        top_p=None,
-        top_k=None,
-        repetition_penalty=1.0,
-        no_repeat_ngram_size=0,
-        eos_token_id=end,
-        pad_token_id=pad,
-        synced_gpus=False,  # ranks answer prompts of their own
-    )
+    with model.current() as network:
+        out = network.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=max_new_tokens,
+            # Said in full, for a model's own generation_config fills in what is left out.
+            do_sample=False,
+            num_beams=1,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
+            eos_token_id=end,
+            pad_token_id=pad,
+            synced_gpus=False,  # ranks answer prompts of their own
+        )
     return [(row[: row.index(end)], True) if end in row else (row, False) for row in out[:, width:].tolist()]

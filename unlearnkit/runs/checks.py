@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from unlearnkit.controls.taught import Target
 from unlearnkit.data.examples import Data, nonempty
 from unlearnkit.data.streams import Shuffled, Stream
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.models import LanguageModel
 from unlearnkit.stages.base import Stage
 
 
@@ -36,17 +34,3 @@ def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:
             source = getattr(stream, "prompts", stream)
             if isinstance(source, Shuffled):
                 nonempty(source.name, source.examples, "Give data with data= or data.path= that has such rows")
-
-
-def check_target(stages: dict[str, Stage], target: Target, model: LanguageModel) -> None:
-    """A stage that goes back to the base can only do so where the target is in the base's weights.
-
-    Raises:
-        UserError: such a stage after a taught adapter.
-    """
-    for name, stage in stages.items():
-        if stage.needs_base and model.lora is not None and not target.merge:
-            raise UserError(
-                f"stages.{name} subtracts what was learnt from the base, but the adapter also holds the taught data",
-                "Set target.merge=true, so that only what is learnt afterwards is in the adapter",
-            )

@@ -18,10 +18,11 @@ from unlearnkit.identity import differences, versions
 from unlearnkit.memory import peak_memory
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import rewind_log
+from unlearnkit.models.precision import AUTO
 from unlearnkit.records.record import Record, read_parquet, write_parquet
 from unlearnkit.report import write_report
 from unlearnkit.runs.tracking import Tracker
-from unlearnkit.stages.negate import base_folder_in
+from unlearnkit.stages.negate import start_in
 
 Records = dict[str, list[Record]]  # evaluation -> its records
 
@@ -44,7 +45,7 @@ class RunFolder:
         self.folder, self.config, self.started = folder, config, time.monotonic()
         self.metrics: dict[str, Any] = {"run": {}, "before": None, "after": None, "curve": []}
         try:
-            kept = ranks.from_first(lambda: self._take(resume))
+            kept, self.config = ranks.from_first(lambda: self._take(resume))
         except OSError as error:
             raise UserError(
                 f"The run folder {folder} cannot be written: {error.strerror or error}",
@@ -55,17 +56,20 @@ class RunFolder:
             self.started -= 60 * kept["run"].get("minutes", 0)
         self._check_shared()
 
-    def _take(self, resume: str) -> dict[str, Any] | None:
-        """Make the folder this run's; the metrics that it holds of the run already."""
+    def _take(self, resume: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+        """Make the folder this run's; the metrics that it holds of the run already, and the config with its dtype."""
         path, kept = self.folder / "config.yaml", self.folder / "metrics.json"
         held = yaml.safe_load(path.read_text()) if path.is_file() else None
+        config = self.config
+        if held is not None and (dtype := held["model"].get("dtype")) and config["model"].get("dtype") == AUTO:
+            config = {**config, "model": {**config["model"], "dtype": dtype}}  # another machine may choose otherwise
         if held is not None:
             if resume == "never":
                 raise UserError(
                     f"{self.folder} holds a run already, and resume=never",
                     "Choose another folder with hydra.run.dir=FOLDER, or set resume=auto to go on with it",
                 )
-            if changes := differences(held, self.config):
+            if changes := differences(held, config):
                 more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
                 raise UserError(
                     f"{self.folder} holds a run of another config: {'; '.join(changes[:3])}{more}",
@@ -73,8 +77,15 @@ class RunFolder:
                 )
         (self.folder / "records").mkdir(parents=True, exist_ok=True)
         if held is None:
-            write(path, yaml.safe_dump(self.config, sort_keys=False))
-        return json.loads(kept.read_text()) if held is not None and kept.is_file() else None
+            write(path, yaml.safe_dump(config, sort_keys=False))
+        return json.loads(kept.read_text()) if held is not None and kept.is_file() else None, config
+
+    def write_dtype(self, model: LanguageModel) -> None:
+        """Say in config.yaml what the model computes in, where "auto" was asked for."""
+        if self.config["model"].get("dtype") == AUTO:
+            self.config["model"]["dtype"] = str(model.dtype).removeprefix("torch.")
+            if ranks.is_first():
+                write(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
 
     def _check_shared(self) -> None:
         until = time.monotonic() + 30  # a network's file system may be late
@@ -130,11 +141,9 @@ class RunFolder:
         }
         return {"stage": stage, "step": step, **flat}
 
-    def keep_base(self, model: LanguageModel) -> None:
-        """The base weights on disk for the stages that need them; nothing under LoRA, which keeps them apart."""
-        if model.lora is None and ranks.is_first():
-            model.model.save_pretrained(base_folder_in(self.folder))
-        ranks.barrier()
+    def keep_start(self, model: LanguageModel) -> None:
+        """What the stages need of the weights that they find."""
+        model.weights.keep_start(start_in(self.folder))
 
     def write_model(self, model: LanguageModel) -> None:
         """`model/`: the adapter or the full weights, the tokenizer and a model card."""
@@ -158,7 +167,7 @@ class RunFolder:
         self._write_metrics()
         write_report(self.folder)
         self._write_metrics(finished=True)
-        shutil.rmtree(base_folder_in(self.folder), ignore_errors=True)
+        shutil.rmtree(start_in(self.folder), ignore_errors=True)
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
         tracker.finish(self.metrics, rows)
         return self.metrics
@@ -180,7 +189,7 @@ class RunFolder:
 
     def _card(self, model: LanguageModel) -> str:
         run = self.metrics["run"]
-        kind = "LoRA adapter" if model.saves_adapter else "full weights"
+        kind = "LoRA adapter" if model.weights.saves_adapter else "full weights"
         return (
             f"---\nbase_model: {model.source}\nlibrary_name: {'peft' if kind != 'full weights' else 'transformers'}\n"
             f"tags: [unlearning, {run['method']}]\n---\n"

@@ -110,8 +110,8 @@ def gather(
                 end += 1
             packed = pack({"prompts": tokens[start:end]}, share_prompts=False)
             where = places_in(packed, "prompts", tokens[start:end], places[start:end])
-            with ending_after(outputs):
-                model.model(**packed.to(model.device).inputs())
+            with ending_after(outputs), model.current() as network:
+                network(**packed.to(model.device).inputs())
             keys.append(seen[0][where].float())
             states.append(hidden.pop()[where].float())
             start = end

@@ -42,7 +42,7 @@ class Context:
 class Stage(ABC):
     """One step of a method."""
 
-    needs_base = False  # full weights only: the run keeps a copy of the base weights on disk for this stage
+    needs_start = False  # the run keeps on the disk what this stage needs of the weights that the stages found
 
     @abstractmethod
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:

@@ -107,9 +107,9 @@ class Text:
 
 
 def key_moments(model: LanguageModel, layers: list[int], text: Text) -> dict[int, Moment]:
-    """Layer -> second moment of the inputs of its value vectors, under the base model; from the cache or into it.
+    """Layer -> second moment of the inputs of its value vectors, in the model as it was loaded; cached.
 
-    The base stands for what was learnt in pre-training, whatever an earlier stage has done to the model.
+    That model stands for what was learnt in pre-training, whatever it was taught since.
 
     Raises:
         UserError: no text, or so little that the matrix has no inverse.
@@ -135,7 +135,7 @@ def compute(model: LanguageModel, layers: list[int], text: Text, tokens: int) ->
     """The moments, from one pass over the text."""
     halves = {layer: _Halves() for layer in layers}
     bar = tqdm(total=tokens, desc=f"Second moments of keys ({text.corpus})", leave=False)
-    with model.as_base() as network, bar:
+    with model.loaded() as network, bar:
         modules = {layer: anatomy(network)[layer].value_vectors for layer in layers}
         for row in _rows(text.pieces(model, network, tokens)):
             start, end = start_token(model.tokenizer), model.tokenizer.eos_token_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
@@ -16,10 +15,11 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback, Tra
 from unlearnkit import ranks
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
-from unlearnkit.losses.base import Loss
+from unlearnkit.losses.base import AGAINST, Loss
 from unlearnkit.memory import peak_since_reset, reset_peak
 from unlearnkit.metrics.interval import estimate
 from unlearnkit.models import LanguageModel, checkpoints
+from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Tokenise
 from unlearnkit.ranks import zero
 from unlearnkit.ranks.signals import StopWhenAsked
@@ -99,11 +99,12 @@ class Finetune(Stage):
             shards=shards,
         )
         drawn = steps.examples()
-        scored = {term.stream for term in self.terms.values() if term.needs_reference_log_probs}
-        examples = dict.fromkeys(example for name in sorted(scored) for example in drawn[name])
-        steps.scored = reference_log_probs(model, list(examples))
+        for state in AGAINST:
+            scored = {t.stream for t in self.terms.values() if t.needs_reference_log_probs and t.against == state}
+            examples = dict.fromkeys(example for name in sorted(scored) for example in drawn[name])
+            steps.scored[state] = reference_log_probs(model, list(examples), state)
         torch.manual_seed(context.seed)  # of the adapter's first weights and of dropout
-        model.attach_adapter()
+        model.weights.make_trainable()
         ranks.agree_on_trainable(model.model)
         checkpoint = self._checkpoint(Path(str(arguments.output_dir)))
         report = _Report(model, context, max_steps, self.save_every)
@@ -137,12 +138,11 @@ class Finetune(Stage):
             "seed": context.seed,
             "use_cpu": on_cpu,
             "ddp_backend": "gloo" if on_cpu and ranks.count() > 1 else None,
-            "bf16": model.autocast,
             "report_to": [],
             "remove_unused_columns": False,
             "label_names": [],
             "dataloader_pin_memory": not on_cpu,
-            "deepspeed": copy.deepcopy(self.deepspeed),  # "auto" is filled in there
+            "deepspeed": zero.settings(self.deepspeed, model.dtype) if self.deepspeed else None,
         }
         arguments = TrainingArguments(**{**defaults, **self.arguments})
         arguments._n_gpu = min(arguments.n_gpu, 1)  # one process a GPU: never nn.DataParallel
@@ -233,10 +233,8 @@ class _Report(TrainerCallback):
         self.peaks.append(peak_since_reset() / 1e9)
         every, step = self.context.measure_every, state.global_step
         if self.context.measure and every and (step % every == 0 or step == self.max_steps):
-            with self.trainer.whole():
-                self.model.model.eval()
+            with self.trainer.whole(), answering(self.model.model):
                 self.context.measure(self.model, step)
-                self.model.model.train()
         self.trainer.to_tell = {"step": step, "seconds": self.seconds, "peaks": self.peaks}
         if self.save_every and step % self.save_every == 0 and step < self.max_steps:
             control.should_save = True

@@ -73,7 +73,7 @@ class Locate(Stage):
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         started = time.perf_counter()
         torch.manual_seed(context.seed)  # of a fresh adapter's first weights, as in the finetune stage
-        model.attach_adapter()
+        model.weights.make_trainable()
         seed = context.seed if self.seed is None else self.seed
         unlearn = self._gradients(model, context, self.unlearn, seed)
         retention = self._gradients(model, context, self.retention, seed)
@@ -100,7 +100,6 @@ class Locate(Stage):
             lambda prompt, response: model.template.encode(model.tokenizer, prompt, response), limit, truncate=True
         )
         count = min(self.rows or source.size, source.size)
-        model.model.eval()
         model.model.zero_grad(set_to_none=True)
         for copy in tqdm(range(self.copies), desc=f"Locating ({stream})", leave=False):
             random = np.random.default_rng([seed, copy])
@@ -144,8 +143,8 @@ class Locate(Stage):
 def mean_loss(model: LanguageModel, batch: list[Tokens], factor: float) -> torch.Tensor:
     """`factor` times the sum over answers of the mean cross-entropy of their tokens, from one packed forward."""
     packed = pack({"answers": batch}, share_prompts=False).to(model.device)
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=model.autocast):
-        logits = model.model(**packed.inputs()).logits[0]
+    with model.current() as network:
+        logits = network(**packed.inputs()).logits[0]
     losses = F.cross_entropy(logits.float(), packed.labels, reduction="none")
     return factor * torch.stack([part.mean() for part in losses.split(packed.lengths["answers"])]).sum()
 

@@ -83,7 +83,6 @@ class Memit(Stage):
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         started = time.perf_counter()
         reset_peak()
-        model.model.eval()
         numbers = self.chosen_layers(len(anatomy(model.model)))
         requests = self._requests(model, context)
         moments = key_moments(model, numbers, self.text)

@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from peft import PeftModel
 from torch import nn
 
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.anatomy import PLACES, anatomy
+from unlearnkit.models.anatomy import PLACES, anatomy, bare
 from unlearnkit.models.packing import Packed, Tokens, pack
 from unlearnkit.stages.activations import outputs_through, places_in
 from unlearnkit.stages.requests import Request
@@ -68,7 +67,8 @@ def find_states(model: LanguageModel, requests: list[Request], layer: int, searc
     trainable = {name: parameter.requires_grad for name, parameter in model.model.named_parameters()}
     model.model.requires_grad_(False)
     try:
-        return row.optimise()
+        with model.current():
+            return row.optimise()
     finally:
         for name, parameter in model.model.named_parameters():
             parameter.requires_grad_(trainable[name])
@@ -188,8 +188,8 @@ def entropy(logits: torch.Tensor) -> torch.Tensor:
 
 def vocabulary(model: Any) -> Callable[[torch.Tensor], torch.Tensor]:
     """The logit lens: hidden states to logits through the final norm and the output embeddings."""
-    bare: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-    norm: nn.Module = bare.get_submodule(FINAL_NORMS[bare.config.model_type])
-    head: nn.Module = bare.get_output_embeddings()
-    project_out = getattr(getattr(getattr(bare, "model", None), "decoder", None), "project_out", None)  # opt-350m's
+    network = bare(model)
+    norm: nn.Module = network.get_submodule(FINAL_NORMS[network.config.model_type])
+    head: nn.Module = network.get_output_embeddings()
+    project_out = getattr(getattr(getattr(network, "model", None), "decoder", None), "project_out", None)  # opt-350m's
     return lambda hidden: head(norm(hidden) if project_out is None else project_out(norm(hidden)))

@@ -16,24 +16,25 @@ from unlearnkit.records.cache import fingerprint
 from unlearnkit.records.forward import score
 
 
-def reference_log_probs(model: LanguageModel, examples: list[Tokens]) -> dict[Tokens, float]:
-    """Example -> log-probability of its answer under the reference, summed over its tokens.
+def reference_log_probs(model: LanguageModel, examples: list[Tokens], state: str = "start") -> dict[Tokens, float]:
+    """Example -> log-probability of its answer under an earlier state of the model, summed over its tokens.
 
-    Call it before the model is trained: under full weights it is its own reference only until then. Runs that start
-    from the same weights take each other's numbers out of the cache.
+    Runs that start from the same weights take each other's numbers out of the cache.
+
+    Args:
+        state: "start" or "loaded".
     """
     if not examples:
         return {}
-    content = {"reference": fingerprint(model), "examples": examples}
+    content = {"reference": fingerprint(model), "state": state, "examples": examples}
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "reference" / f"{key}.npy"
-    if model.as_loaded:
-        kept = ranks.from_first(lambda: np.load(path, allow_pickle=False).tolist() if path.is_file() else None)
-        if kept is not None:
-            return dict(zip(examples, kept, strict=True))
-    with model.as_reference() as network:
+    kept = ranks.from_first(lambda: np.load(path, allow_pickle=False).tolist() if path.is_file() else None)
+    if kept is not None:
+        return dict(zip(examples, kept, strict=True))
+    with model.state(state) as network:
         values = [sum(scored.log_probs) for scored in score(network, examples, desc="Scoring the reference")]
-    if model.as_loaded and ranks.is_first():
+    if ranks.is_first():
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as partial, partial.open("wb") as file:  # by a name without .npy it would add one
             np.save(file, np.array(values))

@@ -90,7 +90,8 @@ def context_texts(model: LanguageModel, count: int, tokens: int, seed: int) -> l
     texts = [""]
     for number, opener in enumerate(openers):
         start = model.tokenizer(opener)["input_ids"]
-        (drawn,) = sample(model.model, model.tokenizer, [start], tokens, seed + number, top_k=5)
+        with model.current() as network:
+            (drawn,) = sample(network, model.tokenizer, [start], tokens, seed + number, top_k=5)
         text = opener + str(model.tokenizer.decode(drawn, skip_special_tokens=True))
         texts.append(" ".join(text.replace("{", " ").replace("}", " ").split()) + ". ")
     return list(dict.fromkeys(texts))

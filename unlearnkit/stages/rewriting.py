@@ -51,16 +51,11 @@ def key_width(module: Any) -> int:
 
 @torch.no_grad()
 def add_to(model: LanguageModel, module: Any, update: torch.Tensor) -> float:
-    """Add a (d, d_k) update to a linear layer's weight; returns |update| / |weight|.
-
-    The base's own weight is kept on the CPU, for `LanguageModel.as_base`.
-    """
+    """Add a (d, d_k) update to a linear layer's weight; returns |update| / |weight|."""
     parameter = matrix_of(module)
-    if not model.trained_weights and parameter not in model.edited:
-        model.edited[parameter] = parameter.detach().to("cpu", copy=True)
     change = update.T if _transposed(module) else update
     before = parameter.double()
-    parameter.copy_(before + change)
+    model.weights.edit(parameter, before + change)
     return float(torch.linalg.norm(change) / torch.linalg.norm(before))
 
 

@@ -19,7 +19,7 @@ class Step:
     """A packed micro-batch, the part of it that the reference sees, and the whole step's totals.
 
     `totals`: stream -> (answer tokens, answers) of the optimiser step, over all its micro-batches.
-    `reference_log_probs`: stream -> (n,) of its answers here, where a term needs them.
+    `reference_log_probs`: state -> stream -> (n,) of its answers here, where a term needs them.
     """
 
     number: int
@@ -27,12 +27,15 @@ class Step:
     reference: Packed | None
     totals: dict[str, tuple[int, int]]
     seed: int = 0
-    reference_log_probs: dict[str, torch.Tensor] = field(default_factory=dict)
+    reference_log_probs: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
 
     def to(self, device: torch.device | str, **_: Any) -> Step:
         """The same step on a device."""
         reference = self.reference.to(device) if self.reference else None
-        log_probs = {name: values.to(device) for name, values in self.reference_log_probs.items()}
+        log_probs = {
+            state: {name: values.to(device) for name, values in streams.items()}
+            for state, streams in self.reference_log_probs.items()
+        }
         return Step(self.number, self.packed.to(device), reference, self.totals, self.seed, log_probs)
 
 
@@ -43,7 +46,7 @@ class Steps(Dataset):
     Args:
         reference_streams: the streams whose terms compare with the reference.
         shards: ranks x micro-batches that a step is split into; at most `batch_size`.
-        scored: example -> its log-probability under the reference, where `score` has written it.
+        scored: state -> example -> its log-probability in that state of the model.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class Steps(Dataset):
             )
         self.streams, self.reference_streams, self.tokenise = streams, reference_streams, tokenise
         self.seed, self.batch_size, self.max_steps, self.shards = seed, batch_size, max_steps, shards
-        self.scored: dict[Tokens, float] = {}
+        self.scored: dict[str, dict[Tokens, float]] = {}
 
     def __len__(self) -> int:
         return self.max_steps * self.shards
@@ -82,9 +85,12 @@ class Steps(Dataset):
             mine[name] = [tokens for group in groups[shard :: self.shards] for tokens in group]
         reference = {name: mine[name] for name in mine if name in self.reference_streams}
         log_probs = {
-            name: torch.tensor([self.scored[example] for example in examples])
-            for name, examples in mine.items()
-            if self.scored and all(example in self.scored for example in examples)
+            state: {
+                name: torch.tensor([known[example] for example in examples])
+                for name, examples in mine.items()
+                if known and all(example in known for example in examples)
+            }
+            for state, known in self.scored.items()
         }
         return Step(number, pack(mine), pack(reference) if reference else None, totals, self.seed, log_probs)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer
 
@@ -17,7 +17,8 @@ from unlearnkit import ranks
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import Answers, Loss
 from unlearnkit.models import LanguageModel, checkpoints
-from unlearnkit.models.loading import reference_adapter
+from unlearnkit.models.lineage import answering
+from unlearnkit.models.packing import Packed
 from unlearnkit.ranks import zero
 from unlearnkit.stages.steps import Step
 
@@ -25,9 +26,8 @@ from unlearnkit.stages.steps import Step
 class TermsTrainer(Trainer):
     """Minimises sum_i weight_i * term_i over `Steps`.
 
-    Checkpoints, mixed precision, schedules and DeepSpeed are the Trainer's own; only the loss and the order of
-    the data are ours. The reference costs no second model under LoRA: it is the same model with the adapter it was
-    taught with, or with none.
+    Checkpoints, schedules and DeepSpeed are the Trainer's own; the loss, the order of the data and what is computed
+    in are ours. A reference costs no second model where another adapter state of the same model is it.
     """
 
     loss_is_scaled_for_ga = True  # the terms divide by the whole step's totals
@@ -40,17 +40,15 @@ class TermsTrainer(Trainer):
         save_limit: int = 2,
         **kwargs: Any,
     ):
-        self.frozen = None
-        if any(term.needs_reference for term in terms.values()):
-            if isinstance(language_model.model, PeftModel):
-                language_model.keep_reference()
-            else:
-                self.frozen = language_model.frozen_copy()
+        states = dict.fromkeys(term.against for term in terms.values() if term.needs_reference)
+        self.references = {state: language_model.weights.reference(state, language_model.dtype) for state in states}
+        self.computing = language_model.computing
         self.lent = zero.Lent(language_model.model) if deepspeed else None
         self.network = self.lent.network if self.lent else language_model.model
         super().__init__(model=self.network, data_collator=lambda items: {"step": items[0]}, **kwargs)
-        if deepspeed and self.frozen is not None:
-            self.frozen = zero.frozen_shards(self.frozen, deepspeed, language_model.autocast)
+        for reference in self.references.values():
+            if deepspeed and reference.frozen is not None:
+                reference.frozen = zero.frozen_shards(reference.frozen, deepspeed, language_model.dtype)
         self.terms, self.save_limit = terms, save_limit
         self.to_tell: dict[str, Any] = {}  # for the next checkpoint's mark
         self._shares: dict[str, list[float]] = defaultdict(list)  # of this rank since the last log
@@ -96,7 +94,7 @@ class TermsTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> torch.Tensor:
         step: Step = inputs["step"]
-        loss = weighted_sum(model, self.terms, step, lambda: self._reference_logits(step), self._note)
+        loss = weighted_sum(partial(self._logits, model), self.terms, step, self._reference_logits, self._note)
         return loss * self.args.world_size  # DDP averages over ranks what should be summed
 
     def _note(self, name: str, step: Step, value: torch.Tensor) -> None:
@@ -108,24 +106,20 @@ class TermsTrainer(Trainer):
             )
         self._shares[name].append(value.item())
 
-    def _reference_logits(self, step: Step) -> torch.Tensor:
-        assert step.reference is not None
-        with torch.no_grad(), self.accelerator.autocast():
-            if self.frozen is not None:
-                return self.frozen(**step.reference.inputs()).logits[0]
-            return self.reference_pass(self.accelerator.unwrap_model(self.model), step)
+    def _logits(self, model: torch.nn.Module, row: Packed) -> torch.Tensor:
+        with self.computing():
+            return model(**row.inputs()).logits[0]
 
-    @staticmethod
     @torch.no_grad()
-    def reference_pass(model: Any, step: Step) -> torch.Tensor:
-        """(K, V) logits of the reference under LoRA, dropout off."""
-        assert step.reference is not None
-        was_training = model.training
-        model.eval()
-        with reference_adapter(model):
-            logits = model(**step.reference.inputs()).logits[0]
-        model.train(was_training)
-        return logits
+    def _reference_logits(self, state: str, row: Packed) -> torch.Tensor:
+        """(K, V) logits of an earlier state, dropout off."""
+        reference = self.references[state]
+        if reference.frozen is not None:
+            return self._logits(reference.frozen, row)
+        assert reference.switch is not None
+        network: Any = self.accelerator.unwrap_model(self.model)
+        with answering(network), reference.switch(network):
+            return self._logits(network, row)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs and self._shares:
@@ -138,18 +132,25 @@ class TermsTrainer(Trainer):
 
 
 def weighted_sum(
-    model: torch.nn.Module,
+    logits_of: Callable[[Packed], torch.Tensor],
     terms: dict[str, Loss],
     step: Step,
-    reference_logits: Callable[[], torch.Tensor],
+    reference_logits: Callable[[str, Packed], torch.Tensor],
     note: Callable[[str, Step, torch.Tensor], None] = lambda name, step, value: None,
 ) -> torch.Tensor:
-    """sum_i weight_i * term_i from one packed forward; `note` sees every term's value."""
-    logits = model(**step.packed.inputs()).logits[0]
-    reference = reference_logits() if step.reference is not None else None
+    """sum_i weight_i * term_i from one packed forward.
+
+    Args:
+        logits_of: a packed row -> (K, V) logits of the model that is trained.
+        reference_logits: the same of an earlier state of the model, by the state's name.
+        note: sees every term's value.
+    """
+    logits = logits_of(step.packed)
+    states = dict.fromkeys(term.against for term in terms.values() if term.needs_reference)
+    references = {state: reference_logits(state, step.reference) for state in states if step.reference is not None}
     total = logits.new_zeros((), dtype=torch.float32)
     for name, term in terms.items():
-        value = term(_answers(step, term, logits, reference))
+        value = term(_answers(step, term, logits, references.get(term.against)))
         note(name, step, value.detach())
         total = total + term.weight * value
     return total
@@ -170,5 +171,5 @@ def _answers(step: Step, term: Loss, logits: torch.Tensor, reference: torch.Tens
         answers,
         reference_logits,
         (step.seed, step.number),
-        step.reference_log_probs.get(term.stream),
+        step.reference_log_probs.get(term.against, {}).get(term.stream),
     )

@@ -1,0 +1,286 @@
+"""Weights that are trained through a LoRA adapter, whatever else PEFT was told to train beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+
+from unlearnkit.errors import UserError
+from unlearnkit.models.anatomy import bare
+from unlearnkit.models.lineage import Kept, Lineage, Reference, narrow_copy, swapped
+
+DEFAULT, START = "default", "start"  # PEFT's names of the adapter that is trained and of the one it began as
+INITIAL = (True, "gaussian")  # init_lora_weights that leave the model as it is
+
+
+class AdapterLineage(Lineage):
+    """A base whose weights stay, and an adapter.
+
+    The adapter is fresh (start is the base) or goes on with what was taught (start is the base with that adapter).
+    Weights that PEFT trains in place, such as biases, and weights that a stage edits are remembered in `originals`.
+
+    Args:
+        lora: arguments of `peft.LoraConfig`.
+
+    Raises:
+        UserError: a LoRA whose first weights change the model.
+    """
+
+    def __init__(self, network: Any, source: str, reload: Any, lora: dict[str, Any], own_base: bool = True):
+        super().__init__(network, source, reload)
+        self.lora: dict[str, Any] = lora
+        self.taught: str | None = None
+        self.own_base = own_base  # an adapter over the base's files is the whole model
+        self.in_memory = True  # `loaded` can be had from the weights in memory
+        if (first := lora.get("init_lora_weights", True)) not in INITIAL:
+            raise UserError(
+                f"model.lora.init_lora_weights={first} changes the model before anything is learnt",
+                "Leave it out, or set it to true or gaussian",
+            )
+
+    @property
+    def bare(self) -> Any:
+        return bare(self.network)
+
+    @property
+    def has_adapter(self) -> bool:
+        """The adapter is on the network; a merged one is not."""
+        return isinstance(self.network, PeftModel)
+
+    def origin(self) -> dict[str, Any]:
+        return {"source": self.source, "taught": self.taught, "merged": not self.own_base}
+
+    def make_trainable(self) -> None:
+        if self.has_adapter:
+            return
+        self.network = get_peft_model(self.network, LoraConfig(task_type="CAUSAL_LM", **self.lora))
+        for name, parameter in self.network.named_parameters():
+            if parameter.requires_grad and not _of_adapter(name):
+                self._remember(parameter)
+
+    def teach(self, folder: str, merge: bool = False) -> None:
+        self._drop()
+        taught = PeftModel.from_pretrained(self.network, folder, is_trainable=not merge)
+        self.taught = folder
+        self.in_memory = not merge and _bias(taught) == "none"
+        if merge:
+            self.network, self.own_base = merged(taught, keep=True).eval(), False
+            return
+        self.network = taught.eval()
+        for parameter in self.network.parameters():
+            if parameter.requires_grad:
+                self._remember(parameter)
+
+    def _drop(self) -> None:
+        """Back to the bare base as it came."""
+        self.network = merged(self.network, keep=False)
+        for parameter, value in self.originals.items():
+            parameter.data = value.to(parameter.device, parameter.dtype)
+        self.originals.clear()
+        self.network.requires_grad_(False)
+        self.taught = None
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[Any]:
+        with nullcontext() if self._goes_on else adapter_off(self.network), swapped(self.originals):
+            yield self.network
+
+    @contextlib.contextmanager
+    def loaded(self) -> Iterator[Any]:
+        if not self.in_memory:
+            yield self.reload(self.source)
+            return
+        with adapter_off(self.network), swapped(self._base_originals()):
+            yield self.network
+
+    @property
+    def _goes_on(self) -> bool:
+        """The adapter is the taught one, trained further."""
+        return self.taught is not None and self.own_base
+
+    def _base_originals(self) -> dict[nn.Parameter, torch.Tensor]:
+        own = {parameter for name, parameter in self.network.named_parameters() if _of_adapter(name)}
+        return {parameter: value for parameter, value in self.originals.items() if parameter not in own}
+
+    def reference(self, state: str, narrow: torch.dtype) -> Reference:
+        untouched = not self._base_originals()
+        if untouched and (self.in_memory if state == "loaded" else not self._goes_on):
+            return Reference(switch=adapter_off)
+        if untouched and state == "start" and _bias(self.network) == "none":  # PEFT has no second adapter with biases
+            self._add_start()
+            return Reference(switch=partial(adapter_at, name=START))
+        with self.start() if state == "start" else self.loaded() as network:
+            return Reference(frozen=narrow_copy(network, narrow))
+
+    def _add_start(self) -> None:
+        """A frozen second copy of the adapter that the model was taught with."""
+        if START in self.network.peft_config:
+            return
+        with _same_flags(self.network):
+            self.network.load_adapter(self.taught, START, is_trainable=False)
+
+    def negate(self, scale: float, folder: Path) -> None:
+        if self._turns():
+            for weight in outputs(self.network):
+                weight.data.mul_(-scale)
+        else:
+            self._negate_merged(scale)
+
+    @contextlib.contextmanager
+    def negated(self, scale: float, folder: Path) -> Iterator[Lineage]:
+        if not self._turns():
+            other = copy.copy(self)
+            other.network, other.originals = copy.deepcopy((self.network, self.originals))
+            other.negate(scale, folder)
+            yield other
+            return
+        kept = [weight.data.clone() for weight in outputs(self.network)]
+        self.negate(scale, folder)
+        try:
+            yield self
+        finally:
+            for weight, before in zip(outputs(self.network), kept, strict=True):
+                weight.data.copy_(before)
+
+    def _turns(self) -> bool:
+        """What was learnt is a product of A and B alone, so that B's sign is its sign."""
+        if not self.has_adapter or self._goes_on or self.originals:
+            return False
+        own = [name for name, _ in self.network.named_parameters() if DEFAULT in name.split(".")]
+        return all(any(part in name for part in (".lora_A.", ".lora_B.", ".lora_embedding_")) for name in own)
+
+    @torch.no_grad()
+    def _negate_merged(self, scale: float) -> None:
+        """In the weights that the base and the adapter make together, kept in fp32."""
+        self.network.float()
+        with self.start() as network:
+            before = copy.deepcopy(network)
+        before = merged(before, keep=self._goes_on)
+        self.network = merged(self.network, keep=True)
+        self.originals = {}
+        first = dict(before.named_parameters(remove_duplicate=False))
+        for name, parameter in self.network.named_parameters():
+            if not torch.equal(parameter, first[name]):
+                self._remember(parameter)
+                self.originals[parameter].copy_(first[name])
+                parameter.copy_(first[name] - scale * (parameter - first[name]))
+        self.own_base = self.in_memory = False
+        self.network.requires_grad_(False)
+
+    def keep(self) -> Kept:
+        named = dict(self.network.named_parameters())
+        what = {**self._described(), "adapter": self.has_adapter, "merged": not self.own_base}
+        return what, {
+            name: parameter
+            for name, parameter in named.items()
+            if DEFAULT in name.split(".") or parameter in self.originals
+        }
+
+    def restore(self, what: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        if what["merged"] and self.own_base:
+            self.network.float()
+            self.network, self.originals = merged(self.network, keep=True), {}
+            self.own_base = self.in_memory = False
+        if what["adapter"]:
+            self.make_trainable()
+        self._take_back(what, tensors)
+
+    @property
+    def saves_adapter(self) -> bool:  # type: ignore[override]
+        return self.has_adapter and self.own_base and all(self._trained_by_peft(p) for p in self._base_originals())
+
+    def _trained_by_peft(self, parameter: nn.Parameter) -> bool:
+        return _bias(self.network) != "none" and any(
+            p is parameter for n, p in self.network.named_parameters() if "bias" in n
+        )
+
+    def save(self, folder: Path) -> None:
+        if self.saves_adapter:
+            self.network.save_pretrained(folder, selected_adapters=[DEFAULT])
+        else:
+            self.merged_copy().save_pretrained(folder)
+
+    def merged_copy(self) -> Any:
+        """A second, bare network with the adapter in its weights; without an adapter the network itself."""
+        if not self.has_adapter:
+            return self.network
+        return merged(copy.deepcopy(self.network).requires_grad_(False).eval(), keep=True)
+
+
+@contextlib.contextmanager
+def adapter_off(network: Any) -> Iterator[None]:
+    """The base alone, for the length of a `with`; what is trainable stays so. A bare network is its own base."""
+    with _same_flags(network), network.disable_adapter() if isinstance(network, PeftModel) else nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def adapter_at(network: Any, name: str) -> Iterator[None]:
+    """Another of the network's adapters, for the length of a `with`; what is trainable stays so."""
+    with _same_flags(network):
+        network.base_model.set_adapter(name, inference_mode=True)
+        try:
+            yield
+        finally:
+            network.base_model.set_adapter(DEFAULT)
+
+
+@contextlib.contextmanager
+def _same_flags(network: nn.Module) -> Iterator[None]:
+    """PEFT makes an adapter that it switches on trainable, also what a stage has frozen."""
+    flags = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
+    try:
+        yield
+    finally:
+        for name, parameter in network.named_parameters():
+            if parameter.requires_grad != flags.get(name, False):
+                parameter.requires_grad_(flags.get(name, False))
+
+
+def outputs(network: PeftModel) -> list[nn.Parameter]:
+    """The matrices whose sign is the adapter's sign: LoRA's B, and the B of embeddings."""
+    named = network.named_parameters()
+    return [
+        p for name, p in named if DEFAULT in name.split(".") and (".lora_B." in name or ".lora_embedding_B." in name)
+    ]
+
+
+def merged(network: Any, keep: bool) -> Any:
+    """The bare network, with the adapter in its weights or without it."""
+    if not isinstance(network, PeftModel):
+        return network
+    if not keep:
+        for name in list(network.peft_config):  # else PEFT would keep modules_to_save as they were trained
+            network.delete_adapter(name)
+        return network.unload()
+    _untie(network.get_base_model())
+    return network.merge_and_unload(adapter_names=[DEFAULT])
+
+
+def _untie(bare: Any) -> None:
+    """An adapter on one of two layers that share a weight would be merged into both."""
+    ends = [bare.get_input_embeddings(), bare.get_output_embeddings()]
+    wrapped = [getattr(end, "base_layer", getattr(end, "original_module", end)) for end in ends]
+    if wrapped != ends and wrapped[0].weight is wrapped[1].weight:
+        wrapped[1].weight = nn.Parameter(wrapped[1].weight.detach().clone(), requires_grad=False)
+    if wrapped != ends:
+        bare.config.tie_word_embeddings = False
+
+
+def _bias(network: Any) -> str:
+    """Which biases of the base PEFT trains: "none", "all" or "lora_only"."""
+    return getattr(network.peft_config[DEFAULT], "bias", "none")
+
+
+def _of_adapter(name: str) -> bool:
+    parts = name.split(".")
+    return DEFAULT in parts or START in parts

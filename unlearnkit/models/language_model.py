@@ -1,0 +1,92 @@
+"""A model, how it is asked, and what it computes in."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from unlearnkit.models.lineage import Lineage, answering
+from unlearnkit.models.precision import computing
+from unlearnkit.models.templates import Template
+
+
+@dataclass
+class LanguageModel:
+    """A causal language model with its tokenizer.
+
+    Whoever wants to call it takes a network from `current`, `start` or `loaded`: these say which weights it has,
+    switch dropout off and set what it computes in. A training calls `model` itself, inside `computing`.
+
+    Args:
+        name: in tables.
+        template: how a question is put to it.
+        weights: what they are, what they were, and how they are trained.
+        dtype: what its forwards compute in, see `unlearnkit.models.precision`.
+    """
+
+    name: str
+    tokenizer: PreTrainedTokenizerBase
+    template: Template
+    weights: Lineage
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def model(self) -> Any:
+        """The network as it is now: a PreTrainedModel or PeftModel."""
+        return self.weights.network
+
+    @property
+    def source(self) -> str:
+        """The folder or hub id that the weights came from."""
+        return self.weights.source
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of context."""
+        return self.model.config.max_position_embeddings
+
+    def computing(self) -> contextlib.AbstractContextManager[None]:
+        """What every forward of this model computes in, for the length of a `with`."""
+        return computing(self.device, self.dtype)
+
+    @contextlib.contextmanager
+    def current(self) -> Iterator[Any]:
+        """The network as it is now."""
+        with answering(self.model), self.computing():
+            yield self.model
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[Any]:
+        """The network as the run's stages found it."""
+        with self.weights.start() as network, answering(network), self.computing():
+            yield network
+
+    @contextlib.contextmanager
+    def loaded(self) -> Iterator[Any]:
+        """The network as it came, before it was taught anything."""
+        with self.weights.loaded() as network, answering(network), self.computing():
+            yield network
+
+    def state(self, name: str) -> contextlib.AbstractContextManager[Any]:
+        """The network of "loaded", "start" or "current"."""
+        return {"loaded": self.loaded, "start": self.start, "current": self.current}[name]()
+
+    def save(self, folder: Path) -> None:
+        """Adapter or safetensors, with the tokenizer, written to a temporary name and renamed."""
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        self.weights.save(partial)
+        self.tokenizer.save_pretrained(partial)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
