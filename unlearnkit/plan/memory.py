@@ -179,7 +179,7 @@ def _zero(
     }
     own = width * trained if engine.stage == 1 else kept
     in_fp32 = 0 if engine.offload_optimizer else 4 * (min(share, engine.sub_group) if parted else share)
-    # The run's own model is loaded whole before it is divided, and gets its weights back whole (`stages/zero.py`).
+    # The run's own model is loaded whole before it is divided, and gets its weights back whole (`ranks/zero.py`).
     whole = sizes.weights if parted else sizes.trained_bytes
     moments: dict[str, dict[str, float]] = {
         "loading": {"weights": sizes.weights, "reference": demand.reference_bytes},
