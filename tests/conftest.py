@@ -60,7 +60,7 @@ def examples():
 
 # Files that take a minute or more come first, so that no process is left alone with one at the end.
 LONG = (
-    "sweeps/test_cell",
+    "test_cell",
     "test_resume",
     "launch/test_slurm",
     "test_main",

@@ -1,4 +1,4 @@
-"""Started by `sweeps/test_cell.py`: sweeps at smoke one after another in this process, for importing takes seconds.
+"""Started by `test_cell.py`: sweeps at smoke one after another in this process, for importing takes seconds.
 
 Arguments: a file for what came of each, as JSON, then the sweeps' names. Runs lie in the working folder's `results`.
 """

@@ -1,6 +1,113 @@
-from composed import composed
+import copy
+import json
 
-from unlearnkit.identity import differences, fingerprint, resolved
+import pytest
+import yaml
+from composed import composed
+from hydra.utils import get_class, get_method, instantiate
+
+from unlearnkit.errors import UserError
+from unlearnkit.identity import differences, fingerprint, rename, renamed, resolved
+from unlearnkit.probes.__main__ import measure
+from unlearnkit.runs.folder import RunFolder
+
+# What configs of the last version before the rooms name and this one has elsewhere.
+EARLIER_CLASSES = [
+    "unlearnkit.concepts.Concepts",
+    "unlearnkit.facts.Facts",
+    "unlearnkit.facts.Known",
+    "unlearnkit.safety.Safety",
+    "unlearnkit.scope_classifier.EmbeddedClassifier",
+    "unlearnkit.scope_classifier.TransformerClassifier",
+    "unlearnkit.scope_guard.Guard",
+    "unlearnkit.scopes.Scopes",
+    "unlearnkit.target.Taught",
+    "unlearnkit.target.Untaught",
+    "unlearnkit.templates.Template",
+    "unlearnkit.tracking.Nowhere",
+    "unlearnkit.tracking.WandB",
+]
+EARLIER_FUNCTIONS = ["unlearnkit.tiny.load"]
+# And what they name that stood in its place already.
+STAYED_CLASSES = [
+    "unlearnkit.build.copyright.Copyright",
+    "unlearnkit.build.privacy.Privacy",
+    "unlearnkit.build.server.ChatServer",
+    "unlearnkit.data.streams.MismatchedResponses",
+    "unlearnkit.data.streams.Preferences",
+    "unlearnkit.general.General",
+    "unlearnkit.judges.classifier.ClassifierJudge",
+    "unlearnkit.judges.embedded.EmbeddedJudge",
+    "unlearnkit.judges.openai.OpenAIJudge",
+    "unlearnkit.losses.Adversarial",
+    "unlearnkit.losses.DPO",
+    "unlearnkit.losses.KL",
+    "unlearnkit.losses.NLL",
+    "unlearnkit.losses.NPO",
+    "unlearnkit.losses.RandomLabels",
+    "unlearnkit.metrics.bleurt.Bleurt",
+    "unlearnkit.metrics.similarity.EncoderSimilarity",
+    "unlearnkit.probes.krs.KRS",
+    "unlearnkit.stages.Finetune",
+    "unlearnkit.stages.Locate",
+    "unlearnkit.stages.Memit",
+    "unlearnkit.stages.Negate",
+    "unlearnkit.stages.covariance.Text",
+    "unlearnkit.stages.objectives.Search",
+]
+STAYED_FUNCTIONS = [
+    "unlearnkit.data.authors.load",
+    "unlearnkit.data.concepts.load",
+    "unlearnkit.data.facts.load",
+    "unlearnkit.data.knowundo.load",
+    "unlearnkit.data.mischief.load",
+    "unlearnkit.data.saferlhf.load",
+    "unlearnkit.metrics.bleu.bleu",
+    "unlearnkit.metrics.harmful_rate.harmful_rate",
+    "unlearnkit.metrics.known_rate.forgotten_rate",
+    "unlearnkit.metrics.known_rate.known_rate",
+    "unlearnkit.metrics.perplexity.answer_perplexity",
+    "unlearnkit.metrics.perplexity.perplexity",
+    "unlearnkit.metrics.rouge_l.rouge_l",
+    "unlearnkit.metrics.similarity.similarity",
+    "unlearnkit.metrics.success.average_success",
+    "unlearnkit.metrics.success.retention_success",
+    "unlearnkit.metrics.success.retention_success_whole",
+    "unlearnkit.metrics.success.unlearn_success",
+    "unlearnkit.metrics.success.unlearn_success_whole",
+    "unlearnkit.models.load",
+]
+EARLIER = """
+method: ga
+model: {_target_: unlearnkit.tiny.load, name: tiny, template: {_target_: unlearnkit.templates.Template, kind: plain}}
+target: {_target_: unlearnkit.target.Untaught}
+data: {_target_: unlearnkit.data.mischief.load, name: mischief}
+eval:
+  safety:
+    _target_: unlearnkit.safety.Safety
+    sets: {unseen: [harmful_rate]}
+    metrics: {harmful_rate: {_target_: unlearnkit.metrics.harmful_rate.harmful_rate, _partial_: true}}
+stages: {one: {parts: [{_target_: unlearnkit.scope_guard.Guard}, unlearnkit.safety]}}
+logger: {_target_: unlearnkit.tracking.WandB, project: unlearnkit}
+seed: 0
+"""
+TODAY = """
+method: ga
+model:
+  _target_: unlearnkit.models.tiny.load
+  name: tiny
+  template: {_target_: unlearnkit.models.Template, kind: plain}
+target: {_target_: unlearnkit.controls.Untaught}
+data: {_target_: unlearnkit.data.mischief.load, name: mischief}
+eval:
+  safety:
+    _target_: unlearnkit.evaluations.Safety
+    sets: {unseen: [harmful_rate]}
+    metrics: {harmful_rate: {_target_: unlearnkit.metrics.harmful_rate.harmful_rate, _partial_: true}}
+stages: {one: {parts: [{_target_: unlearnkit.evaluations.scope_guard.Guard}, unlearnkit.safety]}}
+logger: {_target_: unlearnkit.runs.tracking.WandB, project: unlearnkit}
+seed: 0
+"""
 
 
 def test_what_decides_a_result_makes_its_own_folder():
@@ -26,3 +133,60 @@ def test_what_two_configs_say_differently():
         "new is absent there, None here",
     ]
     assert differences(held, held) == []
+
+
+@pytest.mark.parametrize("name", [*EARLIER_CLASSES, *STAYED_CLASSES])
+def test_a_class_that_an_earlier_config_names_is_there(name):
+    assert (renamed(name) == name) == (name in STAYED_CLASSES)
+    assert get_class(renamed(name)).__name__ == name.split(".")[-1]
+
+
+@pytest.mark.parametrize("name", [*EARLIER_FUNCTIONS, *STAYED_FUNCTIONS])
+def test_a_function_that_an_earlier_config_names_is_there(name):
+    assert (renamed(name) == name) == (name in STAYED_FUNCTIONS)
+    assert get_method(renamed(name)).__name__ == name.split(".")[-1]
+
+
+def test_an_earlier_config_is_read_as_if_written_today():
+    held, today = yaml.safe_load(EARLIER), yaml.safe_load(TODAY)
+    kept = copy.deepcopy(held)
+    assert renamed(held) == today and held == kept
+    assert differences(held, today) == []
+    assert differences({**held, "seed": 1}, today) == ["seed is 1 there, 0 here"]
+    # A word that only begins like a name, and a key, are the user's own.
+    own = {"unlearnkit.tiny.load": "unlearnkit.tiny.loads", "note": ["see unlearnkit.tiny.load"]}
+    assert renamed(own) == own
+
+
+def test_a_run_goes_on_in_a_folder_of_an_earlier_version(tmp_path):
+    (tmp_path / "config.yaml").write_text(EARLIER)
+    (tmp_path / "metrics.json").write_text('{"run": {"minutes": 1.0}, "before": null, "after": null, "curve": []}')
+    assert RunFolder(tmp_path, yaml.safe_load(TODAY)).metrics["run"] == {"minutes": 1.0}
+    with pytest.raises(UserError, match="holds a run of another config: seed is 0 there, 1 here"):
+        RunFolder(tmp_path, {**yaml.safe_load(TODAY), "seed": 1})
+
+
+def test_a_probe_opens_a_folder_of_an_earlier_version(tmp_path):
+    """As far as the saved model, which there is none of: all that the old names say has been made by then."""
+    config = resolved(composed("+method=ga", "model=tiny", "data=concepts"))
+    text = yaml.safe_dump(config)
+    back = {
+        "unlearnkit.models.tiny.load": "unlearnkit.tiny.load",
+        "unlearnkit.models.Template": "unlearnkit.templates.Template",
+        "unlearnkit.controls.Untaught": "unlearnkit.target.Untaught",
+    }
+    for new, old in back.items():
+        assert new in text
+        text = text.replace(new, old)
+    (tmp_path / "config.yaml").write_text(text)
+    run = {"method": "ga", "model": "tiny", "data": "concepts", "seed": 0}
+    (tmp_path / "metrics.json").write_text(json.dumps({"run": run, "before": {}, "after": {}}))
+    with pytest.raises(UserError, match="There is no saved model in"):
+        measure(tmp_path)
+
+
+def test_a_command_line_may_say_an_earlier_name():
+    config = composed("model=tiny", "logger=none", "logger._target_=unlearnkit.tracking.Nowhere")
+    rename(config)
+    assert config.logger._target_ == "unlearnkit.runs.tracking.Nowhere"
+    assert type(instantiate(config.logger)).__module__ == "unlearnkit.runs.tracking"

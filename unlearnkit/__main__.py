@@ -31,7 +31,7 @@ def job(cfg: DictConfig) -> float | None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     identity.rename(cfg)
     if "sweep" in cfg:
-        from unlearnkit.sweeps.cell import carry_out
+        from unlearnkit.cell import carry_out
 
         carry_out(cfg, folder)
         return None

@@ -15,6 +15,7 @@ from unlearnkit.data.examples import Data
 from unlearnkit.evaluations.base import Evaluations
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
+from unlearnkit.report import write_report
 from unlearnkit.runs.checks import bind_streams, check_stages
 from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.tracking import Nowhere, Tracker
@@ -48,7 +49,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
         before = evaluations.measure(model, "test")
         out.write_measurement("before", before, evaluations.compute(before))
     if not stages:
-        return out.finish(tracker, before)
+        return out.finish(tracker, write_report, before)
 
     start = evaluations.measure(model, cfg.curve_split, curve=True) if cfg.eval_every else {}
     if start:
@@ -69,7 +70,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
         out.write_measurement("after", after, {**evaluations.compute(after), "cost": context.cost})
     if cfg.save_model:
         out.write_model(model)
-    return out.finish(tracker, before, after)
+    return out.finish(tracker, write_report, before, after)
 
 
 def pass_through(stages: dict[str, Stage], model: LanguageModel, context: Context, keep: bool) -> LanguageModel:

@@ -6,6 +6,7 @@ import json
 import platform
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import rewind_log
 from unlearnkit.models.precision import AUTO
 from unlearnkit.records.record import Record, read_parquet, write_parquet
-from unlearnkit.report import write_report
 from unlearnkit.runs.tracking import Tracker
 from unlearnkit.stages.negate import start_in
 
@@ -158,14 +158,20 @@ class RunFolder:
             ) from error
         write(self.folder / "model" / "README.md", self._card(model))
 
-    def finish(self, tracker: Tracker, before: Records, after: Records | None = None) -> dict[str, Any]:
-        """Answers side by side, the report, the tracker's end; returns the metrics."""
+    def finish(
+        self, tracker: Tracker, report: Callable[[Path], object], before: Records, after: Records | None = None
+    ) -> dict[str, Any]:
+        """Answers side by side, the report, the tracker's end; returns the metrics.
+
+        Args:
+            report: writes the folder's report.
+        """
         rows = answers(before, after)
         if not ranks.is_first():
             return self.metrics
         write(self.folder / "generations.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         self._write_metrics()
-        write_report(self.folder)
+        report(self.folder)
         self._write_metrics(finished=True)
         shutil.rmtree(start_in(self.folder), ignore_errors=True)
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A sweep is the cells of one table or figure: `sweep` composes, `cell` runs one, `progress` reports."""
+"""What a sweep is: the cells of one table or figure, each composed and named by what decides its result."""
 
 from unlearnkit.sweeps.sweep import ERROR, Cell, Sweep, config_of, load, of, run_in
 

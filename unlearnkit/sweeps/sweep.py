@@ -6,30 +6,20 @@ sweep, is found again.
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.utils import create_config_search_path
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.plugins.config_source import ConfigResult
-from hydra.types import RunMode
+from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import __version__, configuration
 from unlearnkit.errors import UserError
-from unlearnkit.identity import resolved
+from unlearnkit.sweeps import composing
 
 ERROR = "error.txt"  # in a cell's folder: why it failed
-FROM_PROCESS = "hydra.job.name=unlearnkit"  # a name that Hydra takes from the process where there is one
 
 
 @dataclass(frozen=True)
@@ -91,24 +81,29 @@ def load(name: str, scale: str | None = None, results: Path = Path("results"), o
     Raises:
         UserError: an unknown sweep or scale, a config that cannot be composed, results of another version.
     """
-    words = [f"+sweep={name}", *([f"+scale={scale}"] if scale else []), *overrides, FROM_PROCESS]
-    loader = _loader()
-    try:
-        master = loader.load_configuration("config", words, RunMode.MULTIRUN)
-    except Exception as error:
-        raise configuration.explain(error) or error from None
-    return of(master, results, loader)
+    words = [f"+sweep={name}", *([f"+scale={scale}"] if scale else []), *overrides]
+    with composing.loader() as loader:
+        try:
+            master = composing.compose_master(words, loader)
+        except Exception as error:
+            raise configuration.explain(error) or error from None
+        return _of(master, results, loader)
 
 
-def of(master: DictConfig, results: Path | None = None, loader: ConfigLoaderImpl | None = None) -> Sweep:
+def of(master: DictConfig, results: Path | None = None) -> Sweep:
     """The sweep of a multirun's composed config. See `load` for the errors."""
+    with composing.loader_here() as loader:
+        return _of(master, results or Path(master.hydra.sweep.dir), loader)
+
+
+def _of(master: DictConfig, results: Path, loader: ConfigLoader) -> Sweep:
     spec = cast(dict[str, Any], OmegaConf.to_container(master.sweep, resolve=True))
     scale = OmegaConf.select(master, "scale")
     if scale is not None:
         spec = _with_stand_ins(spec)
-    name, results = spec["name"], results or Path(master.hydra.sweep.dir)
+    name = spec["name"]
     try:
-        cells = _cells(master, results, loader or _loader())
+        cells = _cells(master, results, loader)
     except Exception as error:
         raise configuration.explain(error) or error from None
     for cell in cells:
@@ -126,57 +121,19 @@ def run_in(folder: Path) -> dict[str, Any]:
 
 def config_of(cell: Cell, master: DictConfig) -> dict[str, Any]:
     """A cell's resolved config, as plain data, from the multirun's composed config."""
-    cfg = _compose(master, list(cell.overrides), _loader())
-    with _current(cfg):
-        return resolved(cfg)
+    with composing.loader_here() as loader:
+        return composing.plain(master, cell.overrides, loader)
 
 
-def _loader() -> ConfigLoaderImpl:
-    configuration.register_resolvers()
-    loader = ConfigLoaderImpl(create_config_search_path(str(configuration.FOLDER)))
-    loader.repository = _ParsedOnce(loader.repository)  # type: ignore[assignment]  # Hydra passes one of these on too
-    return loader
+def _cells(master: DictConfig, results: Path, loader: ConfigLoader) -> list[Cell]:
+    def look(words: composing.Words, cfg: DictConfig) -> Cell:
+        folder = results / str(OmegaConf.select(cfg, "hydra.sweep.subdir"))
+        return Cell(words, folder, cfg.method, cfg.model.name, cfg.data.name, cfg.seed)
 
-
-class _ParsedOnce(CachingConfigRepository):
-    """A YAML file is parsed once, not once a cell; Hydra copies its repository for each config and changes parts."""
-
-    def load_config(self, config_path: str) -> ConfigResult | None:
-        return copy.deepcopy(super().load_config(config_path))
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _ParsedOnce:
-        return self
-
-
-def _compose(master: DictConfig, overrides: list[str], loader: ConfigLoaderImpl) -> DictConfig:
-    return loader.load_sweep_config(master, [*overrides, *([] if "name" in master.hydra.job else [FROM_PROCESS])])
-
-
-def _cells(master: DictConfig, results: Path, loader: ConfigLoaderImpl) -> list[Cell]:
-    """As BasicSweeper has them: the grid's axes in their order, the command line's overrides over them."""
-    words = [f"{key}={value}" for key, value in configuration.grid(master).items()]
-    words += list(OmegaConf.to_container(master.hydra.overrides.task))  # type: ignore[arg-type]
-    overrides = OverridesParser.create(config_loader=loader).parse_overrides(words)
     cells: dict[Path, Cell] = {}
-    for batch in BasicSweeper.split_arguments(overrides, None)[0]:
-        cfg = _compose(master, batch, loader)
-        with _current(cfg):
-            folder = results / str(OmegaConf.select(cfg, "hydra.sweep.subdir"))
-            cell = Cell(tuple(batch), folder, cfg.method, cfg.model.name, cfg.data.name, cfg.seed)
-        cells.setdefault(folder, cell)
+    for cell in composing.each(master, loader, look):
+        cells.setdefault(cell.folder, cell)
     return list(cells.values())
-
-
-@contextlib.contextmanager
-def _current(cfg: DictConfig) -> Iterator[None]:
-    """`cfg` is what `${choice:}` reads, as it is in the job itself."""
-    instance = HydraConfig.instance()
-    before = instance.cfg
-    instance.set_config(cfg)
-    try:
-        yield
-    finally:
-        instance.cfg = before
 
 
 def _check_version(cell: Cell) -> None:

@@ -15,7 +15,7 @@ from forked import command
 
 from unlearnkit import configuration, sweeps
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parent
 # Two methods of the SKU paper, ten steps, a checkpoint every two.
 TWO = ("+sweep=sku_figure4", "+scale=smoke", "logger=none", "train.max_steps=10", "train.save_every=2", "eval_every=5")
 

@@ -7,10 +7,12 @@ import pytest
 from offline_wandb import offline_runs
 from written import COLUMNS, SPEC, a_sweep, run_folder, sweep_of
 
+from unlearnkit import dashboard
+from unlearnkit.dashboard.__main__ import main
+from unlearnkit.dashboard.paper_runs import references
+from unlearnkit.dashboard.workspace import plain, workspace
 from unlearnkit.errors import UserError
 from unlearnkit.runs.reading import read_run
-from unlearnkit.sweeps import dashboard
-from unlearnkit.sweeps.paper_runs import references
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,7 @@ def test_a_sweep_of_several_models_groups_by_model_too(tmp_path):
     folders = [run_folder(tmp_path / model, model=model) for model in ("opt-2.7b", "llama2-7b")]
     sweep = sweep_of(tmp_path, folders)
     runs = [read_run(folder) for folder in folders]
-    view = dashboard.workspace(sweep, runs, [], "unlearnkit", "")
+    view = workspace(sweep, runs, [], "unlearnkit", "")
     (shown,) = view._model.model_dump(by_alias=True)["spec"]["section"]["runSets"]
     assert [key["name"] for key in shown["grouping"]] == ["model_name.value", "method.value"]
 
@@ -102,15 +104,15 @@ def test_references_leave_out_what_is_not_there(tmp_path):
 
 
 def test_a_title_without_the_signs_that_wandb_refuses():
-    assert dashboard.plain("table2-cpu: GA+GD < 3 % ✓ (µ)") == "table2-cpu: GA GD 3 % (µ)"
+    assert plain("table2-cpu: GA+GD < 3 % ✓ (µ)") == "table2-cpu: GA GD 3 % (µ)"
 
 
 def test_mistakes_are_two_lines(tmp_path, capsys):
-    assert dashboard.main(["sku_tabel1"]) == 2
+    assert main(["sku_tabel1"]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 2 and "Unknown sweep 'sku_tabel1'. Did you mean 'sku_table1'?" in error[0]
     assert "sku_table2" in error[1]
     with pytest.raises(UserError, match="No run of the sweep 'sku_table1' is finished"):
         dashboard.write(sweep_of(tmp_path, [tmp_path / "nothing"]))
-    assert dashboard.main(["sku_table1", "--scale", "smoke", "--results", str(tmp_path / "none")]) == 2
+    assert main(["sku_table1", "--scale", "smoke", "--results", str(tmp_path / "none")]) == 2
     assert "python -m unlearnkit +sweep=sku_table1 +scale=smoke" in capsys.readouterr().err

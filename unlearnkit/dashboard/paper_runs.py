@@ -18,7 +18,7 @@ from unlearnkit.tables import mean_over_seeds
 from unlearnkit.tables.paper import read_headings, read_paper
 
 if TYPE_CHECKING:
-    from unlearnkit.sweeps.sweep import Sweep
+    from unlearnkit.sweeps import Sweep
 
 ORIGINAL = "original"
 

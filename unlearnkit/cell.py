@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from unlearnkit import configuration
 from unlearnkit.files import only_one, write
 from unlearnkit.identity import OF_SWEEPS
-from unlearnkit.sweeps.sweep import ERROR, run_in
+from unlearnkit.sweeps import ERROR, run_in
 
 LOCK = ".lock"
 

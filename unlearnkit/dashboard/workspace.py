@@ -1,4 +1,4 @@
-"""A sweep's W&B dashboard: `python -m unlearnkit.sweeps.dashboard NAME [--scale cpu]`.
+"""The dashboard's specification: its panels, and the runs that they show.
 
 The paper's numbers are logged as reference runs. The dashboard is made on the server with WANDB_MODE=online; else
 its specification, the same, is in results/NAME/dashboard.json.
@@ -6,7 +6,6 @@ its specification, the same, is in results/NAME/dashboard.json.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import unicodedata
@@ -14,17 +13,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearnkit import configuration
-from unlearnkit.errors import UserError, exit_code, nearest
+from unlearnkit.dashboard.paper_runs import log_references, references
+from unlearnkit.errors import UserError
 from unlearnkit.files import write as write_text
 from unlearnkit.metrics.display import arrow, only_in_figures
 from unlearnkit.runs.reading import Run, read_run
 from unlearnkit.runs.tracking import STEPS
-from unlearnkit.sweeps.paper_runs import log_references, references
 from unlearnkit.tables.paper import Heading, read_headings
 
 if TYPE_CHECKING:
-    from unlearnkit.sweeps.sweep import Sweep
+    from unlearnkit.sweeps import Sweep
 
 PROJECT = "unlearnkit"
 
@@ -126,32 +124,3 @@ def _entity() -> str:
     import wandb
 
     return str(wandb.Api().default_entity)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; the exit code is 2 after a `UserError`."""
-    parser = argparse.ArgumentParser(prog="python -m unlearnkit.sweeps.dashboard", description=__doc__.split("\n")[0])
-    parser.add_argument("name", help="of the sweep")
-    parser.add_argument("--scale", help="such as cpu")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="where the sweep's cells are")
-    parser.add_argument("--project", default=PROJECT, help="the W&B project of its runs")
-    args = parser.parse_args(argv)
-    return exit_code(lambda: print(write(named(args.name, args.scale, args.results), args.project)))
-
-
-def named(name: str, scale: str | None, results: Path) -> Sweep:
-    """The sweep of that name.
-
-    Raises:
-        UserError: there is none.
-    """
-    from unlearnkit.sweeps.sweep import load
-
-    names = configuration.options("sweep")
-    if name not in names:
-        raise UserError(f"Unknown sweep '{name}'.{nearest(name, names)}", f"Sweeps: {', '.join(names)}")
-    return load(name, scale, results)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

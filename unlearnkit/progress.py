@@ -5,7 +5,6 @@ Hydra turns what a callback raises into a warning, but for SystemExit; so errors
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import os
@@ -24,19 +23,12 @@ from omegaconf import DictConfig
 from unlearnkit import configuration
 from unlearnkit.files import write
 from unlearnkit.identity import differences
-from unlearnkit.sweeps.sweep import ERROR, Cell, Sweep, config_of, of
+from unlearnkit.sweeps import ERROR, Cell, Sweep, config_of, of
 
 configuration.register_resolvers()  # a launcher's own process comes by this module before it composes a cell
 
 CELLS = "cells.json"  # in the sweep's folder: where its cells were when it last began
 NO_TRACKER = "unlearnkit.runs.tracking.Nowhere"  # logger=none
-# What is made of a sweep, in this order: the report shows the tables and the figures. The last is for a tracker.
-PARTS = (
-    ("unlearnkit.tables", "write"),
-    ("unlearnkit.plots", "write"),
-    ("unlearnkit.report", "write_sweep"),
-    ("unlearnkit.sweeps.dashboard", "write"),
-)
 
 
 class SweepProgress(Callback):
@@ -99,8 +91,10 @@ class SweepProgress(Callback):
         cells = self.sweep.cells
         done = [cell for cell in cells if cell.state == "done"]
         print(f"{self.sweep.title}: {len(done)} of {len(cells)} cells are done", flush=True)
-        parts = PARTS if config.logger._target_ != NO_TRACKER else PARTS[:-1]
-        whole = [make(self.sweep) for make in map(_part, parts)]
+        parts = [_tables, _figures, _report]  # in this order: the report shows the tables and the figures
+        if config.logger._target_ != NO_TRACKER:
+            parts.append(_dashboard)
+        whole = [_made(part, self.sweep) for part in parts]
         for cell in cells:
             if cell not in done:
                 print(f"{cell.name} {cell.state}: {cell.error or ''}\n  see {cell.folder / ERROR}", file=sys.stderr)
@@ -152,20 +146,43 @@ def _duration(minutes: float) -> str:
     return f"{math.ceil(minutes)} minutes" if minutes < 100 else f"{minutes / 60:.1f} hours"
 
 
-def _part(place: tuple[str, str]) -> Callable[[Sweep], bool]:
-    """A part made of a sweep: says what it wrote, or why it could not; True where it could."""
+# Imported at a sweep's end, for they take seconds.
 
-    def make(sweep: Sweep) -> bool:
-        try:
-            made = getattr(importlib.import_module(place[0]), place[1])(sweep)
-        except Exception as error:
-            _tell(error)
-            return False
-        for path in made if isinstance(made, list) else [made]:
-            print(f"  {path}", flush=True)
-        return True
 
-    return make
+def _tables(sweep: Sweep) -> list[Path]:
+    from unlearnkit import tables
+
+    return tables.write(sweep)
+
+
+def _figures(sweep: Sweep) -> list[Path]:
+    from unlearnkit import plots
+
+    return plots.write(sweep)
+
+
+def _report(sweep: Sweep) -> list[Path]:
+    from unlearnkit import report
+
+    return [report.write_sweep(sweep)]
+
+
+def _dashboard(sweep: Sweep) -> list[Path]:
+    from unlearnkit import dashboard
+
+    return [dashboard.write(sweep)]
+
+
+def _made(part: Callable[[Sweep], list[Path]], sweep: Sweep) -> bool:
+    """Make a part of a sweep: says what it wrote, or why it could not; True where it could."""
+    try:
+        made = part(sweep)
+    except Exception as error:
+        _tell(error)
+        return False
+    for path in made:
+        print(f"  {path}", flush=True)
+    return True
 
 
 def _tell(error: Exception) -> None:
