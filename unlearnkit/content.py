@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -77,9 +78,9 @@ def plain(value: Any) -> Any:
         return {"!partial": [plain(value.func), plain(value.args), plain(value.keywords)]}
     if isinstance(value, np.dtype):
         return {"!numpy": str(value)}
-    if (isinstance(value, type) or callable(value)) and "<" not in getattr(value, "__qualname__", "<"):
-        if getattr(value, "__self__", None) is None or isinstance(value, type):
-            return {"!name": _name(value)}
+    bound = getattr(value, "__self__", None) is not None and not isinstance(value.__self__, ModuleType)
+    if callable(value) and "<" not in getattr(value, "__qualname__", "<") and not bound:  # no lambda, no method
+        return {"!name": _name(value)}
     raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} cannot decide a key of the cache: {value!r}")
 
 
