@@ -17,7 +17,6 @@ from safetensors.numpy import load_file, save_file
 from unlearnkit import cache as module
 from unlearnkit.cache import held, kept, place
 from unlearnkit.errors import UserError
-from unlearnkit.records.cache import cached
 from unlearnkit.records.record import Record, read_parquet, write_parquet
 
 RECORDS = [Record("normal", "retain-001", "a?", "b", 2, True, reference_log_probs=[-0.5, -1.0])]
@@ -163,20 +162,6 @@ def test_a_damaged_entry_is_never_used(damage, capsys):
     damage(entry)
     assert kept("json", {"a": 1}, make, read) == ["é", 1]
     assert capsys.readouterr().out.count("made anew") == 1 and files(entry) == ["entry.json", "t.json"]
-
-
-def test_made_once_for_the_same_content(folder):
-    calls = []
-
-    def compute():
-        calls.append(1)
-        return list(RECORDS)
-
-    first, second = cached({"a": 1}, compute), cached({"a": 1}, compute)
-    assert first == second == RECORDS and len(calls) == 1
-    cached({"a": 2}, compute)
-    assert len(calls) == 2
-    assert not list(folder.rglob("*.partial")) and not list(folder.rglob("*.lock"))
 
 
 def test_an_entry_says_what_it_is():
