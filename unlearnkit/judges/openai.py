@@ -176,7 +176,7 @@ class OpenAIJudge:
         """All that decides a verdict."""
         address = self.base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
         return {
-            "server": without_secrets(address).rstrip("/"),
+            "server": without_secrets(address).replace("***@", "").rstrip("/"),
             "model": self.model,
             "temperature": self.temperature,
             "asked": self.asked,
