@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -271,3 +272,40 @@ def test_the_lock_of_a_killed_process_is_free_and_its_litter_goes(tmp_path, fold
     assert second.communicate(timeout=60)[0] == "y\n" and log.read_text() == "made\n" * 2
     assert files(place("slow", 1)) == ["entry.json", "half", "whole"]
     assert not list(folder.rglob("*.partial"))
+
+
+RANKS = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    import torch  # before the cache: its ranks must be found
+    from unlearnkit import ranks
+    from unlearnkit.cache import held, kept
+    ranks.start()
+    said = []
+    def make(made):
+        said.append(ranks.shared([1, 2, 3], lambda part: [10 * n for n in part]))
+        if ranks.is_first():
+            (made / "whole").write_text("y")
+    read = lambda entry: (entry / "whole").read_text()
+    for together in (True, False):
+        said.append(kept("slow", together, make, read, together=together))
+    with open(f"{sys.argv[1]}-{ranks.rank()}", "w") as file:
+        file.write(str(said))
+    ranks.end()
+""")
+
+
+def test_two_ranks_make_it_together_or_rank_zero_alone(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", RANKS, str(tmp_path / "said")],
+            env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
+        )
+        for rank in range(2)
+    ]
+    assert [run.wait(timeout=120) for run in runs] == [0, 0]
+    assert (tmp_path / "said-0").read_text() == "[[10, 20, 30], 'y', [10, 20, 30], 'y']"
+    assert (tmp_path / "said-1").read_text() == "[[10, 20, 30], 'y', 'y']"

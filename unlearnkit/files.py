@@ -47,13 +47,6 @@ def write(path: Path, text: str, errors: str = "strict") -> None:
         partial.write_text(text, encoding="utf-8", errors=errors)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file `whole`, and its folder where it lacks."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as partial:
-        partial.write_bytes(content)
-
-
 @contextlib.contextmanager
 def only_one(lock: Path, waiting: str) -> Iterator[None]:
     """One process at a time; a killed one's lock is free again.
