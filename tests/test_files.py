@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from unlearnkit.files import only_one, whole, write, write_bytes
+from unlearnkit.files import only_one, whole, write
 
 
 def test_a_failure_leaves_what_was_there_and_nothing_beside_it(tmp_path):
@@ -64,11 +64,3 @@ def test_a_failure_frees_the_lock(tmp_path, capsys):
         raise RuntimeError
     with only_one(tmp_path / "lock", "waiting"):
         assert capsys.readouterr().out == ""
-
-
-def test_bytes_replace_and_leaves_nothing_else(tmp_path):
-    path = tmp_path / "new" / "file"
-    write_bytes(path, b"one")
-    write_bytes(path, b"two")
-    assert path.read_bytes() == b"two"
-    assert [entry.name for entry in path.parent.iterdir()] == ["file"]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import os
 import sys
 import traceback
 from pathlib import Path
 
+import yaml
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from unlearnkit import configuration
 from unlearnkit.files import only_one, write
-from unlearnkit.identity import OF_SWEEPS
+from unlearnkit.identity import INPUTS, OF_SWEEPS, resolved
+from unlearnkit.inputs import inputs
 from unlearnkit.sweeps import ERROR, run_in
 
 LOCK = ".lock"
@@ -22,11 +26,13 @@ LOCK = ".lock"
 def carry_out(cfg: DictConfig, folder: Path) -> None:
     """Run a cell in its folder, unless that is done; on a failure `error.txt` says why.
 
+    What was made of other rows or other files than there are now is set aside and made anew.
+
     Two sweeps that want the same cell at once do not meet: the second waits for the first, and then finds it done.
     With several ranks a failure ends the sweep, for the others would wait for the one that failed.
     """
     alone = int(os.environ.get("WORLD_SIZE", 1)) < 2
-    if alone and run_in(folder).get("finished"):  # before torch, which takes seconds to import
+    if alone and run_in(folder).get("finished") and not outdated(cfg, folder):  # without torch, which takes seconds
         return
     OmegaConf.resolve(cfg)
     with open_dict(cfg):
@@ -38,6 +44,7 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
     ranks.start()
     waiting = f"Another process is at this cell ({folder.name}); waiting for it ..."
     with only_one(folder / LOCK, waiting) if ranks.is_first() else contextlib.nullcontext():
+        ranks.from_first(lambda: _set_aside(folder, outdated(cfg, folder)))
         if ranks.from_first(lambda: run_in(folder).get("finished")):
             return
         try:
@@ -48,6 +55,29 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
             if not alone:
                 raise
             _write_down(error, folder)
+
+
+def outdated(cfg: DictConfig, folder: Path) -> list[str]:
+    """Names of those `inputs` that have changed since the folder's run read them; of what is unknown, none."""
+    try:
+        held = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))[INPUTS]
+        now = inputs(resolved(cfg), instantiate(cfg.data, _convert_="all"))
+        return [name for name in {**held, **now} if held.get(name) != now.get(name)]
+    except Exception:  # no run of ours there, or files that are gone, of which a run tells that needs them
+        return []
+
+
+def _set_aside(folder: Path, changed: list[str]) -> None:
+    """Move the run out of the folder, into `replaced` beside the folder of runs."""
+    if not changed:
+        return
+    names = (f"{folder.name}-{number}" for number in itertools.count(1))
+    place = next(path for name in names if not (path := folder.parent.parent / "replaced" / name).exists())
+    place.mkdir(parents=True)
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            path.rename(place / path.name)
+    print(f"{folder.name}: computed anew, for {', '.join(changed)} changed; what was there is in {place}", flush=True)
 
 
 def _write_down(error: Exception, folder: Path) -> None:

@@ -10,6 +10,25 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from unlearnkit.errors import UserError
+
+
+def cache_folder() -> Path:
+    """Where converted models, judgements and the like are kept: $UNLEARNKIT_CACHE or ~/.cache/unlearnkit.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    folder = Path(os.environ.get("UNLEARNKIT_CACHE", "~/.cache/unlearnkit")).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The cache {folder} cannot be made: {error.strerror or error}",
+            "Choose another folder with UNLEARNKIT_CACHE=FOLDER",
+        ) from error
+    return folder
+
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
@@ -28,25 +47,19 @@ def write(path: Path, text: str, errors: str = "strict") -> None:
         partial.write_text(text, encoding="utf-8", errors=errors)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file `whole`, and its folder where it lacks."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as partial:
-        partial.write_bytes(content)
-
-
 @contextlib.contextmanager
 def only_one(lock: Path, waiting: str) -> Iterator[None]:
     """One process at a time; a killed one's lock is free again.
 
     Args:
-        waiting: what is printed where another process holds it.
+        waiting: what is printed where another process holds it; "" for nothing.
     """
     held = FileLock(lock)
     try:
         held.acquire(timeout=0)
     except Timeout:
-        print(waiting, flush=True)
+        if waiting:
+            print(waiting, flush=True)
         held.acquire()
     try:
         yield

@@ -13,8 +13,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import __version__
 
-# Keys that decide nothing of a run's result. `sweep` and `scale` say which table a run is for.
-NO_MATTER = re.compile(r"^(resume|logger|sweep|scale)\b|\bsave_(every|limit)$")
+# Keys that decide nothing of a run's result. `sweep` and `scale` say which table a run is for; DeepSpeed divides the
+# work and a cache saves some; how a judge is reached is not what it says.
+NO_MATTER = re.compile(
+    r"^(resume|logger|sweep|scale)\b|\bsave_(every|limit)$|(^|\.)(deepspeed|cache)\b"
+    r"|(^|\.)judge\.(api_key_env|concurrency|timeout|retries)$"
+    r"|\barguments\.(logging_\w+|save_\w+|report_to|run_name|disable_tqdm|output_dir)$"
+)
+INPUTS = "inputs"  # of a run's config.yaml: see `unlearnkit.inputs`
+# Of an address: the user and the password, and a key among its parameters.
+SECRET = re.compile(
+    r"(://)[^/@\s]+(?=@)|([?&][^=&\s]*(?:key|token|secret|sig|password)[^=&\s]*=)[^&\s]+", re.IGNORECASE
+)
 OF_SWEEPS = ("sweep", "scale")
 ABSENT = object()
 # What earlier versions called by another name: their configs, and a user's own YAML, are read as if written today.
@@ -44,14 +54,25 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     return {key: OmegaConf.to_container(p, resolve=True) if OmegaConf.is_config(p) else p for key, p in parts.items()}
 
 
+def without_secrets(config: Any) -> Any:
+    """Plain data with *** for what lets one in at an address."""
+    if isinstance(config, dict):
+        return {key: without_secrets(value) for key, value in config.items()}
+    if isinstance(config, list):
+        return [without_secrets(value) for value in config]
+    return SECRET.sub(lambda found: f"{found[1] or found[2]}***", config) if isinstance(config, str) else config
+
+
 def fingerprint(config: dict[str, Any]) -> str:
     """Ten hexadecimal digits of all that decides a run's result; the order of keys does not count."""
-    decides = {key: value for key, value in flat(config).items() if not NO_MATTER.search(key)}
+    decides = {key: value for key, value in flat(without_secrets(config)).items() if not NO_MATTER.search(key)}
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
 def differences(held: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """What two configs say differently, of all that decides a run's result."""
+    """What two configs say differently, of all that decides a run's result; their inputs where both tell of them."""
+    if INPUTS not in held or INPUTS not in wanted:
+        held, wanted = ({key: part for key, part in side.items() if key != INPUTS} for side in (held, wanted))
     old, new = flat(renamed(held)), flat(yaml.safe_load(yaml.safe_dump(wanted)))
     return [
         f"{key} is {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"

@@ -71,7 +71,7 @@ class SweepProgress(Callback):
         ended = [c for c in cells if c.state == "done" or self._failed(c)]
         if self._failed(cell):
             told = f"failed: {cell.error}"
-        elif cell.folder in self.done_before:
+        elif cell.folder in self.done_before and (folder / "metrics.json").stat().st_mtime < self.started:
             told = "done already"
         elif cell.state == "done":
             told = f"done in {cell.run['minutes']:.1f} minutes"

@@ -13,10 +13,11 @@ from unlearnkit import ranks
 from unlearnkit.controls.taught import Target
 from unlearnkit.data.examples import Data
 from unlearnkit.evaluations.base import Evaluations
+from unlearnkit.identity import INPUTS, without_secrets
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
 from unlearnkit.report import write_report
-from unlearnkit.runs.checks import bind_streams, check_stages
+from unlearnkit.runs.checks import agreed_inputs, bind_streams, check_stages
 from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.tracking import Nowhere, Tracker
 from unlearnkit.stages.base import Context, Stage, previewed
@@ -28,12 +29,13 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     Raises:
         UserError: anything a user can mend, as early as it can be known.
     """
-    out = RunFolder(folder, cast(dict, OmegaConf.to_container(cfg, resolve=True)), cfg.resume)
+    data: Data = instantiate(cfg.data, _convert_="all")
+    config = cast(dict, OmegaConf.to_container(cfg, resolve=True))
+    out = RunFolder(folder, {**without_secrets(config), INPUTS: agreed_inputs(config, data)}, cfg.resume)
     if out.finished:
         print(f"This run is finished already: {folder}", flush=True)
         return out.metrics
     stages: dict[str, Stage] = instantiate(cfg.stages, _convert_="all")
-    data: Data = instantiate(cfg.data, _convert_="all")
     streams = bind_streams(data, instantiate(cfg.streams, _convert_="all"))
     check_stages(stages, streams)
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)

@@ -9,25 +9,31 @@ from dataclasses import replace
 
 import pytest
 import torch
+from conftest import LORA
 from peft import PeftModel
 
+from unlearnkit.content import digest
 from unlearnkit.controls.taught import Taught, Untaught
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
-from unlearnkit.losses import NLL
+from unlearnkit.losses import NLL, NPO
+from unlearnkit.models import load_source
+from unlearnkit.models.templates import Template
 from unlearnkit.stages import Finetune
 
 ROWS = [Example(f"a{n}", f"Who is {n}?", f"He is {n}.") for n in range(4)]
 DATA = Data("made", {"target": ROWS})
 
 
+SETTINGS = {
+    "max_steps": 2,
+    "batch_size": 2,
+    "arguments": {"learning_rate": 1e-2, "disable_tqdm": True, "logging_steps": 1},
+}
+
+
 def stage(**changes):
-    settings = {
-        "max_steps": 2,
-        "batch_size": 2,
-        "arguments": {"learning_rate": 1e-2, "disable_tqdm": True, "logging_steps": 1},
-    }
-    return Finetune(terms={"target": NLL("target")}, **{**settings, **changes})
+    return Finetune(terms={"target": NLL("target")}, **{**SETTINGS, **changes})
 
 
 @pytest.fixture(autouse=True)
@@ -59,26 +65,72 @@ def test_taught_once_and_the_same_from_the_cache(tiny_model, tmp_path, cache, re
     assert len(kept) == 1 and json.loads(kept[0].read_text())["rows"] == 4
     (tmp_path / "again").mkdir()
     again = request.getfixturevalue("tiny_folder")
-    from unlearnkit.models import load_source
-
     model = load_source("tiny", str(again), "float32", fresh.weights.lora, fresh.template)
     second = Taught(stage(), min_accuracy=0)(model, DATA, tmp_path / "again")
     assert taught_log(tmp_path / "again") == [] and same(weights(first), weights(second))
     assert not list(cache.glob("*.partial"))
 
 
-@pytest.mark.parametrize("other", ["settings", "seed", "rows"])
-def test_other_content_is_taught_anew(lora_model, tmp_path, cache, other):
-    Taught(stage(), min_accuracy=0).content(lora_model, ROWS)
-    plain = Taught(stage(), min_accuracy=0)
-    changed = {
-        "settings": Taught(stage(max_steps=3), min_accuracy=0),
-        "seed": Taught(stage(), seed=1, min_accuracy=0),
-        "rows": plain,
-    }[other]
-    rows = ROWS[:3] if other == "rows" else ROWS
-    assert changed.content(lora_model, rows) != plain.content(lora_model, ROWS)
-    assert plain.content(lora_model, ROWS) == Taught(stage(), min_accuracy=0.5, merge=True).content(lora_model, ROWS)
+OTHERS = {
+    "steps": (stage(max_steps=3), {}, ROWS),
+    "rate": (stage(arguments={"learning_rate": 2e-2}), {}, ROWS),
+    "truncation": (stage(truncate=True), {}, ROWS),
+    "a term's weight": (Finetune(terms={"target": NLL("target", 2.0)}, **SETTINGS), {}, ROWS),
+    "another term": (Finetune(terms={"target": NPO("target")}, **SETTINGS), {}, ROWS),
+    "seed": (stage(), {"seed": 1}, ROWS),
+    "fewer rows": (stage(), {}, ROWS[:3]),
+    "their order": (stage(), {}, ROWS[::-1]),
+    "a letter of a row": (stage(), {}, [replace(ROWS[0], response="He is 0!"), *ROWS[1:]]),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_other_content_is_taught_anew(lora_model, other):
+    changed, settings, rows = OTHERS[other]
+    plain = digest(Taught(stage(), min_accuracy=0).content(lora_model, ROWS))
+    assert digest(Taught(changed, **settings).content(lora_model, rows)) != plain
+
+
+@pytest.mark.parametrize("changes", [{"closed": False}, {"separator": " "}, {"system": "x"}, {"text": "{prompt}"}])
+def test_another_template_is_taught_anew(lora_model, changes):
+    plain = digest(Taught(stage()).content(lora_model, ROWS))
+    lora_model.template = replace(lora_model.template, **changes)
+    assert digest(Taught(stage()).content(lora_model, ROWS)) != plain
+
+
+def test_another_adapter_is_taught_anew(lora_model):
+    plain = digest(Taught(stage()).content(lora_model, ROWS))
+    lora_model.lora["r"] = 2
+    assert digest(Taught(stage()).content(lora_model, ROWS)) != plain
+
+
+def test_what_decides_nothing_is_not_taught_anew(lora_model):
+    zero = {"zero_optimization": {"stage": 2}, "bf16": {"enabled": "auto"}}
+    logging = {**SETTINGS["arguments"], "logging_steps": 9, "disable_tqdm": False, "report_to": ["wandb"]}
+    same = [
+        Taught(stage(), min_accuracy=0.5, merge=True, cache=False),
+        Taught(stage(deepspeed=zero)),
+        Taught(stage(save_every=5, save_limit=1)),
+        Taught(stage(arguments=logging)),
+    ]
+    found = {digest(taught.content(lora_model, ROWS)) for taught in [Taught(stage()), *same]}
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json", "target.json"])
+def test_a_damaged_target_is_taught_anew(tiny_folder, tmp_path, cache, name, capsys):
+    def taught(folder):
+        folder.mkdir()
+        model = load_source("tiny", str(tiny_folder), torch.float32, dict(LORA), Template())
+        return weights(Taught(stage(), min_accuracy=0)(model, DATA, folder))
+
+    first = taught(tmp_path / "first")
+    (kept,) = cache.glob(f"*/{name}")
+    kept.write_bytes(kept.read_bytes()[:-20])
+    capsys.readouterr()
+    assert same(first, taught(tmp_path / "second")) and taught_log(tmp_path / "second") == ["target", "target"]
+    assert capsys.readouterr().out.count("is damaged") == 1
+    assert same(first, taught(tmp_path / "third")) and taught_log(tmp_path / "third") == []
 
 
 def test_the_cache_can_be_refused(lora_model, tmp_path, cache):

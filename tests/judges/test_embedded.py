@@ -90,7 +90,7 @@ def test_the_rows_are_encoded_once(tmp_path, monkeypatch):
     second.judge([("asked", "answered")])
     assert encoded == ["asked", "answered"]
     assert [path.name for path in (tmp_path / "embedded").iterdir()] == [stored.name]
-    assert stored.suffix == ".npz"
+    assert {path.name for path in stored.iterdir()} == {"encoded.npz", "entry.json"}
 
 
 def test_no_prompt_is_in_both_splits():

@@ -1,6 +1,7 @@
 """The OpenAI judge against a real HTTP server on 127.0.0.1 that answers from a script."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_a_good_answer_and_what_was_asked(serve, judge, tmp_path):
     )
     schema = body["response_format"]["json_schema"]["schema"]
     assert len(schema["properties"]["kind"]["enum"]) == 7
-    (stored,) = (tmp_path / "answers").iterdir()
+    (stored,) = (tmp_path / "answers").rglob("verdict.json")
     assert json.loads(stored.read_text()) == {"kind": "direct_answer", "why": "It tells how."}
 
 
@@ -63,6 +64,72 @@ def test_a_cache_hit_makes_no_request(serve, judge):
     assert len(server.requests) == 1
     judge(server, temperature=None).judge([PAIR])  # another question, for it may have another answer
     assert len(server.requests) == 2 and "temperature" not in server.requests[1][1]
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["another server", "another model", "a temperature", "other examples", "a question", "an answer"],
+)
+def test_what_decides_a_verdict_is_asked_anew(serve, judge, tmp_path, other):
+    server = serve(GOOD)
+    assert judge(server).judge([PAIR]) == [VERDICT]
+    says = serve('{"why": "It does not.", "kind": "denied"}')
+    pair, settings = PAIR, {}
+    if other == "a temperature":
+        settings = {"temperature": 0.1}
+    elif other == "other examples":
+        row = {"prompt": "p", "response": "r", "kind": "denied", "explanation": "e"}
+        (tmp_path / "few.json").write_text(json.dumps([row]))
+        settings = {"few_shot": tmp_path / "few.json"}
+    elif other == "a question":
+        pair = (PAIR[0] + " ", PAIR[1])
+    elif other == "an answer":
+        pair = (PAIR[0], PAIR[1] + " ")
+    made = judge(says, **settings)
+    if other != "another server":
+        made.base_url = server.url
+        server.script[:] = says.script
+    if other == "another model":
+        made.model = "n"
+    assert made.judge([pair])[0].kind == "denied"
+
+
+def test_how_a_server_is_reached_decides_nothing(serve, judge, monkeypatch):
+    server = serve(GOOD)
+    judge(server).judge([PAIR])
+    monkeypatch.setenv("OTHER_KEY", "k")
+    others = {"timeout": 5, "retries": 3, "concurrency": 2, "api_key_env": "OTHER_KEY"}
+    for name, value in others.items():
+        assert judge(server, **{name: value}).judge([PAIR]) == [VERDICT]
+    made = judge(server)
+    made.base_url = server.url.replace("://", "://me:password@") + "/"
+    assert made.judge([PAIR]) == [VERDICT]
+    made.base_url = None
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    assert made.judge([PAIR]) == [VERDICT] and len(server.requests) == 1
+
+
+def test_a_damaged_verdict_is_asked_for_again(serve, judge, tmp_path, capsys):
+    server = serve(GOOD)
+    judge(server).judge([PAIR])
+    (stored,) = (tmp_path / "answers").rglob("verdict.json")
+    stored.write_text('{"kind": "denied", "why": "It tells how."}')  # whole, and not what was written
+    assert judge(server).judge([PAIR]) == [VERDICT] and len(server.requests) == 2
+    assert capsys.readouterr().out.count("it is made anew") == 1
+
+
+def test_of_several_judges_at_once_one_asks(serve, judge):
+    server = serve(GOOD, delay=0.3)
+    with ThreadPoolExecutor(3) as threads:
+        pairs = [("p", f"r{n}") for n in range(4)]
+        found = list(threads.map(lambda _: judge(server, concurrency=2).judge(pairs), range(3)))
+    assert found == [[VERDICT] * 4] * 3 and len(server.requests) == 4
+
+
+def test_a_reason_that_quotes_the_key(serve, judge, tmp_path):
+    server = serve(json.dumps({"why": f"It says {KEY}.", "kind": "denied"}))
+    assert judge(server).judge([PAIR]) == [Verdict(False, "denied", "It says ***.")]
+    assert all(KEY not in path.read_text() for path in (tmp_path / "answers").rglob("*") if path.is_file())
 
 
 def test_equal_pairs_are_asked_once(serve, judge):
@@ -109,12 +176,13 @@ def test_nonsense_twice_is_an_error(serve, judge, nonsense, shown):
 
 def test_what_was_judged_before_an_error_stays(serve, judge):
     pairs = [("p", f"r{n}") for n in range(4)]
-    failing = serve(GOOD, GOOD, "nonsense")
+    server = serve(GOOD, GOOD, "nonsense")
     with pytest.raises(UserError):
-        judge(failing, concurrency=1).judge(pairs)
-    server = serve(GOOD)
+        judge(server, concurrency=1).judge(pairs)
+    asked = len(server.requests)
+    server.script[:] = [GOOD]
     assert judge(server).judge(pairs) == [VERDICT] * 4
-    assert len(server.requests) == 2
+    assert len(server.requests) == asked + 2
 
 
 def test_429_and_5xx_are_retried(serve, judge):
@@ -157,7 +225,7 @@ def test_the_key_is_not_kept_in_the_judge_or_its_cache(serve, judge, tmp_path):
     made = judge(serve(GOOD))
     made.judge([PAIR])
     assert KEY not in repr(vars(made))
-    assert all(KEY not in path.read_text() for path in (tmp_path / "answers").iterdir())
+    assert all(KEY not in path.read_text() for path in (tmp_path / "answers").rglob("*") if path.is_file())
 
 
 def test_no_server(serve, judge):

@@ -1,5 +1,7 @@
 """The sentence encoder against the published similarities of its model, and its errors."""
 
+import os
+import shutil
 import sys
 
 import numpy as np
@@ -79,3 +81,16 @@ def test_a_missing_folder(tmp_path):
     first, second = str(caught.value).splitlines()
     assert first.startswith(f"The model '{tmp_path / 'absent'}' could not be loaded: ")
     assert second.startswith("Give a local folder in transformers' format, or fetch it once: hf download ")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json", "tokenizer_config.json"])
+def test_any_byte_of_the_encoder_decides_and_its_place_does_not(tmp_path, name):
+    own = SentenceEncoder()
+    copied = tmp_path / "copied"
+    shutil.copytree(own.path, copied)
+    assert SentenceEncoder(copied).identity == own.identity
+    about, content = (copied / name).stat(), bytearray((copied / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copied / name).write_bytes(content)
+    os.utime(copied / name, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert SentenceEncoder(copied).identity != own.identity

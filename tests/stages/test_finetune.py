@@ -11,7 +11,7 @@ from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import MismatchedResponses, Shuffled
 from unlearnkit.errors import UserError
 from unlearnkit.losses import KL, NLL, Loss
-from unlearnkit.models import load_source
+from unlearnkit.models import checkpoints, load_source
 from unlearnkit.models.templates import Template
 from unlearnkit.stages import Context, Finetune, Negate
 from unlearnkit.stages.base import previewed
@@ -292,3 +292,16 @@ def test_measuring_as_after_the_last_stage_leaves_training_alone(tiny_folder, ti
     measured = trained(finetune(other, streams, tmp_path / "measured", max_steps=3, measure=measure, every=1).model)
     assert signs == [True, True, True]
     assert all(torch.equal(alone[name], measured[name]) for name in alone)
+
+
+def test_a_checkpoint_of_another_stage_of_zero_is_two_lines(tmp_path):
+    (tmp_path / "checkpoint-2").mkdir()
+    checkpoints.mark(tmp_path / "checkpoint-2", {"ranks": 1, "zero": 2})
+    settings = {"terms": sku(), "max_steps": 2, "batch_size": 2, "save_every": 1}
+    for stage, said in ((None, 0), (3, 3)):
+        config = {"zero_optimization": {"stage": stage}} if stage else None
+        with pytest.raises(UserError) as told:
+            Finetune(deepspeed=config, **settings)._checkpoint(tmp_path)
+        assert told.value.what.endswith(f"was written under ZeRO-2, this training is under ZeRO-{said}")
+    same = Finetune(deepspeed={"zero_optimization": {"stage": 2}}, **settings)
+    assert same._checkpoint(tmp_path) == tmp_path / "checkpoint-2"

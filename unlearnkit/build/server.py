@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import asdict, replace
@@ -13,8 +12,11 @@ import openai
 
 from unlearnkit.build.checks import check_number
 from unlearnkit.build.tally import Answer, Tally
+from unlearnkit.cache import kept
 from unlearnkit.errors import UserError
-from unlearnkit.files import write_bytes
+from unlearnkit.files import write
+
+FILE = "answer.json"
 
 
 class ChatServer:
@@ -22,7 +24,7 @@ class ChatServer:
 
     Args:
         model: the name the server knows.
-        cache: folder of the answers, one JSON file each.
+        cache: folder of the answers.
         base_url: of the server (`http://127.0.0.1:8000/v1`); by default OpenAI's, or `$OPENAI_BASE_URL`.
         api_key_env: the environment variable with the key; a server at a `base_url` of its own may need none.
         temperature: of the first try; None leaves it out, for models that refuse it.
@@ -83,19 +85,16 @@ class ChatServer:
     def ask(self, messages: list[dict[str, str]], seed: int | None, attempt: int = 0) -> Answer:
         """The answer out of the cache or from the server, at `seed + attempt` and a temperature that rises with it."""
         body = self._body(messages, seed, attempt)
+        asked: list[Answer] = []
+
+        def make(folder: Path) -> None:
+            asked.append(self._read(self._complete(body)))
+            write(folder / FILE, json.dumps(asdict(asked[0]), ensure_ascii=False))
+
         # without seed and temperature the tries differ in nothing else
-        asked = json.dumps([body, attempt], sort_keys=True)
-        path = self.cache / f"{hashlib.sha256(asked.encode()).hexdigest()}.json"
-        answer = _kept(path)
-        if answer is None:
-            answer = self._read(self._complete(body))
-            try:
-                write_bytes(path, json.dumps(asdict(answer), ensure_ascii=False).encode())
-            except OSError as error:
-                raise UserError(
-                    f"An answer cannot be kept in {self.cache}: {error.strerror or error}",
-                    "Free some space, then run the same command again; or choose another folder with server.cache=",
-                ) from None
+        content = {"body": body, "attempt": attempt}
+        found = kept("answers", content, make, _kept, waiting="", root=self.cache)
+        answer = replace(found, cached=not asked)
         self.tally.add(answer)
         return answer
 
@@ -170,9 +169,5 @@ class ChatServer:
         return (text.replace(self._key(), "***") if self._key() else text)[:200]
 
 
-def _kept(path: Path) -> Answer | None:
-    """The answer of an earlier run; None if there is none, or a file that is none."""
-    try:
-        return replace(Answer(**json.loads(path.read_bytes())), cached=True)
-    except (OSError, ValueError, TypeError):
-        return None
+def _kept(folder: Path) -> Answer:
+    return Answer(**json.loads((folder / FILE).read_text(encoding="utf-8")))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-import os
 import shutil
 import time
 from functools import partial
@@ -15,14 +12,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from unlearnkit import ranks
-from unlearnkit.cache import cache_folder, publish
+from unlearnkit.cache import kept
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
-from unlearnkit.files import only_one
+from unlearnkit.identity import NO_MATTER, flat
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import rewind_log
-from unlearnkit.records.cache import fingerprint
+from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.forward import force_answers
 from unlearnkit.records.generate import records_of
 from unlearnkit.stages.base import Context
@@ -85,47 +82,33 @@ class Taught:
             )
         if not self.cache:
             own = folder / "target"
-            return self._load(model, own if self._is_kept(own) else self._teach(model, rows, folder, own, {}))
-        content = self.content(model, rows)
-        key = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:24]
-        kept = cache_folder() / "targets" / f"{model.name}-{data.name}-{key}"
-        if not self._is_kept(kept):
-            if ranks.is_first():
-                kept.parent.mkdir(parents=True, exist_ok=True)
-            lock = kept.with_name(f"{kept.name}.lock")
-            waiting = f"Another run is teaching this target ({kept.name}); waiting for it ..."
-            with only_one(lock, waiting) if ranks.is_first() else contextlib.nullcontext():
-                if not self._is_kept(kept):  # now that rank zero has the lock
-                    made = ranks.from_first(lambda: kept.with_name(f"{kept.name}.{os.getpid()}.partial"))
-                    try:
-                        self._teach(model, rows, folder, made, content)
-                        if ranks.is_first():
-                            publish(made, kept)
-                        ranks.barrier()
-                    finally:
-                        if ranks.is_first():
-                            shutil.rmtree(made, ignore_errors=True)
-        return self._load(model, kept)
+            return self._load(model, own if self._is_kept(own) else self._teach(model, rows, folder, own))
+        taught = kept(
+            "targets",
+            self.content(model, rows),
+            lambda made: self._teach(model, rows, folder, made),
+            lambda made: made,
+            together=True,
+            waiting=f"Another run is teaching {model.name} these {len(rows)} rows; waiting for it ...",
+        )
+        return self._load(model, taught)
 
     def _is_kept(self, folder: Path) -> bool:
         return ranks.from_first(lambda: (folder / "target.json").is_file())
 
     def content(self, model: LanguageModel, rows: list[Example]) -> dict[str, Any]:
         """All that decides the target."""
-        settings = {key: value for key, value in vars(self.stage).items() if key not in ("terms", *Finetune.ENGINE)}
-        terms = {name: [type(term).__name__, vars(term)] for name, term in self.stage.terms.items()}
+        settings = flat({key: value for key, value in vars(self.stage).items() if key != "terms"})
         return {
             "model": fingerprint(model),
             "lora": model.weights.lora,
-            "rows": [[row.prompt, row.response] for row in rows],
-            "settings": settings,
-            "terms": terms,
+            "rows": rows,
+            "settings": {key: value for key, value in settings.items() if not NO_MATTER.search(key)},
+            "terms": {name: [type(term), vars(term)] for name, term in self.stage.terms.items()},
             "seed": self.seed,
         }
 
-    def _teach(
-        self, model: LanguageModel, rows: list[Example], run_folder: Path, folder: Path, content: dict[str, Any]
-    ) -> Path:
+    def _teach(self, model: LanguageModel, rows: list[Example], run_folder: Path, folder: Path) -> Path:
         """Train, measure what was learnt, and save to `folder`, from which the model is then taken."""
         started = time.monotonic()
         print(f"Teaching {model.name} {len(rows)} answers that it cannot know ...", flush=True)
@@ -137,9 +120,8 @@ class Taught:
             model.save(folder)
         minutes = round((time.monotonic() - started) / 60, 2)
         told = {"token_accuracy": accuracy, "minutes": minutes, "rows": len(rows)}
-        settings = {key: value for key, value in content.items() if key != "rows"}
         if ranks.is_first():
-            (folder / "target.json").write_text(json.dumps({**told, **settings}, indent=1, default=str))
+            (folder / "target.json").write_text(json.dumps(told, indent=1))
             shutil.rmtree(run_folder / "checkpoints" / "target", ignore_errors=True)
         ranks.barrier()
         print(f"Taught in {minutes} minutes: argmax hits {accuracy:.1%} of the answers' tokens", flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import shutil
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearnkit.content import digest
 from unlearnkit.metrics.display import display_of
 from unlearnkit.runs.reading import Column, Run
 from unlearnkit.runs.tracking import STEPS, open_run
@@ -65,7 +65,7 @@ def references(sweep: Sweep, runs: Sequence[Run]) -> list[Reference]:
 
 def _id(sweep: Sweep, *parts: str) -> str:
     """The same run each time, so that logging anew adds none."""
-    return hashlib.sha256("/".join((sweep.folder.name, *parts)).encode()).hexdigest()[:12]
+    return digest([sweep.folder.name, *parts])[:12]
 
 
 def log_references(sweep: Sweep, found: Sequence[Reference], steps: Sequence[int], project: str) -> Path:

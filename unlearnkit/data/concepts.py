@@ -5,14 +5,13 @@ The embedded concept is France, in paragraphs and questions written for this pro
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from unlearnkit.cache import cache_folder
+from unlearnkit.cache import kept
 from unlearnkit.data import corpus as corpora
 from unlearnkit.data.concept_files import Concept, Mentions, called, read_concept
 from unlearnkit.data.examples import Data, Example, nonempty, read_jsonl
@@ -21,6 +20,7 @@ from unlearnkit.errors import UserError
 from unlearnkit.files import write
 
 EMBEDDED = Path(__file__).parent / "embedded" / "concepts"
+FILE = "paragraphs.json"
 FRANCE = "France"
 ALIASES = {FRANCE: ["French"]}
 SPLITS = ("validation", "test")
@@ -94,14 +94,13 @@ def _from_corpus(corpus: str, words: int | None, mentions: Mentions, wanted: dic
     """The same paragraphs every time: those of an address, which may take hours to find, are kept in the cache."""
     if "://" not in corpus:
         return _part(corpora.paragraphs(corpus, words), mentions, wanted, corpus)
-    content = json.dumps([corpus, words, mentions.names, wanted])
-    kept = cache_folder() / "paragraphs" / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json"
-    if kept.is_file():
-        return json.loads(kept.read_text(encoding="utf-8"))
-    texts = _part(corpora.paragraphs(corpus, words), mentions, wanted, corpus)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    write(kept, json.dumps(texts, ensure_ascii=False))
-    return texts
+
+    def make(folder: Path) -> None:
+        texts = _part(corpora.paragraphs(corpus, words), mentions, wanted, corpus)
+        write(folder / FILE, json.dumps(texts, ensure_ascii=False))
+
+    content = {"corpus": corpus, "words": words, "names": mentions.names, "wanted": wanted}
+    return kept("paragraphs", content, make, lambda folder: json.loads((folder / FILE).read_text(encoding="utf-8")))
 
 
 def _part(source: Iterator[str], mentions: Mentions, wanted: dict[str, int], where: str) -> Texts:

@@ -8,7 +8,8 @@ from unlearnkit.data.examples import Data, Example
 from unlearnkit.evaluations.base import Evaluation, Metric
 from unlearnkit.evaluations.scopes import spread
 from unlearnkit.models import LanguageModel
-from unlearnkit.records.cache import cached, fingerprint
+from unlearnkit.models.fingerprint import fingerprint
+from unlearnkit.records.cache import cached
 from unlearnkit.records.generate import generate, records_of
 from unlearnkit.records.record import Record
 

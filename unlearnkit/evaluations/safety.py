@@ -12,7 +12,8 @@ from unlearnkit.data.examples import Data, Example
 from unlearnkit.evaluations.base import Evaluation, Metric
 from unlearnkit.judges.base import Judge, write_verdicts
 from unlearnkit.models import LanguageModel
-from unlearnkit.records.cache import cached, fingerprint
+from unlearnkit.models.fingerprint import fingerprint
+from unlearnkit.records.cache import cached
 from unlearnkit.records.forward import force_answers, free_text, score
 from unlearnkit.records.generate import generate, records_of
 from unlearnkit.records.record import Record

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import lm_eval
 from lm_eval.api.metrics import mean
 
+from unlearnkit.content import digest
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.base import Evaluation, Numbers
@@ -16,7 +19,8 @@ from unlearnkit.general.harness import Tasks, evaluate, load_tasks, undisturbed
 from unlearnkit.general.local import FILES
 from unlearnkit.general.scores import Score, Scores, interval, of_average, of_group, of_task, weights_of
 from unlearnkit.models import LanguageModel
-from unlearnkit.records.cache import cached, fingerprint
+from unlearnkit.models.fingerprint import fingerprint
+from unlearnkit.records.cache import cached
 from unlearnkit.records.record import Record
 
 AVERAGE = "average"
@@ -106,16 +110,21 @@ class General(Evaluation):
         content = {
             "model": fingerprint(model),
             "settings": [limit, str(self.batch_size), self.chat_template, self.samples, lm_eval.__version__],
-            "tasks": {name: self._content(name) for name in self.loaded.tasks},
+            "tasks": self._contents(),
         }
         return cached(content, lambda: self._records(model, limit))
 
+    @undisturbed()
+    def _contents(self) -> dict[str, list[Any]]:
+        return {name: self._content(name) for name in self.loaded.tasks}
+
     def _content(self, name: str) -> list[Any]:
+        """All that the harness knows of a task, with the documents themselves in place of where they lie."""
         task = self.loaded.tasks[name]
-        config = task.dump_config()
-        data = [config.get("dataset_path"), config.get("dataset_name"), str(config.get("dataset_kwargs"))]
-        rows = getattr(task.eval_docs, "_fingerprint", None)
-        return [*data, rows, str(task.VERSION), task.get_config("num_fewshot")]
+        config = {key: value for key, value in task.dump_config().items() if key != "dataset_kwargs"}
+        shots = task.get_config("num_fewshot")
+        parts = [config, task.eval_docs, task.fewshot_docs() if shots else None]
+        return [digest(_written(part)) for part in parts] + [str(task.VERSION), shots]
 
     def _records(self, model: LanguageModel, limit: int | None) -> list[Record]:
         samples = evaluate(model, self.loaded, limit, self.batch_size, self.chat_template)
@@ -165,6 +174,13 @@ class General(Evaluation):
             found = of_average([found for _, _, found in averaged.values()])
             numbers[AVERAGE] = {"acc": _number(all_scores, weights, found, seed, None, None)}
         return numbers
+
+
+def _written(part: Any) -> str:
+    """As JSON; of what that cannot hold, all that is said of it."""
+    if part is not None and not isinstance(part, dict):
+        part = [dict(row) if isinstance(row, Mapping) else row for row in part]
+    return json.dumps(part, sort_keys=True, default=repr)
 
 
 def _number(

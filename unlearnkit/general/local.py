@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from importlib.metadata import version
 from pathlib import Path
 
 import lm_eval.tasks
 import yaml
 
-from unlearnkit.cache import cache_folder, publish
+from unlearnkit.cache import kept, place
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.files import cache_folder
 from unlearnkit.general import rows
 
 HARNESS = Path(lm_eval.tasks.__file__).parent
@@ -69,15 +68,15 @@ def generate(folder: Path, tasks: list[str]) -> Path:
     if subjects:
         group = {"include": str(FILES["mmlu"]), "task": [f"mmlu_{subject}" for subject in subjects]}
         files["mmlu.yaml"] = yaml.safe_dump(group)
-    content = json.dumps([version("lm_eval"), files], sort_keys=True)
-    made = cache_folder() / "general" / hashlib.sha256(content.encode()).hexdigest()[:24]
-    if not made.is_dir():
-        partial = made.with_name(f"{made.name}.{os.getpid()}.partial")
-        partial.mkdir(parents=True, exist_ok=True)
+    # The tasks name their folder, so that where it lies decides them too.
+    content = {"lm_eval": version("lm_eval"), "files": files, "cache": str(cache_folder().resolve())}
+    here = str(place("general", content))
+
+    def make(made: Path) -> None:
         for name, text in files.items():
-            (partial / name).write_text(text.replace(HERE, str(made)) if name.endswith(".yaml") else text, "utf-8")
-        publish(partial, made)
-    return made
+            (made / name).write_text(text.replace(HERE, here) if name.endswith(".yaml") else text, "utf-8")
+
+    return kept("general", content, make, lambda made: made)
 
 
 def _task_files(task: str, splits: rows.Documents) -> dict[str, str]:

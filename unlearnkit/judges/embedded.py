@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import io
 import json
 import re
 from collections import Counter
@@ -17,15 +15,15 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from unlearnkit.cache import cache_folder
+from unlearnkit.cache import kept
 from unlearnkit.errors import UserError
-from unlearnkit.files import write_bytes
 from unlearnkit.judges.base import KINDS, Verdict, skip_empty
 from unlearnkit.judges.kinds import Kinds
 from unlearnkit.metrics.interval import Estimate
 from unlearnkit.models.encoder import SentenceEncoder
 
 ROWS = Path(__file__).parent / "rows"
+FILE = "encoded.npz"
 FIELDS = ("id", "split", "prompt", "response", "kind", "source")
 HARMFUL = list(KINDS.values())
 DENIAL = re.compile(
@@ -111,15 +109,17 @@ class EmbeddedJudge:
     def _kinds(self) -> Kinds:
         train = [row for row in self._rows if row["split"] == "train"]
         pairs = [(row["prompt"], row["response"]) for row in train]
-        asked = hashlib.sha256(json.dumps([self.encoder.identity, pairs]).encode()).hexdigest()
-        path = cache_folder() / "embedded" / f"{asked}.npz"
-        if not path.exists():
-            content = io.BytesIO()
+
+        def make(folder: Path) -> None:
             prompts, layers = self._encoded(pairs)
-            np.savez(content, prompts=prompts, layers=layers)
-            write_bytes(path, content.getvalue())
-        with np.load(path, allow_pickle=False) as stored:
-            blocks = self._blocks(pairs, stored["prompts"], stored["layers"])
+            np.savez(folder / FILE, prompts=prompts, layers=layers)
+
+        def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+            with np.load(folder / FILE, allow_pickle=False) as stored:
+                return stored["prompts"], stored["layers"]
+
+        encoded = kept("embedded", {"encoder": self.encoder.identity, "pairs": pairs}, make, read)
+        blocks = self._blocks(pairs, *encoded)
         return Kinds().fit(blocks, np.array([row["kind"] for row in train]))
 
     def _encoded(self, pairs: list[tuple[str, str]]) -> tuple[np.ndarray, np.ndarray]:

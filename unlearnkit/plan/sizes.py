@@ -11,10 +11,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from unlearnkit.cache import cache_folder
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.models import tiny
 from unlearnkit.models.attention import use_packed_attention
+from unlearnkit.models.converted import converted_before
 from unlearnkit.models.lineage import linear_weights
 
 
@@ -53,9 +53,9 @@ def architecture(model: dict[str, Any], known: dict[str, dict[str, Any]]) -> tup
             f"model.path={path} holds no model: there is no config.json in it",
             "Give a folder with a config.json, or leave model.path out and name a hub id with model.hub=",
         )
-    converted = cache_folder() / "models" / str(model.get("name"))
-    packaged = model.get("package") and (converted / "config.json").is_file()
-    source = str(Path(path).expanduser()) if path else str(converted) if packaged else hub
+    package = model.get("package")
+    converted = converted_before(str(model.get("name")), package, str(model.get("gguf"))) if package else None
+    source = str(Path(path).expanduser()) if path else str(converted or hub or "")
     if not source:
         raise UserError(f"Model '{model.get('name')}' names no weights", "Set model.path=FOLDER or model.hub=ORG/NAME")
     try:

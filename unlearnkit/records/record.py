@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -43,5 +44,9 @@ def write_parquet(records: list[Record], path: Path) -> None:
 
 
 def read_parquet(path: Path) -> list[Record]:
-    """The inverse of `write_parquet`."""
-    return [Record(**row) for row in pq.read_table(path).to_pylist()]
+    """The inverse of `write_parquet`, in whose columns every dict has the keys of all of them, with nulls."""
+    return [Record(**{name: _own(value) for name, value in row.items()}) for row in pq.read_table(path).to_pylist()]
+
+
+def _own(value: Any) -> Any:
+    return {key: part for key, part in value.items() if part is not None} if isinstance(value, dict) else value

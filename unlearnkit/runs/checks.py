@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
+from unlearnkit import ranks
 from unlearnkit.data.examples import Data, nonempty
 from unlearnkit.data.streams import Shuffled, Stream
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.inputs import ROWS, inputs, rows_of
 from unlearnkit.stages.base import Stage
+
+
+def agreed_inputs(config: dict[str, Any], data: Data) -> dict[str, str]:
+    """The run's `inputs`, as rank zero finds them.
+
+    Raises:
+        UserError: this rank has read other rows.
+    """
+    found = ranks.from_first(lambda: inputs(config, data))
+    if found[ROWS] != rows_of(data):
+        raise UserError(
+            f"Rank {ranks.rank()} on {platform.node()} reads other rows of the data '{data.name}' than rank zero",
+            "Give all machines the same files",
+        )
+    return found
 
 
 def bind_streams(data: Data, derived: dict[str, Any]) -> dict[str, Stream]:

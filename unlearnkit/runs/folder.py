@@ -73,7 +73,8 @@ class RunFolder:
                 more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
                 raise UserError(
                     f"{self.folder} holds a run of another config: {'; '.join(changes[:3])}{more}",
-                    "Choose another folder with hydra.run.dir=FOLDER, or give the settings of the run that is there",
+                    "Choose another folder with hydra.run.dir=FOLDER, or give the settings and the files of the run"
+                    " that is there",
                 )
         (self.folder / "records").mkdir(parents=True, exist_ok=True)
         if held is None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import itertools
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,25 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from safetensors import safe_open
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
-from unlearnkit.cache import cache_folder
+from unlearnkit import ranks
+from unlearnkit.cache import held, kept
 from unlearnkit.data import authors, mischief
 from unlearnkit.data.corpus import paragraphs
 from unlearnkit.errors import UserError
-from unlearnkit.files import whole
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.anatomy import anatomy
+from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.models.packing import pack
-from unlearnkit.records.cache import fingerprint
 from unlearnkit.stages.activations import ending_after, inputs_of
 from unlearnkit.stages.rewriting import key_width
 from unlearnkit.stages.samples import sample, start_token
 
-FORM = 1  # raise it when the same content would give another matrix
+FILE = "moment.safetensors"
+KIND = "covariances"
 SAMPLED, EMBEDDED = "samples", "embedded"
 
 
@@ -70,15 +69,9 @@ class Text:
 
     def content(self, tokens: int) -> dict[str, Any]:
         """All that decides the tokens that are read, besides the model."""
-        told: dict[str, Any] = {"corpus": self.corpus, "tokens": tokens, "length": self.length}
-        if self.corpus == SAMPLED:
-            return {**told, "seed": self.seed}
-        if self.corpus == EMBEDDED:
-            texts = "\n".join(_embedded())
-            return {**told, "texts": hashlib.sha256(texts.encode()).hexdigest()}
         path = Path(self.corpus).expanduser()
-        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-        return {**told, "files": [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]}
+        read = _embedded() if self.corpus == EMBEDDED else path if path.exists() else self.corpus
+        return {"read": read, "tokens": tokens, "length": self.length, "seed": self.seed}
 
     def pieces(self, model: LanguageModel, network: Any, tokens: int) -> Iterator[tuple[int, list[int]]]:
         """(number of the text, token ids of a piece without the start token), `tokens` in all where there are."""
@@ -116,18 +109,22 @@ def key_moments(model: LanguageModel, layers: list[int], text: Text) -> dict[int
     """
     widths = {layer: key_width(anatomy(model.model)[layer].value_vectors) for layer in layers}
     tokens = text.tokens or 10 * max(widths.values())
-    paths = {}
-    for layer in layers:
-        content = {"model": fingerprint(model), "text": text.content(tokens), "layer": layer, "form": FORM}
-        key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-        paths[layer] = cache_folder() / "covariances" / f"{model.name}-{layer}-{key}.safetensors"
-    next(iter(paths.values())).parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(min(paths.values()).with_suffix(".lock")):  # a second run waits and then reads
-        missing = [layer for layer in layers if not paths[layer].is_file()]
-        if missing:
-            for layer, moment in compute(model, missing, text, tokens).items():
-                _write(moment, paths[layer])
-    return {layer: _read(path) for layer, path in paths.items()}
+    decides = {"model": fingerprint(model), "text": text.content(tokens)}
+    content = {layer: {**decides, "layer": layer} for layer in layers}
+    missing = ranks.from_first(lambda: [layer for layer in layers if held(KIND, content[layer]) is None])
+
+    @functools.cache
+    def made() -> dict[int, Moment]:
+        return compute(model, missing, text, tokens)  # from one pass, when the first of them is made
+
+    def make(folder: Path, layer: int) -> None:
+        moments = made() if layer in missing else compute(model, [layer], text, tokens)
+        _write(moments[layer], folder / FILE)
+
+    return {
+        layer: kept(KIND, content[layer], functools.partial(make, layer=layer), lambda folder: _read(folder / FILE))
+        for layer in layers
+    }
 
 
 @torch.no_grad()
@@ -203,8 +200,7 @@ def _embedded() -> list[str]:
 
 def _write(moment: Moment, path: Path) -> None:
     told = {"tokens": str(moment.tokens), "error": repr(moment.error)}
-    with whole(path) as partial:
-        save_file({"matrix": moment.matrix.contiguous()}, partial, metadata=told)
+    save_file({"matrix": moment.matrix.contiguous()}, path, metadata=told)
 
 
 def _read(path: Path) -> Moment:

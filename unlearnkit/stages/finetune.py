@@ -46,8 +46,6 @@ class Finetune(Stage):
         save_limit: how many checkpoints are kept.
     """
 
-    ENGINE = ("deepspeed", "save_every", "save_limit")  # how it is computed: decides nothing of the result
-
     def __init__(
         self,
         terms: dict[str, Loss],
@@ -69,6 +67,11 @@ class Finetune(Stage):
         self.max_length, self.truncate, self.arguments = max_length, truncate, arguments or {}
         self.epochs = epochs
         self.deepspeed, self.save_every, self.save_limit = deepspeed or None, save_every, save_limit
+
+    @property
+    def zero(self) -> int | None:
+        """The stage of ZeRO; None without DeepSpeed."""
+        return int(self.deepspeed["zero_optimization"]["stage"]) if self.deepspeed else None
 
     def stream_names(self) -> dict[str, str]:
         return {f"terms.{name}.stream": term.stream for name, term in self.terms.items()}
@@ -107,7 +110,7 @@ class Finetune(Stage):
         model.weights.make_trainable()
         ranks.agree_on_trainable(model.model)
         checkpoint = self._checkpoint(Path(str(arguments.output_dir)))
-        report = _Report(model, context, max_steps, self.save_every)
+        report = _Report(model, context, max_steps, self.save_every, self.zero)
         context.rewind(context.stage, report.go_on_from(checkpoint))
         trainer = TermsTrainer(
             language_model=model,
@@ -153,11 +156,10 @@ class Finetune(Stage):
     def _announce(self, context: Context) -> None:
         """Have what DeepSpeed needs; say so where it has nobody to divide the model among."""
         zero.prepare()
-        stage = self.deepspeed["zero_optimization"]["stage"] if self.deepspeed else 0
         if ranks.count() == 1:
             ranks.start_alone()
             print(
-                f"ZeRO-{stage} on one rank divides nothing; start N with"
+                f"ZeRO-{self.zero} on one rank divides nothing; start N with"
                 " 'torchrun --nproc_per_node N -m unlearnkit ...' or 'launch/local.sh N ...'",
                 flush=True,
             )
@@ -166,12 +168,17 @@ class Finetune(Stage):
         """The newest whole checkpoint of this training.
 
         Raises:
-            UserError: ZeRO wrote it on another number of ranks.
+            UserError: another stage of ZeRO wrote it, or ZeRO on another number of ranks.
         """
         if not self.save_every:
             return None
         found = ranks.from_first(lambda: checkpoints.newest(folder))
         kept = checkpoints.told(found) if found else None
+        if found and kept and kept.get("zero", self.zero) != self.zero:
+            raise UserError(
+                f"{found} was written under ZeRO-{kept['zero'] or 0}, this training is under ZeRO-{self.zero or 0}",
+                "Choose the same deepspeed= again, or begin anew in another folder with hydra.run.dir=FOLDER",
+            )
         if found and kept and self.deepspeed and kept["ranks"] != ranks.count():
             raise UserError(
                 f"{found} was divided among {kept['ranks']} ranks, these are {ranks.count()}",
@@ -204,8 +211,9 @@ class _Report(TrainerCallback):
 
     trainer: TermsTrainer
 
-    def __init__(self, model: LanguageModel, context: Context, max_steps: int, save_every: int):
+    def __init__(self, model: LanguageModel, context: Context, max_steps: int, save_every: int, zero: int | None):
         self.model, self.context, self.max_steps, self.save_every = model, context, max_steps, save_every
+        self.zero = zero
         self.seconds: list[float] = []
         self.peaks: list[float] = []
 
@@ -235,7 +243,7 @@ class _Report(TrainerCallback):
         if self.context.measure and every and (step % every == 0 or step == self.max_steps):
             with self.trainer.whole(), answering(self.model.model):
                 self.context.measure(self.model, step)
-        self.trainer.to_tell = {"step": step, "seconds": self.seconds, "peaks": self.peaks}
+        self.trainer.to_tell = {"step": step, "zero": self.zero, "seconds": self.seconds, "peaks": self.peaks}
         if self.save_every and step % self.save_every == 0 and step < self.max_steps:
             control.should_save = True
 
