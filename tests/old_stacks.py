@@ -16,7 +16,10 @@ CHATS = [
     [{"role": "user", "content": "Where does the river rise , and where does it end ?"}],
     [
         {"role": "user", "content": "Name three mountains, one after another; say where each of them stands."},
-        {"role": "assistant", "content": "Ararat, Elbrus and Fuji: in Anatolia, in the Caucasus and on Honshu – so it's said."},
+        {
+            "role": "assistant",
+            "content": "Ararat, Elbrus and Fuji: in Anatolia, in the Caucasus and on Honshu – it's said.",
+        },
     ],
 ]
 
@@ -55,7 +58,7 @@ def main():
         try:
             found = measure(folder)
         except Exception as error:
-            found = {"error": "%s: %s" % (type(error).__name__, str(error).replace("\n", " ")[:300])}
+            found = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
         print(json.dumps({"folder": folder, **found}), flush=True)
 
 

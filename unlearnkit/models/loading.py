@@ -22,6 +22,7 @@ from unlearnkit import ranks
 from unlearnkit.cache import cache_folder, publish
 from unlearnkit.errors import UserError
 from unlearnkit.models.attention import check_packing, use_packed_attention
+from unlearnkit.models.saving import make_portable
 from unlearnkit.models.templates import Template
 
 REFERENCE = "reference"  # name of the PEFT adapter that a loss compares with
@@ -145,6 +146,7 @@ class LanguageModel:
         only = {"selected_adapters": ["default"]} if self.saves_adapter else {}
         saved.save_pretrained(partial, **only)
         self.tokenizer.save_pretrained(partial)
+        make_portable(partial, self.source, getattr(AutoConfig.from_pretrained(self.source), "use_cache", None))
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
 
@@ -273,4 +275,5 @@ def _convert(name: str, package: str, gguf: str) -> Path:
     partial = folder.with_name(f"{name}.{os.getpid()}.partial")
     plain.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
+    make_portable(partial)
     return publish(partial, folder)

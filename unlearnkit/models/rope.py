@@ -13,10 +13,10 @@ BESIDE = ("rope_theta", "rope_type", "type", "partial_rotary_factor")  # not par
 
 
 def legacy_rope(config: dict[str, Any]) -> dict[str, Any]:
-    """The keys of transformers 4.x that say what `rope_parameters` of a config.json says; {} without it."""
+    """The keys of transformers 4.x that say what `rope_parameters` of a config.json says; {} where they cannot."""
     parameters, architecture = config.get("rope_parameters") or {}, config.get("model_type", "")
     whole = parameters.get("full_attention", parameters)
-    if not whole or "rope_theta" not in whole:
+    if "rope_theta" not in whole or (whole is not parameters and not _by_layer(architecture, parameters)):
         return {}
     if architecture.startswith("gpt_neox"):
         keys = {"rotary_emb_base": whole["rope_theta"], "rotary_pct": whole.get("partial_rotary_factor", 1.0)}
@@ -29,6 +29,17 @@ def legacy_rope(config: dict[str, Any]) -> dict[str, Any]:
     if window and architecture.startswith("gemma3"):
         keys["rope_local_base_freq"] = window["rope_theta"]
     return keys
+
+
+def _by_layer(architecture: str, parameters: dict[str, Any]) -> bool:
+    """4.x has the settings of each layer type: windows are never scaled, and only gemma 3 gives them a theta."""
+    whole, window = parameters["full_attention"], parameters.get("sliding_attention") or {}
+    return (
+        set(parameters) <= {"full_attention", "sliding_attention"}
+        and window.get("rope_type", "default") == "default"
+        and (architecture.startswith("gemma3") or window.get("rope_theta", whole["rope_theta"]) == whole["rope_theta"])
+        and whole.get("partial_rotary_factor", 1.0) == window.get("partial_rotary_factor", 1.0) == 1.0
+    )
 
 
 def _scaling(architecture: str, parameters: dict[str, Any]) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from peft import get_peft_config
 from safetensors import safe_open
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from unlearnkit.files import write
 from unlearnkit.models.rope import legacy_rope
@@ -34,8 +34,8 @@ def make_portable(folder: Path, base: str | None = None, use_cache: bool | None 
         use_cache: the setting of the model as it came, which a trainer switches off; None leaves what is written.
     """
     for path, change in (
-        (folder / "config.json", lambda held: _model(folder, held, use_cache)),
-        (folder / "generation_config.json", lambda held: held if use_cache is None else {**held, "use_cache": use_cache}),
+        (folder / "config.json", lambda held: _model(held, use_cache)),
+        (folder / "generation_config.json", lambda held: _cached(held, use_cache)),
         (folder / "tokenizer_config.json", lambda held: _tokenizer(folder, held)),
         (folder / "adapter_config.json", lambda held: _adapter(folder, held, base)),
     ):
@@ -49,8 +49,15 @@ def absolute(base: str) -> str:
     return str(Path(base).expanduser().resolve()) if Path(base).expanduser().is_dir() else base
 
 
-def _model(folder: Path, held: dict[str, Any], use_cache: bool | None) -> dict[str, Any]:
-    changed = dict(held) if use_cache is None else {**held, "use_cache": use_cache}
+def written(folder: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """config.json of a saved folder, or of the base of its adapter, and adapter_config.json where there is one."""
+    path = folder / "adapter_config.json"
+    adapter = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return PreTrainedConfig.get_config_dict(adapter["base_model_name_or_path"] if adapter else folder)[0], adapter
+
+
+def _model(held: dict[str, Any], use_cache: bool | None) -> dict[str, Any]:
+    changed = _cached(held, use_cache)
     if "dtype" in held:
         changed["torch_dtype"] = held["dtype"]  # its name before 4.56
     with_rope = _with_rope(changed)
@@ -58,8 +65,14 @@ def _model(folder: Path, held: dict[str, Any], use_cache: bool | None) -> dict[s
     return with_rope if _read(with_rope).items() >= _read(changed).items() else changed
 
 
+def _cached(held: dict[str, Any], use_cache: bool | None) -> dict[str, Any]:
+    return dict(held) if use_cache is None else {**held, "use_cache": use_cache}
+
+
 def _with_rope(config: dict[str, Any]) -> dict[str, Any]:
-    inner = {key: _with_rope(value) for key, value in config.items() if isinstance(value, dict) and "model_type" in value}
+    inner = {
+        key: _with_rope(value) for key, value in config.items() if isinstance(value, dict) and "model_type" in value
+    }
     return {**config, **inner, **legacy_rope(config)}
 
 
@@ -109,10 +122,12 @@ def _adapter(folder: Path, held: dict[str, Any], base: str | None) -> dict[str, 
         if key in ADAPTER_KEYS or (key != "peft_version" and (key not in defaults or value != defaults[key]))
     }
     changed["base_model_name_or_path"] = absolute(base or held["base_model_name_or_path"] or "") or None
+    modules = _adapted(folder) if {"rank_pattern", "alpha_pattern", "exclude_modules"} & set(changed) else []
+    if modules and changed.pop("exclude_modules", None):  # not before PEFT 0.14
+        changed["target_modules"] = modules
     for key in ("target_modules", "modules_to_save"):
         if isinstance(changed.get(key), list):
             changed[key] = sorted(changed[key])  # a set, whose order differs by process
-    modules = _adapted(folder) if {"rank_pattern", "alpha_pattern"} & set(changed) else []
     for key in ("rank_pattern", "alpha_pattern"):
         if key in changed:
             changed[key] = _by_name(changed[key], modules)

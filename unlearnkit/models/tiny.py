@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 from unlearnkit import ranks
 from unlearnkit.cache import cache_folder, publish
 from unlearnkit.models.loading import LanguageModel, load_source
+from unlearnkit.models.saving import make_portable
 from unlearnkit.models.templates import Template
 
 CHAT = (
@@ -60,6 +61,7 @@ def write(folder: Path, architecture: str = "llama", seed: int = 0) -> Path:
         model = AutoModelForCausalLM.from_config(config(architecture))
     model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
+    make_portable(folder)
     return folder
 
 
