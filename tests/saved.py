@@ -126,9 +126,9 @@ def lora(name: str, kind: str) -> dict:
 
 def adapted(base: Path, name: str, kind: str):
     """A model with an adapter of random values that matter."""
-    made = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(**lora(name, kind)))
     with torch.random.fork_rng():
         torch.manual_seed(1)
+        made = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(**lora(name, kind)))
         for parameter in made.parameters():
             if parameter.requires_grad:
                 parameter.data.add_(torch.randn_like(parameter) * 0.05)
