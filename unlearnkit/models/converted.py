@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from unlearnkit.cache import held, kept
 from unlearnkit.errors import UserError
 from unlearnkit.inputs import packaged
+from unlearnkit.models.saving import make_portable
 
 KIND = "models"
 
@@ -66,3 +67,4 @@ def _convert(package: str, gguf: str, folder: Path) -> None:
     plain.generation_config = loaded.generation_config
     plain.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    make_portable(folder)

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from unlearnkit.models.lineage import Lineage, answering
 from unlearnkit.models.precision import computing
+from unlearnkit.models.saving import make_portable
 from unlearnkit.models.templates import Template
 
 
@@ -88,5 +89,6 @@ class LanguageModel:
         shutil.rmtree(partial, ignore_errors=True)
         self.weights.save(partial)
         self.tokenizer.save_pretrained(partial)
+        make_portable(partial, self.source, self.weights.use_cache)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)

@@ -53,6 +53,7 @@ class Lineage(ABC):
     def __init__(self, network: Any, source: str, reload: Callable[[str], Any]):
         self.network, self.source, self.reload = network, source, reload
         self.originals: dict[nn.Parameter, torch.Tensor] = {}
+        self.use_cache: bool | None = getattr(network.config, "use_cache", None)  # a trainer switches it off
 
     @property
     def bare(self) -> Any:

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 
 from unlearnkit.cache import kept
 from unlearnkit.models.loading import LanguageModel, load_source
+from unlearnkit.models.saving import make_portable
 from unlearnkit.models.templates import Template
 
 CHAT = (
@@ -59,6 +60,7 @@ def write(folder: Path, architecture: str = "llama", seed: int = 0) -> Path:
         model = AutoModelForCausalLM.from_config(config(architecture))
     model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
+    make_portable(folder)
     return folder
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from unlearnkit import __version__, ranks
@@ -18,8 +19,10 @@ from unlearnkit.files import write
 from unlearnkit.identity import differences, versions
 from unlearnkit.memory import peak_memory
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.card import model_card, unread
 from unlearnkit.models.checkpoints import rewind_log
 from unlearnkit.models.precision import AUTO
+from unlearnkit.models.saving import written
 from unlearnkit.records.record import Record, read_parquet, write_parquet
 from unlearnkit.runs.tracking import Tracker
 from unlearnkit.stages.negate import start_in
@@ -197,12 +200,18 @@ class RunFolder:
     def _card(self, model: LanguageModel) -> str:
         run = self.metrics["run"]
         kind = "LoRA adapter" if model.weights.saves_adapter else "full weights"
-        return (
-            f"---\nbase_model: {model.source}\nlibrary_name: {'peft' if kind != 'full weights' else 'transformers'}\n"
-            f"tags: [unlearning, {run['method']}]\n---\n"
-            f"# {run['model']} after {run['method']} on {run['data']}\n\n"
-            f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}. What it was measured to do:\n\n"
-            f"```json\n{json.dumps(self.metrics['after'], indent=1)}\n```\n"
+        config, adapter = written(self.folder / "model")
+        return model_card(
+            title=f"{run['model']} after {run['method']} on {run['data']}",
+            about=f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}.",
+            tags=[run["method"]],
+            template=model.template,
+            weights=str(model.model.dtype).removeprefix("torch."),
+            autocast="bfloat16" if model.dtype == torch.bfloat16 else None,
+            adapter_over=adapter["base_model_name_or_path"] if adapter else None,
+            base_model=self.config["model"].get("hub") or model.source,
+            notes=unread(config, adapter),
+            numbers=self.metrics["after"],
         )
 
 
