@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from unlearnkit.files import whole
 
 
@@ -38,10 +35,15 @@ class Record:
 
 def write_parquet(records: list[Record], path: Path) -> None:
     """One row a record; the columns are the fields of `Record`. Written to a temporary name and renamed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     with whole(path) as partial:
         pq.write_table(pa.Table.from_pylist([asdict(record) for record in records]), partial)
 
 
 def read_parquet(path: Path) -> list[Record]:
     """The inverse of `write_parquet`."""
+    import pyarrow.parquet as pq
+
     return [Record(**row) for row in pq.read_table(path).to_pylist()]
