@@ -17,10 +17,10 @@ from statistics import median
 from types import SimpleNamespace
 
 import torch
-import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from measure import matmul_rate, peak_memory
+from plain import plain_step
 from torch.utils.flop_counter import FlopCounterMode
 
 from unlearnkit import configuration
@@ -28,32 +28,6 @@ from unlearnkit.models.packing import Tokenise
 from unlearnkit.runs.checks import bind_streams
 from unlearnkit.stages.steps import Steps
 from unlearnkit.stages.trainer import TermsTrainer, weighted_sum
-
-
-def plain_step(model, frozen, batches, terms, pad, device="cpu"):
-    """A padded forward a term, full logits, a second model."""
-    total = 0.0
-    for name, (stream, weight) in terms.items():
-        examples = batches[stream]
-        width = max(len(prompt) + len(response) for prompt, response in examples)
-        ids = torch.full((len(examples), width), pad)
-        mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
-        for row, (prompt, response) in enumerate(examples):
-            ids[row, : len(prompt) + len(response)] = torch.tensor([*prompt, *response])
-            mask[row, : len(prompt) + len(response)] = 1
-            labels[row, len(prompt) : len(prompt) + len(response)] = torch.tensor(response)
-        ids, mask, labels = ids.to(device), mask.to(device), labels[:, 1:].to(device)
-        logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
-        if name == "preservation_divergence":
-            with torch.no_grad():
-                reference = frozen(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
-            kl = F.kl_div(logits.log_softmax(-1), reference.log_softmax(-1), log_target=True, reduction="none").sum(-1)
-            value = kl[labels != -100].mean()
-        else:
-            value = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
-        total = total + weight * value
-    total.backward()
-    return float(total)
 
 
 def main() -> None:
@@ -78,7 +52,6 @@ def main() -> None:
         batch_size=stage.batch_size,
         max_steps=steps_wanted,
     )
-    terms = {name: (term.stream, term.weight) for name, term in stage.terms.items()}
     raw = [
         {
             name: [steps.tokenise(e) for g in streams[name].draw(0, n, stage.batch_size) for e in g]
@@ -98,7 +71,7 @@ def main() -> None:
 
     def plain(number: int) -> float:
         with autocast:
-            return plain_step(model.model, frozen, raw[number], terms, model.tokenizer.pad_token_id)
+            return plain_step(model.model, frozen, raw[number], stage.terms, model.tokenizer.pad_token_id)
 
     def timed(step) -> SimpleNamespace:
         losses, seconds = [], []
