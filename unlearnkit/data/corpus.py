@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-from datasets import load_dataset
 
 from unlearnkit.data.examples import malformed
 from unlearnkit.errors import UserError
@@ -128,6 +127,8 @@ def _rows(corpus: str, kind: str, files: list[str]) -> Iterator[Any]:
     JSON is read as lines of text, for the builder of that name wants every row of all files to have the same fields
     of the same types, which those of RedPajama (`meta`) do not have.
     """
+    from datasets import load_dataset  # a second, and only a corpus needs it
+
     builder = "parquet" if kind == "parquet" else "text"
     options: dict[str, Any] = {"columns": ["text"]} if kind == "parquet" else {}
     if kind == "text":

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.stats import bootstrap
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,7 @@ def estimate(
     value = float(transform(data.mean()))
     if len(data) == 1 or np.ptp(data) == 0:
         return Estimate(value, value, value, len(data), seed)
-    interval = bootstrap(
-        (data,),
-        np.mean,
-        n_resamples=2000,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-        vectorized=True,
-    ).confidence_interval
+    interval = _bootstrap((data,), np.mean, seed)
     return Estimate(value, float(transform(interval.low)), float(transform(interval.high)), len(data), seed)
 
 
@@ -57,12 +50,18 @@ def estimate_mean_of_means(first: Sequence[float], second: Sequence[float], seed
         return Estimate(value, value, value, count, seed)
     # scipy refuses a group of one; twice the same value draws like it.
     groups = tuple(np.repeat(group, 2) if len(group) == 1 else group for group in groups)
-    interval = bootstrap(
+    interval = _bootstrap(groups, lambda a, b, axis=-1: (a.mean(axis=axis) + b.mean(axis=axis)) / 2, seed)
+    return Estimate(value, float(interval.low), float(interval.high), count, seed)
+
+
+def _bootstrap(groups: tuple[np.ndarray, ...], statistic: Callable[..., Any], seed: int) -> Any:
+    from scipy.stats import bootstrap  # a training needs no scipy
+
+    return bootstrap(
         groups,
-        lambda a, b, axis=-1: (a.mean(axis=axis) + b.mean(axis=axis)) / 2,
+        statistic,
         n_resamples=2000,
         method="percentile",
         rng=np.random.default_rng(seed),
         vectorized=True,
     ).confidence_interval
-    return Estimate(value, float(interval.low), float(interval.high), count, seed)

@@ -164,12 +164,12 @@ def answering(network: Any) -> Iterator[None]:
 
 
 def narrow_copy(network: Any, dtype: torch.dtype) -> Any:
-    """A frozen copy that computes the same in `dtype`'s context and holds its linear layers in `dtype`.
+    """A frozen copy that computes the same in `dtype`'s context; its linear layers are in bfloat16 where that is it.
 
     autocast rounds these weights at every product; rounding them once gives the same numbers. Embeddings and norms
     keep their type, and so does a layer that shares its weight with the embeddings.
     """
-    narrow = {id(weight) for weight in linear_weights(network)}
+    narrow = {id(weight) for weight in linear_weights(network)} if dtype == torch.bfloat16 else set()
     memo: dict[int, Any] = {
         id(weight): nn.Parameter(
             weight.detach().to(dtype if id(weight) in narrow else weight.dtype, copy=True), requires_grad=False
@@ -181,7 +181,7 @@ def narrow_copy(network: Any, dtype: torch.dtype) -> Any:
 
 def narrowed(network: Any, dtype: torch.dtype) -> Any:
     """The same of a network that nobody else holds, in place."""
-    for weight in linear_weights(network):
+    for weight in linear_weights(network) if dtype == torch.bfloat16 else ():
         weight.data = weight.data.to(dtype)
     return network.requires_grad_(False).eval()
 

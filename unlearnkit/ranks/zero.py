@@ -135,14 +135,14 @@ def forget_config() -> None:
 
 def end(trainer: Any) -> None:
     """Free what an engine holds, so that the next training in this process begins anew."""
-    frozen = [reference.frozen for reference in trainer.references.values()]
+    frozen = [reference.frozen for reference in trainer.passes.references.values()]
     engines = [engine for engine in (trainer.deepspeed, *frozen) if hasattr(engine, "destroy")]
     for engine in engines:
         engine.destroy()
     trainer.accelerator.free_memory()
     for held in ("network", "model", "model_wrapped", "deepspeed", "optimizer"):
         setattr(trainer, held, None)
-    trainer.references.clear()
+    trainer.passes.references.clear()
     forget_config()
     AcceleratorState._reset_state(reset_partial_state=True)
     gc.collect()

@@ -6,9 +6,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from unlearnkit.files import whole
 
 
@@ -39,12 +36,17 @@ class Record:
 
 def write_parquet(records: list[Record], path: Path) -> None:
     """One row a record; the columns are the fields of `Record`. Written to a temporary name and renamed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     with whole(path) as partial:
         pq.write_table(pa.Table.from_pylist([asdict(record) for record in records]), partial)
 
 
 def read_parquet(path: Path) -> list[Record]:
     """The inverse of `write_parquet`, in whose columns every dict has the keys of all of them, with nulls."""
+    import pyarrow.parquet as pq
+
     return [Record(**{name: _own(value) for name, value in row.items()}) for row in pq.read_table(path).to_pylist()]
 
 

@@ -17,9 +17,9 @@ from unlearnkit import ranks
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import Answers, Loss
 from unlearnkit.models import LanguageModel, checkpoints
-from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Packed
 from unlearnkit.ranks import zero
+from unlearnkit.stages.passes import Passes
 from unlearnkit.stages.steps import Step
 
 
@@ -40,13 +40,11 @@ class TermsTrainer(Trainer):
         save_limit: int = 2,
         **kwargs: Any,
     ):
-        states = dict.fromkeys(term.against for term in terms.values() if term.needs_reference)
-        self.references = {state: language_model.weights.reference(state, language_model.dtype) for state in states}
-        self.computing = language_model.computing
+        self.passes = Passes(language_model, terms)
         self.lent = zero.Lent(language_model.model) if deepspeed else None
         self.network = self.lent.network if self.lent else language_model.model
         super().__init__(model=self.network, data_collator=lambda items: {"step": items[0]}, **kwargs)
-        for reference in self.references.values():
+        for reference in self.passes.references.values():
             if deepspeed and reference.frozen is not None:
                 reference.frozen = zero.frozen_shards(reference.frozen, deepspeed, language_model.dtype)
         self.terms, self.save_limit = terms, save_limit
@@ -94,7 +92,7 @@ class TermsTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> torch.Tensor:
         step: Step = inputs["step"]
-        loss = weighted_sum(partial(self._logits, model), self.terms, step, self._reference_logits, self._note)
+        loss = weighted_sum(partial(self.passes.logits, model), self.terms, step, self._earlier, self._note)
         return loss * self.args.world_size  # DDP averages over ranks what should be summed
 
     def _note(self, name: str, step: Step, value: torch.Tensor) -> None:
@@ -106,20 +104,8 @@ class TermsTrainer(Trainer):
             )
         self._shares[name].append(value.item())
 
-    def _logits(self, model: torch.nn.Module, row: Packed) -> torch.Tensor:
-        with self.computing():
-            return model(**row.inputs()).logits[0]
-
-    @torch.no_grad()
-    def _reference_logits(self, state: str, row: Packed) -> torch.Tensor:
-        """(K, V) logits of an earlier state, dropout off."""
-        reference = self.references[state]
-        if reference.frozen is not None:
-            return self._logits(reference.frozen, row)
-        assert reference.switch is not None
-        network: Any = self.accelerator.unwrap_model(self.model)
-        with answering(network), reference.switch(network):
-            return self._logits(network, row)
+    def _earlier(self, state: str, row: Packed) -> torch.Tensor:
+        return self.passes.earlier(self.accelerator.unwrap_model(self.model), state, row)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs and self._shares:

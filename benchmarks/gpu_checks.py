@@ -1,0 +1,144 @@
+"""Is what is computed on a device right? Every loss and its gradients against the CPU, and what training begins with.
+
+Both are functions of a folder with weights, so that tests call them on what they like.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from networks import TEMPLATE, method, packed_steps, scored_examples
+from shapes import LORA
+
+from unlearnkit.data.streams import Preferences
+from unlearnkit.losses import DPO, KL, NLL, NPO, Adversarial, Loss, RandomLabels
+from unlearnkit.models import LanguageModel, load_source
+from unlearnkit.stages.base import Context
+from unlearnkit.stages.passes import Passes
+from unlearnkit.stages.reference import reference_log_probs
+from unlearnkit.stages.trainer import weighted_sum
+
+TERMS: dict[str, Loss] = {
+    "NLL": NLL("forget"),
+    "NLL over answers": NLL("mismatched", 2.5, mean="answers"),
+    "NLL ascended": NLL("forget", -1.0),
+    "KL": KL("retain"),
+    "KL ascended": KL("retain", -0.5),
+    "DPO": DPO("preferences"),
+    "NPO": NPO("forget"),
+    "Adversarial": Adversarial("retain"),
+    "RandomLabels": RandomLabels("mismatched"),
+}
+# Of two equal models: method -> {term: value}.
+STARTS = {
+    "npo": {"forget": 2 * math.log(2) / 0.1},
+    "dpo": {"preferences": math.log(2)},
+    "ga_kl": {"retain": 0.0},
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was compared: `error` is relative, or absolute where 0 is expected; NaN passes nothing."""
+
+    name: str
+    error: float
+    limit: float
+
+    @property
+    def passed(self) -> bool:
+        return self.error <= self.limit
+
+
+def losses_and_gradients(folder: Path, lora: bool, device: str, limit: float = 1e-4) -> list[Check]:
+    """Every term, and all of them together, in fp32 on the device against fp64 on the CPU.
+
+    A gradient's error is the largest over its tensors, each ||g - g'|| / ||g'||.
+    """
+    expected, got = (_computed(folder, lora, *place) for place in (("cpu", torch.float64), (device, torch.float32)))
+    checks = []
+    for name, (value, gradients) in expected.items():
+        label = f"{name}, {'LoRA' if lora else 'full'}"
+        checks.append(Check(f"loss of {label}", abs(got[name][0] - value) / abs(value), limit))
+        errors = [(got[name][1][key] - own).norm() / own.norm() for key, own in gradients.items()]
+        checks.append(Check(f"gradient of {label}", float(torch.stack(errors).max()), limit))  # max keeps a NaN
+    return checks
+
+
+def _computed(
+    folder: Path, lora: bool, device: str, dtype: torch.dtype
+) -> dict[str, tuple[float, dict[str, torch.Tensor]]]:
+    """Term -> its weighted value and {tensor: gradient}, of a model that has moved away from its reference."""
+    torch.set_float32_matmul_precision("highest")  # no TF32
+    model = _loaded(folder, lora, "float32")
+    model.model.to(device, dtype)
+    stage, streams = method("sku")
+    streams["preferences"] = Preferences("forget", "retain").bind(streams)
+    stage.terms = TERMS
+    steps = packed_steps(stage, streams, model, batch_size=2, count=1, length=128)
+    steps.scored = {"start": reference_log_probs(model, scored_examples(stage, steps))}
+    model.weights.make_trainable()
+    model.model.to(device, dtype)
+    passes = Passes(model, TERMS)
+    _move(model)
+    step = steps[0].to(device)
+    trained = {name: weight for name, weight in model.model.named_parameters() if weight.requires_grad}
+
+    logits, earlier = partial(passes.logits, model.model), partial(passes.earlier, model.model)
+    made = {}
+    for name, terms in {**{name: {name: term} for name, term in TERMS.items()}, "all terms": TERMS}.items():
+        loss = weighted_sum(logits, terms, step, earlier)
+        gradients = torch.autograd.grad(loss, list(trained.values()))
+        made[name] = (
+            loss.item(),
+            {key: one.double().cpu() for key, one in zip(trained, gradients, strict=True)},
+        )
+    return made
+
+
+@torch.no_grad()
+def _move(model: LanguageModel) -> None:
+    """Change what is trained, by the same random amounts on any device and in any type."""
+    generator = torch.Generator().manual_seed(1)
+    for name, weight in model.model.named_parameters():
+        if weight.requires_grad:
+            noise = torch.randn(weight.shape, generator=generator)
+            # A adapter's A is drawn by the device, so it is set; a weight is moved by a tenth of its size.
+            moved = 0.05 * noise if "lora_" in name else weight.float().cpu() * (1 + 0.1 * noise)
+            weight.copy_(moved)
+
+
+def start_values(folder: Path, lora: bool, dtype: str, limit: float = 1e-3) -> list[Check]:
+    """With nothing learnt yet, what the first step of the stage itself logs is what the formula says of equal models.
+
+    The stage runs where the project puts it: on a GPU if there is one.
+    """
+    checks = []
+    for name, terms in STARTS.items():
+        logged = _first_step(folder, lora, dtype, name)
+        for term, value in terms.items():
+            seen = logged[f"terms/{term}"]
+            label = f"start of {name}, {'LoRA' if lora else 'full'}, {dtype}: {seen:.4f}, right {value:.4f}"
+            checks.append(Check(label, abs(seen - value) / (value or 1.0), limit))
+    return checks
+
+
+def _first_step(folder: Path, lora: bool, dtype: str, name: str) -> dict[str, Any]:
+    """What a training of one step logs."""
+    settings = ("max_steps=1", "batch_size=2", "max_length=128", "truncate=true", "save_every=0")
+    quiet = ("train.arguments.learning_rate=0", "+train.arguments.disable_tqdm=true")
+    stage, streams = method(name, *(f"train.{setting}" for setting in settings), *quiet)
+    logged: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as place:
+        stage(_loaded(folder, lora, dtype), Context(streams, 0, Path(place), "finetune", log=logged.update))
+    return logged
+
+
+def _loaded(folder: Path, lora: bool, dtype: str) -> LanguageModel:
+    return load_source("check", str(folder), dtype, dict(LORA) if lora else None, TEMPLATE)

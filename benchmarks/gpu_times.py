@@ -1,0 +1,176 @@
+"""How long is a step, ours and the plain way, and what does it hold? Seconds, peak memory and FLOPs on a device."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from statistics import median_low
+from typing import Any
+
+import torch
+from measure import flops, peak_memory
+from networks import method, network, packed_steps, parameters, scored_examples, unpacked
+from plain import plain_step
+
+from unlearnkit.models import LanguageModel
+from unlearnkit.records.forward import score
+from unlearnkit.stages.passes import Passes
+from unlearnkit.stages.trainer import weighted_sum
+
+METHODS = {"sku": "SKU", "npo": "NPO", "ga_kl": "GA+KL"}
+
+
+@dataclass
+class Timed:
+    """One way of a step: median seconds, peak bytes, FLOPs of the median step, the first step's loss."""
+
+    seconds: float
+    peak: int
+    flops: int
+    loss: float
+
+
+@dataclass
+class Row:
+    """A line of the table; a way is None where it does not fit the device, and `least` are the bytes it would hold."""
+
+    shape: str
+    lora: bool
+    method: str
+    batch: int
+    tokens: int = 0  # in the packed row of the first step
+    ours: Timed | None = None
+    plain: Timed | None = None
+    least: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.shape} {'LoRA' if self.lora else 'full'} {METHODS[self.method]}, batch {self.batch}"
+
+
+def device_memory(device: str) -> int:
+    """Bytes the device has."""
+    if device == "cuda":
+        return torch.cuda.get_device_properties(0).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def least_memory(weights: int, lora: bool, compares: bool) -> int:
+    """Bytes that a step of ours holds besides activations: weights, gradients, AdamW's two moments, a frozen copy.
+
+    Args:
+        compares: a term needs the reference's logits, which under full weights a frozen copy in 16 bits gives.
+    """
+    return weights * (2 if lora else 16 + 2 * compares)
+
+
+def rows(shape: str, lora: bool, device: str, batch: int, count: int) -> Iterator[Row]:
+    """A row a method and batch: where not both ways fit, half the batch is tried too."""
+    fits, model, size = device_memory(device), None, parameters(shape)
+    for name in METHODS:
+        stage, _ = method(name)
+        least = least_memory(size, lora, any(term.needs_reference for term in stage.terms.values()))
+        if least < fits and model is None:
+            model = _fitting(lambda: network(shape, lora, device))
+        if least >= fits or model is None:
+            yield Row(shape, lora, name, batch, least=least)
+            continue
+        tried = batch
+        while True:
+            row = Row(shape, lora, name, tried)
+            _fill(row, model, device, count)
+            yield row
+            if row.plain is not None or tried == 1:
+                break
+            tried //= 2
+
+
+def _fill(row: Row, model: LanguageModel, device: str, count: int) -> None:
+    stage, streams = method(row.method)
+    steps = packed_steps(stage, streams, model, row.batch, count)
+    terms = stage.terms
+    trained = [parameter for parameter in model.model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=0.0, fused=True)  # the Trainer's own
+    examples = scored_examples(stage, steps)
+    with model.current() as network:  # once before training, so in no step's time
+        scores = score(network, examples) if examples else []
+    steps.scored = {"start": {example: sum(one.log_probs) for example, one in zip(examples, scores, strict=True)}}
+    row.tokens = steps[0].packed.input_ids.numel()
+    second: Any = None
+    passes = Passes(model, terms)
+    logits, earlier = partial(passes.logits, model.model), partial(passes.earlier, model.model)
+
+    def ours(number: int) -> float:
+        loss = weighted_sum(logits, terms, steps[number].to(device), earlier)
+        loss.backward()
+        return loss.item()
+
+    def plain(number: int) -> float:
+        with model.computing():
+            return plain_step(model.model, second, unpacked(steps, number), terms, 0, device)
+
+    row.ours = _fitting(lambda: _timed(ours, optimiser, device, count), optimiser)
+    if row.ours is not None:
+        passes.references.clear()  # what the plain way has of its own
+        second = _fitting(lambda: _frozen(model), optimiser)
+        row.plain = second and _fitting(lambda: _timed(plain, optimiser, device, count), optimiser)
+
+
+def _frozen(model: LanguageModel) -> Any:
+    """The plain way's second model: the base under LoRA, else a copy."""
+    with model.weights.loaded() if model.weights.lora else nullcontext(model.model) as network:
+        return copy.deepcopy(network).requires_grad_(False).eval()
+
+
+def _fitting(make: Callable[[], Any], optimiser: torch.optim.Optimizer | None = None) -> Any:
+    """What `make` makes, or None where the device's memory does not hold it."""
+    try:
+        return make()
+    except torch.OutOfMemoryError:
+        if optimiser is not None:
+            optimiser.zero_grad()
+    finally:
+        free()
+    return None
+
+
+def free() -> None:
+    """Give back what nothing holds any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _timed(step: Callable[[int], float], optimiser: torch.optim.Optimizer, device: str, count: int) -> Timed:
+    """Steps 0 .. count - 1 of `step`, which returns its loss, with the optimiser's."""
+    gpu = device == "cuda"
+
+    def whole(number: int) -> float:
+        loss = step(number)
+        optimiser.step()
+        optimiser.zero_grad()
+        if gpu:
+            torch.cuda.synchronize()
+        return loss
+
+    loss = whole(0)
+    if gpu:
+        whole(0)  # kernels are chosen and memory is laid out by now
+        torch.cuda.reset_peak_memory_stats()
+    seconds = []
+    # Sampling a process's memory would slow the thread that feeds a GPU, which keeps its own count.
+    with contextlib.nullcontext() if gpu else peak_memory() as sampled:
+        for number in range(count):
+            started = time.perf_counter()
+            whole(number)
+            seconds.append(time.perf_counter() - started)
+    peak = torch.cuda.max_memory_allocated() if gpu else sampled.bytes
+    middle = median_low(seconds)
+    return Timed(middle, peak, flops(lambda: whole(seconds.index(middle))), loss)

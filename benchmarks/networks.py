@@ -1,0 +1,104 @@
+"""What the checks and the timings on a GPU share: llama-shaped random weights, a method's terms, packed steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from shapes import LORA, SHAPES
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from unlearnkit import configuration
+from unlearnkit.data.streams import Stream
+from unlearnkit.models import LanguageModel, Template, tiny
+from unlearnkit.models.attention import use_packed_attention
+from unlearnkit.models.loading import lineage
+from unlearnkit.models.packing import Tokenise, Tokens
+from unlearnkit.models.precision import chosen
+from unlearnkit.runs.checks import bind_streams
+from unlearnkit.stages import Finetune
+from unlearnkit.stages.steps import Steps
+
+TEMPLATE = Template(text="### Question: {prompt}\n### Answer:", separator=" ")  # plain text needs no jinja2
+
+
+def llama(shape: str) -> Any:
+    """The shape's config; a vocabulary of 32000 where the shape says nothing else."""
+    return AutoConfig.for_model("llama", **{"vocab_size": 32000, "max_position_embeddings": 4096, **SHAPES[shape]})
+
+
+def parameters(shape: str) -> int:
+    """How many weights the shape has."""
+    with torch.device("meta"):
+        return sum(weight.numel() for weight in AutoModelForCausalLM.from_config(llama(shape)).parameters())
+
+
+def network(shape: str, lora: bool, device: str) -> LanguageModel:
+    """Random weights on the device, trainable; computes in the machine's fast type.
+
+    A fresh LoRA adapter lies over weights of that type; weights that are trained whole are fp32 masters.
+    """
+    torch.manual_seed(0)
+    fast = chosen("auto", llama(shape))
+    with torch.device(device):
+        made = AutoModelForCausalLM.from_config(llama(shape), dtype=fast if lora else torch.float32)
+    use_packed_attention(made)
+    adapter = dict(LORA) if lora else None
+    model = LanguageModel(shape, tiny.tokenizer(), TEMPLATE, lineage(made.eval(), adapter), fast)
+    model.weights.make_trainable()
+    model.model.train()
+    return model
+
+
+def folder(shape: str, path: Path) -> Path:
+    """Random weights of the shape and the byte tokenizer, as `save_pretrained` writes them.
+
+    The head is drawn so that logits spread as a trained model's do (by 3), where rounding is seen in what they give.
+    """
+    torch.manual_seed(0)
+    made = AutoModelForCausalLM.from_config(llama(shape))
+    torch.nn.init.normal_(made.lm_head.weight, std=3 / made.config.hidden_size**0.5)
+    made.save_pretrained(path)
+    tiny.tokenizer().save_pretrained(path)
+    return path
+
+
+def method(name: str, *overrides: str) -> tuple[Finetune, dict[str, Stream]]:
+    """A method's training stage, and the embedded data's streams with those the method derives."""
+    configuration.register_resolvers()
+    with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
+        cfg = compose("config", overrides=[f"+method={name}", *overrides])
+    streams = bind_streams(instantiate(cfg.data, _convert_="all"), instantiate(cfg.streams, _convert_="all"))
+    stages = instantiate(cfg.stages, _convert_="all")
+    return next(stage for stage in stages.values() if isinstance(stage, Finetune)), streams
+
+
+def packed_steps(
+    stage: Finetune, streams: dict[str, Stream], model: LanguageModel, batch_size: int, count: int, length: int = 4096
+) -> Steps:
+    """The stage's steps for the model; answers longer than `length` tokens with their prompt are cut."""
+
+    def encode(prompt: str, response: str) -> tuple[list[int], list[int]]:
+        return model.template.encode(model.tokenizer, prompt, response)
+
+    used = {term.stream: streams[term.stream] for term in stage.terms.values()}
+    compared = {term.stream for term in stage.terms.values() if term.needs_reference}
+    return Steps(used, compared, Tokenise(encode, length, truncate=True), 0, batch_size, count)
+
+
+def unpacked(steps: Steps, number: int) -> dict[str, list[Tokens]]:
+    """The examples of one of the steps, stream by stream."""
+    return {
+        name: [steps.tokenise(example) for group in stream.draw(0, number, steps.batch_size) for example in group]
+        for name, stream in steps.streams.items()
+    }
+
+
+def scored_examples(stage: Finetune, steps: Steps) -> list[Tokens]:
+    """The distinct examples whose log-probability under the reference the stage's terms need."""
+    drawn = steps.examples()
+    names = {term.stream for term in stage.terms.values() if term.needs_reference_log_probs}
+    return list(dict.fromkeys(example for name in sorted(names) for example in drawn[name]))
