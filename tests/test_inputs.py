@@ -8,8 +8,8 @@ import pytest
 import yaml
 from composed import composed
 from omegaconf import OmegaConf
-from unlearnkit.sweeps.cell import carry_out
 
+from unlearnkit.cell import carry_out
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
 from unlearnkit.inputs import inputs

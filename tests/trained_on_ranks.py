@@ -1,7 +1,7 @@
 """Started on one or more ranks by `stages/test_deepspeed.py`: the same trainings under every way of dividing them.
 
 Arguments: the folder with the tiny model, the folder for losses and weights, then `NAME:MICRO-BATCHES`, each a name of
-`conf/deepspeed`.
+`conf/deepspeed`, or `NAME:DTYPE` for the first values of terms with nothing learnt.
 """
 
 import faulthandler
@@ -9,14 +9,15 @@ import json
 import sys
 from pathlib import Path
 
+import torch
 from composed import composed
 from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
 from unlearnkit import ranks
 from unlearnkit.data.examples import Example
-from unlearnkit.data.streams import MismatchedResponses, Shuffled
-from unlearnkit.losses import KL, NLL, NPO
+from unlearnkit.data.streams import MismatchedResponses, Preferences, Shuffled
+from unlearnkit.losses import DPO, KL, NLL, NPO
 from unlearnkit.models import load_source
 from unlearnkit.models.templates import Template
 from unlearnkit.stages import Context, Finetune
@@ -78,13 +79,34 @@ def train(source, out, name, lora, accumulation):
         (folder / "seen.json").write_text(json.dumps(seen))
 
 
+def begin(source, out, name, lora, dtype):
+    """Two steps at a rate of 0: what the terms are of two equal models."""
+    model = load_source("tiny", source, dtype, dict(LORA) if lora else None, Template())
+    deepspeed = OmegaConf.to_container(composed(f"deepspeed={name}").deepspeed)
+    folder = out / f"{'lora' if lora else 'full'}-{name}:{dtype}"
+    if ranks.is_first():
+        folder.mkdir(parents=True)
+    ranks.barrier()
+    wanted = {"npo": NPO("forget"), "dpo": DPO("preferences"), "kl": KL("retain")}
+    stage = Finetune(wanted, 2, batch_size=4, arguments={**ARGUMENTS, "learning_rate": 0.0}, deepspeed=deepspeed)
+    named = streams()
+    named["preferences"] = Preferences("forget", "retain").bind(named)
+    before = {key: weight.detach().clone() for key, weight in model.model.named_parameters()}
+    model = stage(model, Context(named, 0, folder, "acquire"))
+    after = dict(model.model.named_parameters())
+    assert all(torch.equal(after[key], weight) for key, weight in before.items() if key in after)
+
+
 def main():
     faulthandler.dump_traceback_later(300, exit=True)
     ranks.start()
     for asked in sys.argv[3:]:
         name, accumulation = asked.split(":")
         for lora in (True, False):
-            train(sys.argv[1], Path(sys.argv[2]), name, lora, int(accumulation))
+            if accumulation.isdigit():
+                train(sys.argv[1], Path(sys.argv[2]), name, lora, int(accumulation))
+            else:
+                begin(sys.argv[1], Path(sys.argv[2]), name, lora, accumulation)
     ranks.end()
 
 

@@ -100,7 +100,7 @@ def test_another_template_is_taught_anew(lora_model, changes):
 
 def test_another_adapter_is_taught_anew(lora_model):
     plain = digest(Taught(stage()).content(lora_model, ROWS))
-    lora_model.lora["r"] = 2
+    lora_model.weights.lora["r"] = 2
     assert digest(Taught(stage()).content(lora_model, ROWS)) != plain
 
 
@@ -121,7 +121,7 @@ def test_what_decides_nothing_is_not_taught_anew(lora_model):
 def test_a_damaged_target_is_taught_anew(tiny_folder, tmp_path, cache, name, capsys):
     def taught(folder):
         folder.mkdir()
-        model = load_source("tiny", str(tiny_folder), torch.float32, dict(LORA), Template())
+        model = load_source("tiny", str(tiny_folder), "float32", dict(LORA), Template())
         return weights(Taught(stage(), min_accuracy=0)(model, DATA, folder))
 
     first = taught(tmp_path / "first")

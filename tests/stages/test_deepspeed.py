@@ -1,6 +1,7 @@
 """Every way of dividing a training gives the same losses and weights, on one rank and on two."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 TESTS = Path(__file__).parent.parent
 NAMES = ("none", "zero1", "zero2", "zero3", "zero3_offload")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+STARTS = [f"{name}:{dtype}" for name in NAMES[:4] for dtype in ("float32", "bfloat16")]
 TWO_RANKS = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
@@ -26,7 +28,7 @@ def train(source, out, launcher, *arguments):
 def alone(tiny_folder, tmp_path_factory):
     """One rank: whole batches, and two micro-batches a step without and with ZeRO."""
     folder = tmp_path_factory.mktemp("alone")
-    train(tiny_folder, folder, (), "none:1", "none:2", "zero2:2")
+    train(tiny_folder, folder, (), "none:1", "none:2", "zero2:2", "zero1:bfloat16", "zero3:float32")
     return folder
 
 
@@ -34,7 +36,7 @@ def alone(tiny_folder, tmp_path_factory):
 def together(tiny_folder, tmp_path_factory):
     """Two ranks, all trainings one after another in the same two processes."""
     folder = tmp_path_factory.mktemp("together")
-    train(tiny_folder, folder, TWO_RANKS, *(f"{name}:1" for name in NAMES), "zero3:2")
+    train(tiny_folder, folder, TWO_RANKS, *(f"{name}:1" for name in NAMES), "zero3:2", *STARTS)
     return folder
 
 
@@ -62,3 +64,26 @@ def test_one_rank(alone, weights, way):
 @pytest.mark.parametrize("weights", ["lora", "full"])
 def test_two_ranks(alone, together, weights, way):
     same(alone / f"{weights}-none:1", together / f"{weights}-{way}")
+
+
+def starts(folder):
+    """With nothing learnt the terms are what their formulas say of two equal models, whatever computes them."""
+    close = 1e-3 if folder.name.endswith("bfloat16") else 1e-5
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert len(rows) == 2
+    for row in rows:
+        assert row["terms/npo"] == pytest.approx(2 * math.log(2) / 0.1, rel=close)
+        assert row["terms/dpo"] == pytest.approx(math.log(2), abs=close)
+        assert row["terms/kl"] == pytest.approx(0, abs=close)
+
+
+@pytest.mark.parametrize("way", ["zero1:bfloat16", "zero3:float32"])
+@pytest.mark.parametrize("weights", ["lora", "full"])
+def test_nothing_learnt_on_one_rank(alone, weights, way):
+    starts(alone / f"{weights}-{way}")
+
+
+@pytest.mark.parametrize("way", STARTS)
+@pytest.mark.parametrize("weights", ["lora", "full"])
+def test_nothing_learnt_on_two_ranks(together, weights, way):
+    starts(together / f"{weights}-{way}")

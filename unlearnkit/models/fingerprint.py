@@ -22,6 +22,7 @@ def fingerprint(model: LanguageModel) -> dict[str, Any]:
     folders = {key: value for key, value in origin.items() if isinstance(value, str)}
     return {
         "origin": origin | ranks.from_first(lambda: {key: _files(folder) for key, folder in folders.items()}),
+        "base": ranks.from_first(lambda: _files(base_of(model.source))),  # another's where the source is an adapter
         "template": model.template,
         "stored": model.model.dtype,
         "dtype": model.dtype,
@@ -30,7 +31,5 @@ def fingerprint(model: LanguageModel) -> dict[str, Any]:
     }
 
 
-def _files(source: str) -> list[dict[str, str] | str]:
-    """Of a folder or hub id, and of the base where it is an adapter's."""
-    sources = dict.fromkeys([source, base_of(source)])
-    return [model_files(name) or name for name in sources]  # a hub id that is in no cache of this machine
+def _files(source: str) -> dict[str, str] | str:
+    return model_files(source) or source  # a hub id that is in no cache of this machine
