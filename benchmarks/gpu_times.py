@@ -71,8 +71,12 @@ def least_memory(weights: int, lora: bool, compares: bool) -> int:
     return weights * (2 if lora else 16 + 2 * compares)
 
 
-def rows(shape: str, lora: bool, device: str, batch: int, count: int) -> Iterator[Row]:
-    """A row a method and batch: where not both ways fit, half the batch is tried too."""
+def rows(shape: str, lora: bool, device: str, batch: int, count: int, length: int = 4096) -> Iterator[Row]:
+    """A row a method and batch: where not both ways fit, half the batch is tried too.
+
+    Args:
+        length: tokens that an example may have; longer answers are cut.
+    """
     fits, model, size = device_memory(device), None, parameters(shape)
     for name in METHODS:
         stage, _ = method(name)
@@ -85,16 +89,16 @@ def rows(shape: str, lora: bool, device: str, batch: int, count: int) -> Iterato
         tried = batch
         while True:
             row = Row(shape, lora, name, tried)
-            _fill(row, model, device, count)
+            _fill(row, model, device, count, length)
             yield row
             if row.plain is not None or tried == 1:
                 break
             tried //= 2
 
 
-def _fill(row: Row, model: LanguageModel, device: str, count: int) -> None:
+def _fill(row: Row, model: LanguageModel, device: str, count: int, length: int) -> None:
     stage, streams = method(row.method)
-    steps = packed_steps(stage, streams, model, row.batch, count)
+    steps = packed_steps(stage, streams, model, row.batch, count, length)
     terms = stage.terms
     trained = [parameter for parameter in model.model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=0.0, fused=True)  # the Trainer's own
