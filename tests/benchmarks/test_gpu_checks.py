@@ -52,10 +52,7 @@ def test_a_training_begins_with_the_values_of_two_equal_models(small, lora):
     assert not failures(checks)
 
 
-apart = pytest.mark.xfail(strict=True, reason="full weights: the reference is scored in fp32, the policy in bf16")
-
-
-@pytest.mark.parametrize("lora", [True, pytest.param(False, marks=apart)], ids=["lora", "full"])
+@ways
 def test_in_bf16_too(small, lora):
     assert not failures(start_values(small, lora, "bfloat16"))
 
