@@ -81,7 +81,7 @@ ADAPTERS = {
 }
 NAMES = {
     "gpt2": {"EMBEDDING": "wte", "QUERY": "c_attn"},
-    "gpt_neox": {"EMBEDDING": "embed_in", "QUERY": "query_key_value", "HEAD": "embed_out"},
+    "gpt_neox": {"EMBEDDING": "embed_in", "QUERY": "query_key_value"},
     "phi3": {"QUERY": "qkv_proj"},
 }
 

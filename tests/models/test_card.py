@@ -104,6 +104,9 @@ YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max
         ({"model_type": "llama", "rope_theta": 1e4}, None, None),  # written by transformers 4.x
         ({"model_type": "llama", "rope_parameters": ROPE}, None, "takes its own defaults instead"),
         ({"model_type": "llama", "rope_theta": 1e4}, {"trainable_token_indices": [1]}, "trainable_token_indices"),
+        ({"model_type": "gpt_neox"}, {"modules_to_save": ["lm_head"]}, "which transformers 4.x calls embed_out"),
+        ({"model_type": "gpt_neox"}, {"target_modules": ["query_key_value"], "modules_to_save": None}, None),
+        ({"model_type": "mixtral"}, {"target_modules": ["model.layers.0.mlp.gate"]}, "calls block_sparse_moe"),
         ({"model_type": "somenew"}, None, "somenew was not tried"),
         ({"model_type": "olmo2", "rope_theta": 1e4}, None, "came with transformers 4.47"),
         (

@@ -237,10 +237,13 @@ def written_base(folder):
 
 
 @pytest.mark.parametrize("kind", saved.ADAPTERS)
-@pytest.mark.parametrize("name", ["llama-llama3", "gpt2"])
+@pytest.mark.parametrize("name", ADAPTED)
 def test_an_adapter_reads_as_it_was(tmp_path, name, kind):
     base = saved.write_model(tmp_path / "base", name)
-    expected = logits(saved.adapted(base, name, kind))
+    made = saved.adapted(base, name, kind)
+    expected = logits(made)
+    for module in made.peft_config["default"].modules_to_save or []:  # PEFT says nothing of a name that is not there
+        assert any(f"{module}.modules_to_save" in key for key, _ in made.named_parameters()), module
     folder = saved.write_adapter(tmp_path / "model", base, name, kind)
     again = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder).eval()
     torch.testing.assert_close(logits(again), expected, atol=1e-6, rtol=0)
@@ -291,7 +294,7 @@ def test_older_stacks_read_the_same(tmp_path):
     pythons = environments()
     folders = every_folder(tmp_path)
     expected = stack(sys.executable, folders)
-    largest = 0.0
+    largest, warned = 0.0, set()
     for python in pythons:
         version = python.parents[1].name.split("-")[1]
         for folder, found in stack(python, folders).items():
@@ -301,12 +304,17 @@ def test_older_stacks_read_the_same(tmp_path):
                 continue
             assert "error" not in found, f"{place}: {found}"
             here = expected[folder]
+            if any("cannot read that part" in note for note in unread(*written(folder))):
+                assert abs(found["losses"][0] - here["losses"][0]) > 1e-3, place  # the card is right to warn
+                warned.add(folder.name)
+                continue
             assert [found[key] for key in ("ids", "plain", "answer")] == [
                 here[key] for key in ("ids", "plain", "answer")
             ], place
             difference = max(abs(a - b) for a, b in zip(found["losses"], here["losses"], strict=True))
             assert difference < 1e-5, place
             largest = max(largest, difference)
+    assert warned == {"gpt_neox-head-saved", "gpt_neox-embedding-saved"}
     print(f"{len(folders)} folders, {len(pythons)} environments, largest difference of a loss {largest:.1e}")
 
 

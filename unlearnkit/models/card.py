@@ -22,6 +22,8 @@ FIRST = {  # the transformers that an architecture came with, where 4.45 has non
     "glm": "4.46", "olmo2": "4.47", "cohere2": "4.48", "gemma3_text": "4.50", "qwen3": "4.51", "smollm3": "4.53",
     "olmo3": "4.57",
 }  # fmt: skip
+# Modules that transformers 5 renamed; it renames full weights back when it saves them, PEFT does not.
+RENAMED = {"gpt_neox": ("lm_head", "embed_out"), "mixtral": ("mlp", "block_sparse_moe")}
 WITHOUT_SCALING = {"mistral", "mixtral", "gemma", "gemma2"}
 PLAIN_SCALINGS = {"default", "linear", "dynamic"}
 PEFT_013 = {
@@ -66,9 +68,19 @@ def unread(config: dict[str, Any], adapter: dict[str, Any] | None = None) -> lis
         found.append("transformers 4.45 leaves out the partial_rotary_factor of phi3 without a word; 4.57 has it.")
     if kind == "gemma2":
         found.append("transformers 4.57 softcaps gemma2's attention only with attn_implementation='eager'.")
+    if adapter and kind in RENAMED and _trains(adapter, RENAMED[kind][0]):
+        new, old = RENAMED[kind]
+        found.append(
+            f"This adapter changes {new} of {kind}, which transformers 4.x calls {old}: it cannot read that part."
+        )
     if newer := sorted(set(adapter or {}) - PEFT_013):
         found.append(f"PEFT 0.13 does not know {', '.join(newer)} and ends with a TypeError.")
     return found
+
+
+def _trains(adapter: dict[str, Any], module: str) -> bool:
+    named = [adapter.get(key) or [] for key in ("target_modules", "modules_to_save")]
+    return any(module in name.split(".") for names in named for name in ([names] if isinstance(names, str) else names))
 
 
 def model_card(
