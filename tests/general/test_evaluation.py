@@ -203,7 +203,7 @@ def test_the_tables_columns_beside_the_scopes(written, tmp_path, method):
     general = ("eval=[scopes,general]", f"eval.general.data_dir={written}", "eval.general.limit=1", "save_model=false")
     small = ("eval.scopes.limit=2", "eval.scopes.max_new_tokens=2", "eval.scopes.generate_limit=1")
     run(composed(f"+method={method}", *quick, *general, *small), tmp_path / "run")
-    (table,) = tables.aggregate(tables.collect(tmp_path), columns=["both/average_success", "general/*/acc"])
+    (table,) = tables.aggregate(collect(tmp_path), columns=["both/average_success", "general/*/acc"])
     assert [column[1] for column in table.columns] == ["both", *NAMES, "average"]
     assert all(column in table.rows[row] for row in ("original", method) for column in table.columns)
     assert "average/acc ↑" in tables.markdown(table)

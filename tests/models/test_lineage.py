@@ -1,6 +1,7 @@
 """The three states of a model's weights, whatever is trained of them: against copies that were taken when they held."""
 
 import copy
+import json
 
 import pytest
 import torch
@@ -26,9 +27,19 @@ ADAPTERS = {
     "one layer": {"layers_to_transform": [1], "target_modules": ["q_proj", "v_proj"]},
 }
 FULL, MERGED = "full weights", "merged"
-EVERY = [*ADAPTERS, FULL]
-# Architectures with biases, tied embeddings, fused projections.
+# Architectures with biases and tied embeddings.
 KINDS = {"llama": {}, "qwen2": {"tie_word_embeddings": True}, "opt": {}}
+SAMPLE = ("plain", "modules to save", "all biases", FULL, MERGED, "llama", "taught", 0.4)
+
+
+def sampled(values):
+    """The values, of which the suite runs a sample and `-m long` the rest."""
+    return [value if value in SAMPLE else pytest.param(value, marks=pytest.mark.long) for value in values]
+
+
+EVERY = sampled([*ADAPTERS, FULL])
+AND_MERGED = [*EVERY, MERGED]
+ARCHITECTURES = sampled(KINDS)
 
 
 def settings(name, kind="llama"):
@@ -105,7 +116,7 @@ def taught(folder, lora, tmp_path, merge=False):
     return model, first, second
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ARCHITECTURES)
 @pytest.mark.parametrize("name", EVERY)
 def test_the_states_of_what_was_never_taught(name, kind, folders):
     model = loaded(folders[kind], settings(name, kind))
@@ -121,8 +132,8 @@ def test_the_states_of_what_was_never_taught(name, kind, folders):
     close(logits(model.model), learnt)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", [*EVERY, MERGED])
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+@pytest.mark.parametrize("name", AND_MERGED)
 def test_the_states_of_what_was_taught(name, kind, folders, tmp_path):
     lora = settings("plain" if name == MERGED else name, kind)
     model, first, second = taught(folders[kind], lora, tmp_path, merge=name == MERGED)
@@ -136,9 +147,9 @@ def test_the_states_of_what_was_taught(name, kind, folders, tmp_path):
     close(found["current"], learnt)
 
 
-@pytest.mark.parametrize("before", ["untaught", "taught"])
-@pytest.mark.parametrize("name", [*EVERY, MERGED])
-@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize("before", sampled(["untaught", "taught"]))
+@pytest.mark.parametrize("name", AND_MERGED)
+@pytest.mark.parametrize("kind", sampled(["llama", "qwen2"]))
 def test_a_reference_of_a_training(name, kind, before, folders, tmp_path):
     if before == "untaught" and name == MERGED:
         pytest.skip("merged is taught")
@@ -193,10 +204,10 @@ def effective(model):
     return {name: weight.detach().clone() for name, weight in network.named_parameters(remove_duplicate=False)}
 
 
-@pytest.mark.parametrize("before", ["untaught", "taught"])
-@pytest.mark.parametrize("scale", [0.0, 1.0, 0.4])
-@pytest.mark.parametrize("kind", ["llama", "qwen2"])
-@pytest.mark.parametrize("name", [*EVERY, MERGED])
+@pytest.mark.parametrize("before", sampled(["untaught", "taught"]))
+@pytest.mark.parametrize("scale", sampled([0.0, 1.0, 0.4]))
+@pytest.mark.parametrize("kind", sampled(["llama", "qwen2"]))
+@pytest.mark.parametrize("name", AND_MERGED)
 def test_negation(name, kind, scale, before, folders, tmp_path):
     """theta = theta_start - scale * (theta_bad - theta_start) in the effective weights; scale 0 is the start."""
     if before == "untaught" and name == MERGED:
@@ -227,8 +238,8 @@ def test_negation(name, kind, scale, before, folders, tmp_path):
     close(states["loaded"], first)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", [*EVERY, MERGED])
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+@pytest.mark.parametrize("name", AND_MERGED)
 def test_what_is_saved_is_what_was_measured(name, kind, folders, tmp_path):
     """Through plain transformers and PEFT, over the base that the adapter names."""
     lora = settings("plain" if name == MERGED else name, kind)
@@ -242,16 +253,14 @@ def read(folder):
     """As a reader without this project does it."""
     if not (folder / "adapter_config.json").is_file():
         return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    import json
-
     base = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
     network = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     return PeftModel.from_pretrained(network, folder)
 
 
-@pytest.mark.parametrize("name", [*EVERY, MERGED])
+@pytest.mark.parametrize("name", AND_MERGED)
 @pytest.mark.parametrize("negated", [False, True])
-@pytest.mark.parametrize("kind", ["llama", "opt"])
+@pytest.mark.parametrize("kind", sampled(["llama", "opt"]))
 def test_saved_after_negation_and_an_edit(name, negated, kind, folders, tmp_path):
     lora = settings("plain" if name == MERGED else name, kind)
     model, first, _ = taught(folders[kind], lora, tmp_path, merge=name == MERGED)
@@ -271,8 +280,8 @@ def test_saved_after_negation_and_an_edit(name, negated, kind, folders, tmp_path
 
 
 @pytest.mark.parametrize("negated", [False, True])
-@pytest.mark.parametrize("before", ["untaught", "taught"])
-@pytest.mark.parametrize("name", [*EVERY, MERGED])
+@pytest.mark.parametrize("before", sampled(["untaught", "taught"]))
+@pytest.mark.parametrize("name", AND_MERGED)
 def test_kept_and_restored(name, before, negated, folders, tmp_path):
     """What a killed run goes on from is what it had, in all three states, and what is trainable."""
     if before == "untaught" and name == MERGED:
@@ -331,7 +340,7 @@ def test_an_adapter_that_changes_the_model_before_it_learns_is_refused(first, fo
         loaded(folders["llama"], {**settings("plain"), "init_lora_weights": first})
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_a_narrow_copy_computes_the_same(kind, folders):
     """autocast rounds the linear layers' weights itself: bit for bit the same, in half the memory."""
     network = loaded(folders[kind], None).model

@@ -1,8 +1,12 @@
 """Loading, the base under an adapter or trained weights, saving; and errors in two lines."""
 
+import json
+import shutil
+
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearnkit.errors import UserError
@@ -176,3 +180,90 @@ def test_a_package_that_is_not_installed(tmp_path, monkeypatch):
 
 def test_no_weights_named():
     assert two_lines(lambda: load("mine")).what == "Model 'mine' names no weights"
+
+
+def without(folder, made, change):
+    """The tiny model's folder with other tensors in its file."""
+    shutil.copytree(folder, made)
+    tensors = load_file(made / "model.safetensors")
+    save_file(change(tensors), made / "model.safetensors", {"format": "pt"})
+    return made
+
+
+MISSING = {
+    "head": (lambda tensors: {n: t for n, t in tensors.items() if n != "lm_head.weight"}, "lm_head.weight"),
+    "layer": (lambda tensors: {n: t for n, t in tensors.items() if ".layers.1." not in n}, "model.layers.1."),
+    "norm": (lambda tensors: {n: t for n, t in tensors.items() if n != "model.norm.weight"}, "model.norm.weight"),
+    "one bias short": (lambda tensors: {n: t for n, t in tensors.items() if "k_proj" not in n}, "k_proj.weight"),
+    "a prefix": (lambda tensors: {f"base_model.model.{n}": t for n, t in tensors.items()}, "lm_head.weight"),
+    "nothing": (lambda tensors: {"other": torch.zeros(1)}, "lm_head.weight"),
+}
+
+
+@pytest.mark.parametrize("case", MISSING)
+@pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
+def test_tensors_that_are_not_there_are_not_drawn_at_random(case, lora, tiny_folder, tmp_path):
+    change, name = MISSING[case]
+    folder = without(tiny_folder, tmp_path / "model", change)
+    error = two_lines(lambda: load("mine", path=str(folder), dtype="float32", lora=lora))
+    assert f"have no '{name}" in error.what or name in error.what
+    assert "random numbers would stand there" in error.what and "save_pretrained" in error.fix
+
+
+def test_a_shared_head_is_not_missing(tmp_path):
+    config = tiny.config("qwen2")
+    config.tie_word_embeddings = True
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tiny.tokenizer().save_pretrained(tmp_path)
+    assert "lm_head.weight" not in load_file(tmp_path / "model.safetensors")
+    assert load("mine", path=str(tmp_path), dtype="float32").max_length == 1024
+
+
+@pytest.fixture
+def adapter(lora_model, tmp_path):
+    """A run's own output: an adapter's folder, with its tokenizer; and what the model answers with it."""
+    train(lora_model)
+    lora_model.save(tmp_path / "adapter")
+    return tmp_path / "adapter", logits(lora_model.model.eval())
+
+
+@pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
+def test_an_adapters_folder_is_its_base_with_the_adapter(adapter, lora, tmp_path):
+    folder, expected = adapter
+    model = load("mine", path=str(folder), dtype="float32", lora=lora)
+    torch.testing.assert_close(logits(model.model), expected, atol=1e-5, rtol=1e-5)
+    train(model)
+    learnt = logits(model.model.eval())
+    for state in ("loaded", "start"):
+        with model.state(state) as network:
+            torch.testing.assert_close(logits(network), expected, atol=1e-5, rtol=1e-5)
+    model.save(tmp_path / "again")  # whole: no adapter over the base's own files would be this model
+    assert not (tmp_path / "again" / "adapter_config.json").exists()
+    torch.testing.assert_close(logits(untouched(tmp_path / "again")), learnt, atol=1e-5, rtol=1e-5)
+
+
+def test_a_config_beside_an_adapter_is_no_second_model(adapter, tiny_folder):
+    folder, expected = adapter
+    shutil.copy(tiny_folder / "config.json", folder)
+    model = load("mine", path=str(folder), dtype="float32", lora=LORA)
+    torch.testing.assert_close(logits(model.model), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin", "model-00001-of-00002.safetensors"])
+def test_a_whole_model_and_an_adapter_in_one_folder(adapter, tiny_folder, file):
+    folder, _ = adapter
+    shutil.copy(tiny_folder / "config.json", folder)
+    shutil.copy(tiny_folder / "model.safetensors", folder / file)
+    error = two_lines(lambda: load("mine", path=str(folder), dtype="float32", lora=LORA))
+    assert "and an adapter (adapter_config.json): which is meant?" in error.what
+
+
+def test_a_relative_path_is_written_as_an_absolute_one(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny_folder.parent)
+    model = load("mine", path=tiny_folder.name, dtype="float32", lora=LORA)
+    train(model)
+    model.save(tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    base = json.loads((tmp_path / "model" / "adapter_config.json").read_text())["base_model_name_or_path"]
+    read = PeftModel.from_pretrained(untouched(base), tmp_path / "model").eval()
+    torch.testing.assert_close(logits(read), logits(model.model.eval()), atol=1e-6, rtol=0)
