@@ -1,3 +1,3 @@
 """unlearnkit: unlearn, measure, compare. See README.md."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

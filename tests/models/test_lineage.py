@@ -340,6 +340,13 @@ def test_an_adapter_that_changes_the_model_before_it_learns_is_refused(first, fo
         loaded(folders["llama"], {**settings("plain"), "init_lora_weights": first})
 
 
+@pytest.mark.parametrize("name", ["embed_out", "lm_hed", "model.head"])
+def test_a_module_to_save_that_there_is_not(name, folders):
+    model = loaded(folders["llama"], {**settings("plain"), "modules_to_save": [name]})
+    with pytest.raises(UserError, match=f"modules_to_save names '{name}'"):
+        model.weights.make_trainable()
+
+
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_a_narrow_copy_computes_the_same(kind, folders):
     """autocast rounds the linear layers' weights itself: bit for bit the same, in half the memory."""

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+import torch
+import yaml
 
 from unlearnkit.errors import UserError
 from unlearnkit.records.record import Record
@@ -53,3 +55,26 @@ def test_answers_side_by_side():
 def test_what_was_only_teacher_forced_is_no_answer():
     forced, empty = Record("unlearn", "1", "Who?", answer="He."), Record("unlearn", "2", "Who?", tokens=1, ended=True)
     assert [row["id"] for row in answers({"scopes": [forced, empty]}, None)] == ["2"]
+
+
+def with_dtype(dtype):
+    return {**CONFIG, "model": {"name": "tiny", "dtype": dtype}}
+
+
+def held(folder):
+    return yaml.safe_load((folder / "config.yaml").read_text())["model"]["dtype"]
+
+
+def test_the_type_that_auto_chose_stands_in_the_config_and_decides_where_the_run_goes_on(lora_model, tmp_path):
+    out = RunFolder(tmp_path, with_dtype("auto"))
+    assert out.config["model"]["dtype"] == held(tmp_path) == "auto"
+    lora_model.dtype = torch.bfloat16  # what this machine chose
+    out.write_dtype(lora_model)
+    assert held(tmp_path) == "bfloat16"
+    again = RunFolder(tmp_path, with_dtype("auto"))  # on a machine that would choose otherwise
+    assert again.config["model"]["dtype"] == "bfloat16"
+    lora_model.dtype = torch.float32
+    again.write_dtype(lora_model)
+    assert held(tmp_path) == "bfloat16"
+    with pytest.raises(UserError, match="model.dtype is bfloat16 there, float32 here"):
+        RunFolder(tmp_path, with_dtype("float32"))

@@ -14,7 +14,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, nearest
 from unlearnkit.models.anatomy import bare
 from unlearnkit.models.lineage import Kept, Lineage, Reference, narrow_copy, swapped
 
@@ -62,10 +62,26 @@ class AdapterLineage(Lineage):
     def make_trainable(self) -> None:
         if self.has_adapter:
             return
+        self._check_names()
         self.network = get_peft_model(self.network, LoraConfig(task_type="CAUSAL_LM", **self.lora))
         for name, parameter in self.network.named_parameters():
             if parameter.requires_grad and not _of_adapter(name):
                 self._remember(parameter)
+
+    def _check_names(self) -> None:
+        """PEFT says nothing of a module to save that there is not.
+
+        Raises:
+            UserError: such a name.
+        """
+        known = {part for name, _ in self.network.named_modules() for part in (name, name.rpartition(".")[2]) if part}
+        for name in self.lora.get("modules_to_save") or ():
+            if name not in known:
+                valid = sorted({module.rpartition(".")[2] for module in known} - {""})
+                raise UserError(
+                    f"model.lora.modules_to_save names '{name}', which the model does not have.{nearest(name, valid)}",
+                    f"Its modules: {', '.join(part for part in valid if not part.isdigit())}",
+                )
 
     def teach(self, folder: str, merge: bool = False) -> None:
         self._drop()

@@ -118,7 +118,8 @@ def model_card(
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n# {title}\n\n{about}\n",
         f"{said}: another type gives other answers. Beside this folder (`model`):\n",
         f"```python\n{_code(template, weights, autocast, adapter_over)}```\n",
-        f"Tried, with equal losses and tokens: {TRIED}.\n",
+        f"Folders like this one were read with equal losses and tokens by {TRIED}"
+        + (", with these exceptions:\n" if notes else ".\n"),
         "".join(f"- {note}\n" for note in notes),
         "What it was measured to do:\n" if numbers is not None else "",
         f"```json\n{json.dumps(numbers, indent=1)}\n```\n" if numbers is not None else "",
