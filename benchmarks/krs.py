@@ -44,7 +44,7 @@ WINDOW = 5
 
 def loaded(kind: str, dtype: str):
     configuration.register_resolvers()
-    full = ["model.weights.lora=null"] if kind == "full" else []
+    full = ["model.lora=null"] if kind == "full" else []
     torch.set_num_threads(1)
     with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
         cfg = compose("config", overrides=["model=smollm2-135m", f"model.dtype={dtype}", *full])

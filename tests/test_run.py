@@ -126,12 +126,18 @@ def test_an_ablation_is_an_override(tmp_path):
     assert [key for key in row if key.startswith("terms/")] == ["terms/guided_distortion"]
 
 
-def test_a_method_negates_what_was_learnt_after_a_merged_target_alone(tmp_path):
-    with pytest.raises(UserError, match="stages.negate subtracts what was learnt") as caught:
-        run(composed("+method=sku", *SCOPES), tmp_path / "refused")
-    assert "target.merge=true" in caught.value.fix
-    metrics = run(composed("+method=sku", *SCOPES, "target.merge=true"), tmp_path)
-    assert metrics["after"]["scopes"]["both"]["average_success"]["n"] == 6
+@pytest.mark.parametrize("merge", ["false", "true"])
+def test_a_method_negates_what_was_learnt_after_what_was_taught(merge, tmp_path):
+    """At scale 0 the model is the target again, whether the stages trained the taught adapter or a fresh one."""
+    metrics = run(composed("+method=sku", *SCOPES, f"target.merge={merge}", "stages.negate.scale=0"), tmp_path / "0")
+    before, after = (
+        {name: sets["answer_perplexity" if "answer_perplexity" in sets else next(iter(sets))]["value"]
+         for name, sets in metrics[when]["scopes"].items()}
+        for when in ("before", "after")
+    )  # fmt: skip
+    assert after == pytest.approx(before, rel=1e-5)
+    negated = run(composed("+method=sku", *SCOPES, f"target.merge={merge}"), tmp_path / "1")
+    assert negated["after"]["scopes"]["both"]["average_success"]["n"] == 6
 
 
 def test_any_method_can_be_confined_to_a_region(tmp_path):

@@ -75,4 +75,4 @@ def test_ctrl_c_keeps_what_was_answered(serve, replies, tmp_path):
     process.send_signal(signal.SIGINT)
     _, shown = process.communicate(timeout=20)
     assert process.returncode == 130 and "Interrupted. Run the same command again" in shown
-    assert len(list((tmp_path / "cache" / "build").iterdir())) == 2
+    assert len(list((tmp_path / "cache" / "build").glob("*/*/entry.json"))) == 2

@@ -5,10 +5,10 @@ import torch
 from composed import composed
 from hydra.utils import instantiate
 
+from unlearnkit.controls import Known
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations
-from unlearnkit.evaluations.facts import Known
 from unlearnkit.models.templates import Template
 
 

@@ -10,7 +10,8 @@ from unlearnkit.plan.sizes import Sizes
 from unlearnkit.plan.trace import Peak
 
 P = 1_000_000
-WHOLE = Demand(Sizes(P, P, 4 * P, 4 * P, P // 10))
+WHOLE = Demand(Sizes(P, P, 2 * P, 2 * P, P // 10))  # stored in 16 bits, as the papers and estimators have it
+FP32 = Demand(Sizes(P, P, 4 * P, 4 * P, P // 10))
 LORA = Demand(Sizes(P, P // 100, 2 * P + 2 * P // 100, 4 * P // 100, P // 10))
 FULL, BARE = Peak(500, 70, 4 * P, 0), Peak(900, 60, 0, 0)
 
@@ -26,9 +27,9 @@ def zero(stage, **changes):
 
 
 def test_without_deepspeed_every_gpu_holds_all():
-    assert states(WHOLE, Engine("none"), 1) == states(WHOLE, Engine("none"), 8) == (4 * P, 4 * P, 8 * P)
+    assert states(FP32, Engine("none"), 1) == states(FP32, Engine("none"), 8) == (4 * P, 4 * P, 8 * P)
     assert states(LORA, Engine("none"), 1) == (2_020_000, 40_000, 80_000)
-    buffers = [usage(WHOLE, Engine("none"), gpus, FULL, BARE).moments["step"]["buffers"] for gpus in (1, 8)]
+    buffers = [usage(FP32, Engine("none"), gpus, FULL, BARE).moments["step"]["buffers"] for gpus in (1, 8)]
     assert buffers == [0, 4 * P]  # DDP's buckets
 
 
@@ -47,13 +48,16 @@ def test_the_formulas_of_zero(stage, gpus, expected):
 
 
 def test_under_lora_only_the_adapter_has_gradients_and_an_optimiser():
-    assert states(LORA, zero(2), 4) == (2 * P, 15_000, 30_000)
-    assert states(LORA, zero(3), 4) == (500_000, 15_000, 30_000)
+    assert states(LORA, zero(2), 4) == (2_020_000, 20_000, 30_000)
+    assert states(LORA, zero(3), 4) == (505_000, 20_000, 30_000)
 
 
-def test_in_fp32_there_are_masters_too():
-    demand = Demand(WHOLE.sizes, bf16=False)
-    assert states(demand, zero(2), 4) == (4 * P, 2 * P, 3 * P)
+def test_weights_keep_the_type_they_are_stored_in():
+    assert states(FP32, zero(2), 4) == (4 * P, 2 * P, 3 * P)
+    sent = [
+        usage(Demand(FP32.sizes, bf16=b), zero(2), 4, FULL, BARE).moments["backward"]["buffers"] for b in (True, False)
+    ]
+    assert sent == [2 * P, 4 * P]
 
 
 def test_offload_leaves_what_is_gathered():
@@ -65,10 +69,10 @@ def test_offload_leaves_what_is_gathered():
 
 
 def test_the_reference_is_divided_with_the_weights_and_buckets_are_bounded():
-    demand = Demand(WHOLE.sizes, P, 4 * P)
+    demand = Demand(WHOLE.sizes, P, 2 * P)
     parts = {stage: usage(demand, zero(stage, reduce_bucket=1000), 4, FULL, BARE).moments for stage in (2, 3)}
     assert (parts[2]["backward"]["reference"], parts[3]["backward"]["reference"]) == (2 * P, P // 2)
-    assert parts[2]["loading"] == {**parts[2]["loading"], "weights": 4 * P, "reference": 4 * P}
+    assert parts[2]["loading"] == {**parts[2]["loading"], "weights": 2 * P, "reference": 2 * P}
     assert parts[2]["backward"]["buffers"] == 2000
     assert (
         usage(demand, zero(2, reduce_bucket=1000, overlap=True), 4, FULL, BARE).moments["backward"]["buffers"] == 4000
@@ -77,8 +81,8 @@ def test_the_reference_is_divided_with_the_weights_and_buckets_are_bounded():
 
 
 def test_the_whole_model_comes_back_at_the_end():
-    assert states(WHOLE, zero(3), 4, "handing back")[0] == P // 2 + 4 * P
-    assert states(LORA, zero(2), 4, "handing back")[0] == 2 * P + 40_000  # frozen weights were never copied
+    assert states(WHOLE, zero(3), 4, "handing back")[0] == P // 2 + 2 * P
+    assert states(LORA, zero(2), 4, "handing back")[0] == 2_020_000 + 40_000  # frozen weights were never copied
 
 
 @pytest.mark.parametrize("gpus", [1, 4, 64])
@@ -111,12 +115,10 @@ def test_a_deepspeed_config_is_read():
                 "offload_optimizer": {"device": "cpu"},
                 "offload_param": {"device": "none"},
             },
-            "bf16": {"enabled": False},
         },
     )
-    assert engine == Engine("mine", 3, True, False, 500_000_000, True, 1_000_000, bf16=False)
-    assert not engine.computes_in_bf16(True)
-    assert Engine.read("none", {}) == Engine("none") and not Engine("none").computes_in_bf16(True)
+    assert engine == Engine("mine", 3, True, False, 500_000_000, True, 1_000_000)
+    assert Engine.read("none", {}) == Engine("none")
 
 
 def planned(gpus, engine, total, divides=True):

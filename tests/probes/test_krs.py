@@ -151,7 +151,7 @@ def test_a_window_wider_than_the_model_is_refused_before_anything_is_computed(fu
     ("method", "overrides"),
     [
         ("sku", MISCHIEF),  # an adapter, negated
-        ("sku", (*MISCHIEF, "model.weights.lora=null")),  # weights, negated
+        ("sku", (*MISCHIEF, "model.lora=null")),  # weights, negated
         ("ga", SCOPES),  # a taught adapter, trained on
         ("ga", (*SCOPES, "target.merge=true", "model.architecture=gpt2")),
     ],

@@ -24,18 +24,22 @@ class WholeLineage(Lineage):
         super().__init__(network, source, reload)
         self.taught: str | None = None
         self.trained = False
+        self.fresh = True  # no training has ended yet
 
     def origin(self) -> dict[str, Any]:
         return {"source": self.source, "taught": self.taught}
 
     def make_trainable(self) -> None:
-        if not self.trained:
-            self.network.requires_grad_(True)
-            self.trained = True
+        if self.trained:
+            self.fresh = False
+            return
+        self.network.requires_grad_(True)
+        self.trained = True
 
     def teach(self, folder: str, merge: bool = False) -> None:
         self.network = None  # what is loaded takes its place in memory
         self.network, self.taught, self.trained = self.reload(folder), folder, False
+        self.fresh = True
         self.originals.clear()
 
     @contextlib.contextmanager
@@ -55,6 +59,8 @@ class WholeLineage(Lineage):
                 yield network
 
     def reference(self, state: str, narrow: torch.dtype) -> Reference:
+        if self.fresh and not self.originals and (state == "start" or not self.taught):
+            return Reference(frozen=narrow_copy(self.network, narrow))
         with self.start() if state == "start" else self.loaded() as network:
             own = network is not self.network
             return Reference(frozen=narrowed(network, narrow) if own else narrow_copy(network, narrow))
@@ -97,7 +103,7 @@ class WholeLineage(Lineage):
         return what, {name: p for name, p in named.items() if self.trained or p in self.originals}
 
     def restore(self, what: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
-        self.trained = what["trained"]
+        self.trained, self.fresh = what["trained"], not what["trained"]
         self._take_back(what, tensors)
 
     def save(self, folder: Path) -> None:
