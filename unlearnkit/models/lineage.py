@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from torch import nn
 
-STATES = ("loaded", "start", "current")
 Kept = tuple[dict[str, Any], dict[str, torch.Tensor]]  # what the weights are, parameter name -> tensor
 
 
