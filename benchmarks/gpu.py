@@ -17,14 +17,15 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 import transformers
-from gpu_checks import Check, losses_and_gradients, start_values
-from gpu_times import METHODS, Row, Timed, free, rows
+from gpu_checks import Check, kernels, losses_and_gradients, start_values
+from gpu_times import METHODS, AttentionTimes, Row, Timed, attention_times, free, rows
 from measure import matmul_rate
 from networks import folder, llama
 from shapes import SHAPES
@@ -71,6 +72,7 @@ def verdict(checks: list[Check], timed: list[Row], broken: list[str]) -> str:
     for kind, word in (
         ("loss", "losses"),
         ("gradient", "gradients"),
+        ("kernel", "kernels' outputs and gradients"),
         ("start", "bf16 start values"),
         ("step", "steps"),
     ):
@@ -125,6 +127,12 @@ def main() -> int:
             kind = "LoRA" if lora else "full"
             attempt(f"fp32, {kind}", lambda: checks.extend(losses_and_gradients(path, lora, chosen.device)))  # noqa: B023
             attempt(f"start, {kind}", lambda: checks.extend(start_values(path, lora, "bfloat16")))  # noqa: B023
+    attention: list[AttentionTimes] = []
+    if chosen.device == "cuda":
+        attempt("kernels", lambda: checks.extend(kernels(chosen.device)))
+        for shape in chosen.shapes:
+            alone = partial(attention_times, shape, chosen.device, chosen.batch_size, chosen.steps)
+            attempt(f"attention at {shape}", lambda: attention.append(alone()))  # noqa: B023
     for shape in chosen.shapes:
         for lora in (True, False):
 
@@ -144,7 +152,12 @@ def main() -> int:
     )
     print(f"{rate / 1e12:.3g} TFLOP/s; {time.perf_counter() - began:.0f} s\n")
     print(table([cells(row, rate) for row in timed], chosen.markdown) + "\n")
-    print(verdict(checks, timed, broken))
+    for one in attention:
+        print(
+            f"Attention of a {one.shape} layer over {one.tokens} tokens, forward and backward: {one.kernel:.2f} ms in"
+            f" one kernel, {one.pieces:.2f} ms a piece at a time"
+        )
+    print("\n" * bool(attention) + verdict(checks, timed, broken))
     return int(bool(broken) or not all(check.passed for check in checks))
 
 

@@ -19,6 +19,8 @@ from shapes import LORA
 from unlearnkit.data.streams import Preferences
 from unlearnkit.losses import DPO, KL, NLL, NPO, Adversarial, Loss, RandomLabels
 from unlearnkit.models import LanguageModel, load_source
+from unlearnkit.models.attention import KERNEL, PIECES, packed_attention
+from unlearnkit.models.layout import Layout, Piece
 from unlearnkit.stages.base import Context
 from unlearnkit.stages.passes import Passes
 from unlearnkit.stages.reference import reference_log_probs
@@ -54,6 +56,38 @@ class Check:
     @property
     def passed(self) -> bool:
         return self.error <= self.limit
+
+
+def kernels(device: str, dtype: torch.dtype = torch.bfloat16, limit: float = 1e-2) -> list[Check]:
+    """The variable-length kernel in 16 bits against a piece at a time in fp64: what it gives, and its gradients.
+
+    Rows with answers that share a prompt and rows without, under a window and without, with as many key heads as
+    query heads and with fewer.
+    """
+    checks = []
+    apart = Layout([Piece(0, 300), Piece(300, 301), Piece(301, 600)])
+    shared = Layout([Piece(0, 60), *(Piece(n, n + 90, continues=0) for n in range(60, 600, 90))])
+    for rows, layout in (("examples", apart), ("shared prompts", shared)):
+        for window in (None, 50):
+            for heads, key_heads, width in ((4, 4, 128), (8, 2, 64)):
+                generator = torch.Generator().manual_seed(0)
+                sizes = [(1, n, 600, width) for n in (heads, key_heads, key_heads)]
+                drawn = [torch.randn(size, generator=generator).to(device, dtype) for size in sizes]
+                error = _attention_error(drawn, layout, window)
+                name = f"kernel, {rows}, window {window}, {heads}/{key_heads} heads of {width}"
+                checks.append(Check(name, error, limit))
+    return checks
+
+
+def _attention_error(drawn: list[torch.Tensor], layout: Layout, window: int | None) -> float:
+    """The largest of ||x - x'|| / ||x'|| over the output and the three gradients."""
+    made = []
+    for way, tensors in ((KERNEL, drawn), (PIECES, [tensor.double() for tensor in drawn])):
+        inputs = [tensor.detach().requires_grad_() for tensor in tensors]
+        out, _ = packed_attention(torch.nn.Identity(), *inputs, None, layout=layout, sliding_window=window, way=way)
+        weights = torch.linspace(-1, 1, out.numel(), dtype=torch.float64).view(out.shape).to(out)
+        made.append([out, *torch.autograd.grad((out * weights).sum(), inputs)])
+    return max(float((one - two).detach().norm() / two.detach().norm()) for one, two in zip(*made, strict=True))
 
 
 def losses_and_gradients(folder: Path, lora: bool, device: str, limit: float = 1e-4) -> list[Check]:

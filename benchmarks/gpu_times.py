@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 from measure import flops, peak_memory
-from networks import method, network, packed_steps, parameters, scored_examples, unpacked
+from networks import llama, method, network, packed_steps, parameters, scored_examples, unpacked
 from plain import plain_step
 
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.attention import KERNEL, PIECES, packed_attention
 from unlearnkit.records.forward import score
 from unlearnkit.stages.passes import Passes
 from unlearnkit.stages.trainer import weighted_sum
@@ -94,6 +95,40 @@ def rows(shape: str, lora: bool, device: str, batch: int, count: int, length: in
             if row.plain is not None or tried == 1:
                 break
             tried //= 2
+
+
+@dataclass
+class AttentionTimes:
+    """Milliseconds of one layer's attention, forward and backward, over the row of a SKU step."""
+
+    shape: str
+    tokens: int
+    pieces: float
+    kernel: float
+
+
+def attention_times(shape: str, device: str, batch: int, count: int, length: int = 4096) -> AttentionTimes:
+    """Of rows that are new each time, as in training."""
+    config, dtype = llama(shape), torch.bfloat16
+    stage, streams = method("sku")
+    model = network("100K", True, "cpu")
+    steps = packed_steps(stage, streams, model, batch, count + 1, length)
+    rows = [steps[number].packed for number in range(count + 1)]
+    heads, keys = config.num_attention_heads, config.num_key_value_heads or config.num_attention_heads
+    width = config.hidden_size // heads
+    found = {}
+    for way in (PIECES, KERNEL):
+        seconds = []
+        for row in rows:
+            sizes = [(1, n, row.input_ids.numel(), width) for n in (heads, keys, keys)]
+            tensors = [torch.randn(size, device=device, dtype=dtype, requires_grad=True) for size in sizes]
+            torch.cuda.synchronize()
+            started = time.perf_counter()
+            packed_attention(torch.nn.Identity(), *tensors, None, layout=row.layout, way=way)[0].sum().backward()
+            torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - started)
+        found[way] = 1e3 * median_low(seconds[1:])  # the first loads kernels
+    return AttentionTimes(shape, rows[-1].input_ids.numel(), found[PIECES], found[KERNEL])
 
 
 def _fill(row: Row, model: LanguageModel, device: str, count: int, length: int) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.attention.varlen  # its operators
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -83,6 +84,29 @@ def _attention_backward(_grad: Any, query: Any, key: Any, *_: Any, **__: Any) ->
     return _attention(query, key) * 5 // 2
 
 
+def _varlen(query: Any, _key: Any, _value: Any, query_ends: Any, key_ends: Any, *_: Any, **__: Any) -> int:
+    """Of (T, heads, head_dim) queries in sequences."""
+    pairs = zip(query_ends.diff().tolist(), key_ends.diff().tolist(), strict=True)
+    return 4 * query.shape[1] * query.shape[2] * sum(asked * seen for asked, seen in pairs)
+
+
+def _varlen_backward(
+    _grad: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    _out: Any,
+    _lse: Any,
+    query_ends: Any,
+    key_ends: Any,
+    *_: Any,
+    **__: Any,
+) -> int:
+    return _varlen(query, key, value, query_ends, key_ends) * 5 // 2
+
+
+_varlen._get_raw = _varlen_backward._get_raw = True  # type: ignore[attr-defined]  # tensors, not their shapes
+
 # The counter's own formulas leave a CPU's kernel out and, before torch 2.13, refuse fewer key heads than query heads.
 _KERNELS = ("efficient_attention", "flash_attention", "cudnn_attention", "flash_attention_for_cpu")
 _ATTENTION = {
@@ -90,3 +114,5 @@ _ATTENTION = {
     for kernel in _KERNELS
     for way, formula in (("", _attention), ("_backward", _attention_backward))
 }
+_ATTENTION[torch.ops.torch_attn._varlen_attn] = _varlen
+_ATTENTION[torch.ops.torch_attn._varlen_attn_backward] = _varlen_backward

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from gpu_checks import TERMS, Check, losses_and_gradients, start_values
+from gpu_checks import TERMS, Check, kernels, losses_and_gradients, start_values
 from networks import folder
 
 from unlearnkit import losses
@@ -62,6 +62,14 @@ def test_in_bf16_too(small, lora):
 @ways
 def test_in_bf16_on_a_gpu_at_a_shape_that_fills_its_tiles(tmp_path, lora):
     assert not failures(start_values(folder("4M", tmp_path), lora, "bfloat16"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: torch.cuda.is_available() is false")
+def test_the_kernel_gives_what_pieces_give():
+    checks = kernels("cuda")
+    assert len(checks) == 8
+    assert not failures(checks)
 
 
 def test_nan_passes_nothing():

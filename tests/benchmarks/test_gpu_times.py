@@ -8,6 +8,9 @@ from gpu_times import METHODS, least_memory, rows
 from measure import flops
 from networks import parameters
 
+from unlearnkit.models.attention import packed_attention
+from unlearnkit.models.layout import Layout, Piece
+
 on_gpu = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: torch.cuda.is_available() is false"),
@@ -48,6 +51,19 @@ def test_what_cannot_fit_is_not_tried(monkeypatch):
 def test_flops_of_a_product():
     left, right = torch.ones(3, 5), torch.ones(5, 7)
     assert flops(lambda: left @ right) == 2 * 3 * 5 * 7
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: torch.cuda.is_available() is false")
+def test_flops_of_a_row_in_one_kernel_are_those_of_its_pieces():
+    layout = Layout([Piece(0, 16), Piece(16, 40, continues=0), Piece(40, 56, continues=0), Piece(56, 64)])
+    shapes = [(1, 4, 64, 64)] * 3
+    query, key, value = (torch.randn(s, device="cuda", dtype=torch.bfloat16, requires_grad=True) for s in shapes)
+
+    def row(way):
+        packed_attention(torch.nn.Identity(), query, key, value, None, layout=layout, way=way)[0].sum().backward()
+
+    assert flops(lambda: row("varlen")) == 7 * 2 * 4 * 64 * (16 * 16 + 24 * 40 + 16 * 32 + 8 * 8)
 
 
 def test_flops_of_attention_with_fewer_key_heads():

@@ -9,7 +9,6 @@ from transformers.pytorch_utils import Conv1D
 from unlearnkit.errors import UserError
 from unlearnkit.models import tiny
 from unlearnkit.models.anatomy import PLACES, anatomy
-from unlearnkit.models.attention import PACKS
 
 IDS = torch.arange(5, 17)[None]
 # olmo2 normalises what attention and MLP give before it is added; opt's MLP has a bias like the others but no module.
@@ -19,10 +18,6 @@ ADDS_UP = sorted(set(PLACES) - {"olmo2"})
 def made(architecture):
     torch.manual_seed(0)
     return AutoModelForCausalLM.from_config(tiny.config(architecture)).eval()
-
-
-def test_every_architecture_that_packs_is_known():
-    assert set(PLACES) == PACKS
 
 
 @pytest.mark.parametrize("architecture", ADDS_UP)

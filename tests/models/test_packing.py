@@ -5,6 +5,7 @@ import torch
 
 from unlearnkit.data.examples import Example
 from unlearnkit.errors import UserError
+from unlearnkit.models.layout import Piece
 from unlearnkit.models.packing import Tokenise, pack
 
 STREAMS = {
@@ -21,23 +22,14 @@ def test_shared_prompts_and_duplicate_responses():
     assert row.labels.tolist() == [7, 8, 2, 2, 9, 2, 7, 8, 2]
     assert row.streams == {"forget": slice(0, 4), "mismatched": slice(4, 9)}
     assert row.lengths == {"forget": [3, 1], "mismatched": [2, 3]}
-    (start, end, mask), last = row.blocks
-    assert (start, end) == (0, 5)
-    assert mask.int().tolist() == [
-        [1, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0],
-        [1, 1, 1, 0, 0],
-        [1, 1, 1, 1, 0],
-        [1, 1, 0, 0, 1],
-    ]
-    assert last == (5, 6, None)
+    assert row.layout.pieces == [Piece(0, 2), Piece(2, 4, continues=0), Piece(4, 5, continues=0), Piece(5, 6)]
 
 
 def test_without_sharing_every_example_has_its_block():
     row = pack(STREAMS, share_prompts=False)
     assert row.input_ids.tolist() == [[5, 6, 7, 8, 9, 5, 6, 9]]
     assert row.position_ids.tolist() == [[0, 1, 2, 3, 0, 0, 1, 2]]
-    assert row.blocks == [(0, 4, None), (4, 5, None), (5, 8, None)]
+    assert row.layout.pieces == [Piece(0, 4), Piece(4, 5), Piece(5, 8)]
     assert row.keep.tolist() == [1, 2, 3, 4, 6, 7, 1, 2, 3]
     assert row.labels.tolist() == [7, 8, 2, 2, 9, 2, 7, 8, 2]
 
@@ -47,20 +39,20 @@ def test_a_one_token_response_beside_a_longer_one():
     assert row.input_ids.tolist() == [[5, 6, 7]]
     assert row.keep.tolist() == [1, 1, 2]
     assert row.labels.tolist() == [2, 7, 8]
-    assert row.blocks[0][2].int().tolist() == [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    assert row.layout.pieces == [Piece(0, 3)]
 
 
-def test_one_answer_twice_needs_no_mask():
+def test_one_answer_twice_is_one_piece():
     row = pack({"forget": [((5,), (7, 8))], "retain": [((5,), (7, 8))]})
     assert row.input_ids.tolist() == [[5, 7]]
-    assert row.blocks == [(0, 2, None)]
+    assert row.layout.pieces == [Piece(0, 2)]
     assert row.streams == {"forget": slice(0, 2), "retain": slice(2, 4)}
 
 
 def test_texts_after_a_start_token_alone_share_nothing():
     row = pack({"forget": [((1,), (7, 8)), ((1,), (9, 10))]})
     assert row.input_ids.tolist() == [[1, 7, 1, 9]]
-    assert row.blocks == [(0, 2, None), (2, 4, None)]
+    assert row.layout.pieces == [Piece(0, 2), Piece(2, 4)]
 
 
 def test_a_response_that_begins_another_is_its_own():
@@ -68,19 +60,19 @@ def test_a_response_that_begins_another_is_its_own():
     assert row.input_ids.tolist() == [[5, 6, 7, 7, 8]]
     assert row.position_ids.tolist() == [[0, 1, 2, 2, 3]]
     assert row.keep.tolist() == [1, 2, 1, 3, 4]
+    assert row.layout.pieces == [Piece(0, 2), Piece(2, 3, continues=0), Piece(3, 5, continues=0)]
 
 
 def test_to_moves_every_tensor():
     row = pack(STREAMS).to("meta", non_blocking=True)
-    tensors = [row.input_ids, row.position_ids, row.keep, row.labels, row.blocks[0][2]]
+    tensors = [row.input_ids, row.position_ids, row.keep, row.labels]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
-    assert row.blocks[1] == (5, 6, None)
 
 
 def test_inputs_hold_what_the_model_needs():
     row = pack(STREAMS)
     inputs = row.inputs()
-    assert inputs["blocks"] is row.blocks
+    assert inputs["layout"] is row.layout
     assert torch.equal(inputs["logits_to_keep"], row.keep)
     assert inputs["use_cache"] is False
 

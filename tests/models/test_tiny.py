@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearnkit.models import tiny
-from unlearnkit.models.attention import PACKS
+from unlearnkit.models.anatomy import PLACES
 
 
 def weights(folder):
@@ -44,7 +44,7 @@ def test_weights_depend_on_the_seed_alone(tmp_path, tiny_folder):
     assert not torch.equal(other["lm_head.weight"], expected["lm_head.weight"])
 
 
-@pytest.mark.parametrize("architecture", sorted(PACKS))
+@pytest.mark.parametrize("architecture", sorted(PLACES))
 def test_every_architecture_is_tiny(architecture):
     model = AutoModelForCausalLM.from_config(tiny.config(architecture))
     assert model.config.model_type == architecture

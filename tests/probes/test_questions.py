@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from unlearnkit.errors import UserError
-from unlearnkit.probes.prefix import AfterPrefix
+from unlearnkit.models.layout import Piece
 from unlearnkit.probes.questions import Question, ask, lay, published_positions
 
 PROMPTS = ["Hi?", "How does it go on from here?", "What?"]
@@ -66,9 +66,9 @@ def test_a_common_beginning_stands_once_in_the_row():
     common = tuple(range(10, 20))
     asked = [Question((*common, 30 + n), (40, 41, 2), (10, 11, 12)) for n in range(3)]
     (row,) = lay(asked, 1024, "cpu")
-    blocks = row.inputs["blocks"]
     assert row.inputs["input_ids"].tolist() == [[*common, 30, 40, 41, 31, 40, 41, 32, 40, 41]]
-    assert isinstance(blocks, AfterPrefix) and [block[:2] for block in blocks.own] == [(10, 13), (13, 16), (16, 19)]
+    answers = [Piece(start, start + 3, continues=0) for start in (10, 13, 16)]
+    assert row.inputs["layout"].pieces == [Piece(0, 10), *answers]
     assert row.keep.tolist() == list(range(10, 19)) and row.owner.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 

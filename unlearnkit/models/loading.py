@@ -15,7 +15,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from unlearnkit.errors import UserError
 from unlearnkit.models.adapter import AdapterLineage, merged
-from unlearnkit.models.attention import check_packing, use_packed_attention
+from unlearnkit.models.admission import check_packing
+from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.models.converted import converted
 from unlearnkit.models.language_model import LanguageModel
 from unlearnkit.models.lineage import Lineage
@@ -98,6 +99,14 @@ def network(name: str, source: str, stored: torch.dtype) -> Any:
         model, found = loaded
     except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         raise _absent(name, base, error) from error
+    except ValueError as error:
+        if "attention implementation" not in str(error):
+            raise
+        raise UserError(
+            f"Model '{name}' ('{base}'): transformers has no scaled_dot_product_attention for its architecture, and"
+            " packed rows need it",
+            "Take another model; most of the last years' have it",
+        ) from error
     if missing := sorted(found["missing_keys"]):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UserError(

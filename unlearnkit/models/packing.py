@@ -10,7 +10,8 @@ import torch
 
 from unlearnkit.data.examples import Example
 from unlearnkit.errors import UserError
-from unlearnkit.models.attention import Block, packed_inputs
+from unlearnkit.models.attention import packed_inputs
+from unlearnkit.models.layout import Layout, Piece
 
 Tokens = tuple[tuple[int, ...], tuple[int, ...]]  # prompt ids, response ids
 
@@ -21,7 +22,7 @@ class Packed:
 
     Args:
         input_ids, position_ids: (1, T); positions go on from the prompt's end in each of its responses.
-        blocks: per prompt (start, end, mask): who sees whom, see `unlearnkit.models.attention`.
+        layout: who sees whom.
         keep: (K,) positions whose next-token logits are wanted, stream by stream, answer by answer.
         labels: (K,) the answer tokens those logits should predict.
         streams: stream -> its slice of K.
@@ -30,7 +31,7 @@ class Packed:
 
     input_ids: torch.Tensor
     position_ids: torch.Tensor
-    blocks: list[Block]
+    layout: Layout
     keep: torch.Tensor
     labels: torch.Tensor
     streams: dict[str, slice]
@@ -38,15 +39,14 @@ class Packed:
 
     def inputs(self) -> dict[str, Any]:
         """Keyword arguments for the model's forward."""
-        return packed_inputs(self.input_ids, self.position_ids, self.blocks, self.keep)
+        return packed_inputs(self.input_ids, self.position_ids, self.layout, self.keep)
 
     def to(self, device: torch.device | str, **_: Any) -> Packed:
         """The same row on a device (accelerate calls this with `non_blocking=`)."""
-        blocks = [(start, end, None if mask is None else mask.to(device)) for start, end, mask in self.blocks]
         return Packed(
             self.input_ids.to(device),
             self.position_ids.to(device),
-            blocks,
+            self.layout,
             self.keep.to(device),
             self.labels.to(device),
             self.streams,
@@ -83,7 +83,7 @@ def pack(streams: dict[str, list[Tokens]], share_prompts: bool = True) -> Packed
     ids: list[int] = []
     positions: list[int] = []
     starts: dict[tuple, int] = {}
-    layout: list[Block] = []
+    pieces: list[Piece] = []
     for name, block in blocks.items():
         starts[name] = len(ids)
         ids += block.prompt
@@ -91,7 +91,7 @@ def pack(streams: dict[str, list[Tokens]], share_prompts: bool = True) -> Packed
         for response in block.responses:
             ids += response[:-1]
             positions += range(len(block.prompt), len(block.prompt) + len(response) - 1)
-        layout.append((starts[name], starts[name] + block.size, _mask(block)))
+        pieces += _pieces(block, starts[name], first=len(pieces))
 
     keep: list[int] = []
     labels: list[int] = []
@@ -110,7 +110,7 @@ def pack(streams: dict[str, list[Tokens]], share_prompts: bool = True) -> Packed
     return Packed(
         torch.tensor([ids]),
         torch.tensor([positions]),
-        layout,
+        Layout(pieces),
         torch.tensor(keep),
         torch.tensor(labels),
         slices,
@@ -118,15 +118,15 @@ def pack(streams: dict[str, list[Tokens]], share_prompts: bool = True) -> Packed
     )
 
 
-def _mask(block: _Block) -> torch.Tensor | None:
-    """(L, L), True where the row's token may see the column's; None where plain causal says the same."""
-    if len(block.responses) == 1:
-        return None
-    owner = torch.zeros(block.size, dtype=torch.long)  # 0 is the prompt, which every response sees
-    for number, (response, offset) in enumerate(block.responses.items(), start=1):
-        owner[offset : offset + len(response) - 1] = number
-    visible = (owner[:, None] == owner[None, :]) | (owner[None, :] == 0)
-    return visible & torch.ones(block.size, block.size, dtype=torch.bool).tril()
+def _pieces(block: _Block, start: int, first: int) -> list[Piece]:
+    """A prompt with its one response is one piece; several responses each continue the prompt's, which is `first`."""
+    sizes = [len(response) - 1 for response in block.responses if len(response) > 1]
+    if len(sizes) < 2:
+        return [Piece(start, start + block.size)]
+    pieces = [Piece(start, start + len(block.prompt))]
+    for size in sizes:
+        pieces.append(Piece(pieces[-1].end, pieces[-1].end + size, continues=first))
+    return pieces
 
 
 class Tokenise:

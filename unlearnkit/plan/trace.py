@@ -27,6 +27,7 @@ from unlearnkit.losses import NLL, Loss, RandomLabels
 from unlearnkit.losses.base import AGAINST
 from unlearnkit.models.adapter import adapter_off
 from unlearnkit.models.anatomy import anatomy
+from unlearnkit.models.layout import Layout
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Packed
 from unlearnkit.stages.steps import Step
@@ -229,7 +230,7 @@ def _fake_step(step: Step, mode: FakeTensorMode) -> Step:
             position_ids=fake(own.position_ids),
             keep=fake(own.keep),
             labels=fake(own.labels),
-            blocks=[(start, end, None if mask is None else fake(mask)) for start, end, mask in own.blocks],
+            layout=Layout(own.layout.pieces),  # its masks are made in this mode, so that they are counted
         )
 
     return replace(

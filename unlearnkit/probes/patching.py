@@ -9,9 +9,9 @@ import torch
 
 from unlearnkit.errors import UserError
 from unlearnkit.models.anatomy import Layer, anatomy
+from unlearnkit.models.lineage import answering
 from unlearnkit.probes.head import Errors, ErrorsOfRow, Head
 from unlearnkit.probes.layers import Call, Restored, calls, final_states, merged, run, run_own
-from unlearnkit.probes.prefix import probed
 from unlearnkit.probes.questions import Row
 from unlearnkit.probes.trace import Trace
 
@@ -63,7 +63,7 @@ def errors(
     measured = Errors(Head(model))
     unlearned = torch.zeros(len(trace.questions), dtype=torch.float64)
     patched = {name: torch.zeros(len(layers), len(trace.questions), dtype=torch.float64) for name in settings}
-    with probed(model):
+    with answering(model):
         for place, row in enumerate(trace.rows):
             walk = Walk(model, layers, row, trace, place, window, settings, tokens_a_pass)
             end = walk.to_the_top()

@@ -12,7 +12,6 @@ from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.attention import packed_inputs
 from unlearnkit.models.packing import pack
-from unlearnkit.probes.prefix import after_prefix
 from unlearnkit.records.generate import greedy
 
 SHARED = 8  # tokens of a common beginning from which on it pays to compute it once a row
@@ -115,19 +114,14 @@ def _row(questions: list[Question], first: int, device: torch.device | str) -> R
     packed = pack({"all": [(q.prompt[:prefix], q.prompt[prefix:] + q.answer) for q in questions]})
     keep: list[int] = []
     owner: list[int] = []
-    spans: dict[tuple[int, int], None] = {}  # in order, equal questions once
     begin = 0
     for number, (question, length) in enumerate(zip(questions, packed.lengths["all"], strict=True), start=first):
         after = packed.keep[begin : begin + length].tolist()
         places = [*range(after[0] - prefix + 1, after[0]), *after]  # of each of the question's positions in the row
         keep += [places[position] for position in question.compared]
         owner += [number] * len(question.compared)
-        if length > 1:
-            spans[after[1], after[-1] + 1] = None
         begin += length
     packed = packed.to(device)
     wanted = torch.tensor(keep, device=device)
-    inputs = packed_inputs(packed.input_ids, packed.position_ids, packed.blocks, wanted)
-    if prefix > 1:
-        inputs["blocks"] = after_prefix(prefix, list(spans), device)
+    inputs = packed_inputs(packed.input_ids, packed.position_ids, packed.layout, wanted)
     return Row(inputs, wanted, torch.tensor(owner))

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.anatomy import anatomy
+from unlearnkit.models.lineage import answering
 from unlearnkit.probes.head import Head
 from unlearnkit.probes.layers import calls, final_states, merged, plain, run_own
-from unlearnkit.probes.prefix import probed
 from unlearnkit.probes.questions import Question, lay
 
 
@@ -39,7 +39,7 @@ class Trace:
         layers, head = anatomy(model.model), Head(model.model)
         for number, layer in enumerate(layers):
             self._write(f"layer-{number}", value_vectors=plain(layer.value_vectors).weight.detach())
-        with probed(model.model):
+        with answering(model.model):
             for place, row in enumerate(self.rows):
                 hidden, found = calls(model.model, layers, row)
                 for number, (layer, call) in enumerate(zip(layers, found, strict=True)):

@@ -141,8 +141,8 @@ def compute(model: LanguageModel, layers: list[int], text: Text, tokens: int) ->
             with inputs_of(modules) as seen, ending_after(anatomy(network)[max(layers)].block):
                 network(**packed.inputs())
             for layer, keys in seen.items():
-                for (begin, stop, _), number in zip(packed.blocks, row.values(), strict=True):
-                    halves[layer].add(keys[begin:stop], number % 2)
+                for piece, number in zip(packed.layout.pieces, row.values(), strict=True):
+                    halves[layer].add(keys[piece.start : piece.end], number % 2)
             bar.update(sum(map(len, row)))
     return {layer: found.moment(text.corpus) for layer, found in halves.items()}
 

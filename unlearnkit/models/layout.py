@@ -1,0 +1,104 @@
+"""Which tokens of a packed row see one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive tokens of a row: a whole example, a prompt, or one of the answers to a prompt.
+
+    Each token sees itself and those before it in the piece, and all of the piece that this one continues.
+
+    Args:
+        start, end: places in the row, the end not included.
+        continues: number of the piece (a prompt) that this one (an answer) goes on from.
+    """
+
+    start: int
+    end: int
+    continues: int | None = None
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """The pieces as causal sequences, the answers to a prompt each behind a copy of its keys.
+
+    Queries stay in the row's order. A sequence with fewer queries than keys is aligned at its end.
+
+    Args:
+        keys: (K,) places in the row of the keys, or None where they are the row.
+        query_ends, key_ends: (N + 1,) int32, where sequences end, from 0.
+        longest_query, longest_key: tokens.
+    """
+
+    keys: torch.Tensor | None
+    query_ends: torch.Tensor
+    key_ends: torch.Tensor
+    longest_query: int
+    longest_key: int
+
+
+class Layout:
+    """The pieces of a row, in order and without gaps; what kernels want of them is made once a device."""
+
+    def __init__(self, pieces: list[Piece]):
+        self.pieces = pieces
+        self.sizes = [piece.end - piece.start for piece in pieces]
+        self._masks: dict[tuple[torch.device, int | None], list[torch.Tensor | None]] = {}
+        self._sequences: dict[torch.device, Sequences] = {}
+
+    def masks(self, device: torch.device, window: int | None = None) -> list[torch.Tensor | None]:
+        """A piece's (L, K) mask, True where a token sees a key; None where plain causal attention says the same.
+
+        K are the tokens of the piece that this one continues, then its own.
+
+        Args:
+            window: a token sees itself and the `window` - 1 before it.
+        """
+        if (device, window) not in self._masks:
+            with torch.inference_mode(False):  # a mask may be made in scoring and saved for a backward pass later
+                self._masks[device, window] = [self._mask(piece, device, window) for piece in self.pieces]
+        return self._masks[device, window]
+
+    def _mask(self, piece: Piece, device: torch.device, window: int | None) -> torch.Tensor | None:
+        own, before = piece.end - piece.start, self._before(piece)
+        cut = window is not None and before + own > window
+        if not before and not cut:
+            return None
+        mask = torch.ones(own, before + own, dtype=torch.bool, device=device).tril(before)
+        return mask.triu(before - window + 1) if cut and window is not None else mask
+
+    def _before(self, piece: Piece) -> int:
+        return 0 if piece.continues is None else self.sizes[piece.continues]
+
+    def sequences(self, device: torch.device) -> Sequences:
+        """The row for a variable-length kernel."""
+        if device not in self._sequences:
+            with torch.inference_mode(False):
+                self._sequences[device] = self._as_sequences(device)
+        return self._sequences[device]
+
+    def _as_sequences(self, device: torch.device) -> Sequences:
+        keys: list[int] = []
+        for piece in self.pieces:
+            if piece.continues is not None:
+                first = self.pieces[piece.continues]
+                keys += range(first.start, first.end)
+            keys += range(piece.start, piece.end)
+        shared = any(piece.continues is not None for piece in self.pieces)
+        lengths = [self._before(piece) + size for piece, size in zip(self.pieces, self.sizes, strict=True)]
+        return Sequences(
+            torch.tensor(keys, device=device) if shared else None,
+            _ends(self.sizes, device),
+            _ends(lengths, device),
+            max(self.sizes),
+            max(lengths),
+        )
+
+
+def _ends(sizes: list[int], device: torch.device) -> torch.Tensor:
+    return torch.tensor([0, *sizes], device=device).cumsum(0).to(torch.int32)
