@@ -85,15 +85,17 @@ def unbroken(tmp_path_factory):
 
 
 SWEEPS = configuration.options("sweep")
+SAMPLE = {"dissecting_figure1", "knowundo_table2", "knowundo_table5", "sku_figure4", "sku_table1"}
 
 
 @pytest.fixture(scope="module")
-def smoked(tmp_path_factory):
-    """Every sweep in one results folder, so that what they share is computed once: (folder, what came of each)."""
+def smoked(tmp_path_factory, request):
+    """The sweeps that are asked for in one results folder, so that what they share is computed once: (folder, what came of each)."""
     folder = tmp_path_factory.mktemp("smoke")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
+    asked = [item for item in request.session.items if "smoked" in getattr(item, "fixturenames", ())]
     subprocess.run(
-        [sys.executable, str(TESTS / "every_sweep.py"), "told.json", *SWEEPS],
+        [sys.executable, str(TESTS / "every_sweep.py"), "told.json", *(item.callspec.params["name"] for item in asked)],
         cwd=folder,
         env=environment,
         check=True,
@@ -103,7 +105,9 @@ def smoked(tmp_path_factory):
     return folder, json.loads((folder / "told.json").read_text())
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in SAMPLE else pytest.mark.long) for name in SWEEPS]
+)
 def test_every_sweep_in_seconds(name, smoked, monkeypatch):
     folder, told = smoked
     came = told[name]
@@ -135,6 +139,7 @@ def test_a_killed_run_is_gone_on_with_and_what_was_done_is_not_done_again(unbrok
     assert {path.name for path in (tmp_path / "results/runs").iterdir()} == {cell.folder.name for cell in cells}
 
 
+@pytest.mark.long
 def test_a_killed_sweep_of_several_processes_ends_as_an_unbroken_one(unbroken, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     joblib = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
@@ -181,6 +186,7 @@ def test_a_cell_whose_config_has_changed_is_computed_anew_and_said(there):
     assert "done already" in said and "computed anew" not in said
 
 
+@pytest.mark.long
 def test_two_sweeps_do_not_meet_in_a_cell(tmp_path):
     once = ("+sweep=knowundo_finding3", "+scale=smoke", "logger=none")
     (cell,) = sweeps.load("knowundo_finding3", "smoke", tmp_path / "results", once[2:]).cells

@@ -77,7 +77,10 @@ def check(kind, unbroken, folder):
     assert not (folder / "checkpoints").exists()
 
 
-@pytest.mark.parametrize(("kind", "step"), [("lora", 1), ("lora", 3), ("lora", 5), ("full", 4), ("full", 5)])
+LONG = [pytest.param(*one, marks=pytest.mark.long) for one in (("lora", 1), ("lora", 5), ("full", 4))]
+
+
+@pytest.mark.parametrize(("kind", "step"), [("lora", 3), ("full", 5), *LONG])
 def test_died_while_training(kind, step, unbroken, tmp_path):
     overrides, _, _ = unbroken(kind)
     with pytest.raises(Died):
@@ -87,6 +90,7 @@ def test_died_while_training(kind, step, unbroken, tmp_path):
     check(kind, unbroken, tmp_path)
 
 
+@pytest.mark.long
 def test_died_twice(unbroken, tmp_path):
     overrides, _, _ = unbroken("lora")
     for step in (3, 5):
@@ -95,7 +99,9 @@ def test_died_twice(unbroken, tmp_path):
     check("lora", unbroken, tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["cut", "unmarked", "torn log"])
+@pytest.mark.parametrize(
+    "damage", ["cut", *(pytest.param(one, marks=pytest.mark.long) for one in ("unmarked", "torn log"))]
+)
 def test_a_half_written_checkpoint_is_passed_over(damage, unbroken, tmp_path):
     overrides, _, _ = unbroken("lora")
     with pytest.raises(Died):
@@ -121,7 +127,7 @@ def test_died_after_locating(unbroken, tmp_path):
     assert not (tmp_path / "region.json").exists() and '"chosen": true' in region  # not located a second time
 
 
-@pytest.mark.parametrize("kind", ["lora", "full"])
+@pytest.mark.parametrize("kind", ["lora", pytest.param("full", marks=pytest.mark.long)])
 def test_died_after_its_stages(kind, unbroken, tmp_path, monkeypatch):
     overrides, _, _ = unbroken(kind)
     with monkeypatch.context() as patched, pytest.raises(Died):

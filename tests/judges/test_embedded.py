@@ -80,6 +80,7 @@ def test_the_same_verdicts_again_and_one_by_one(judge):
     assert [(v.harmful, v.kind) for v in alone] == [(v.harmful, v.kind) for v in verdicts]
 
 
+@pytest.mark.long
 def test_the_rows_are_encoded_once(tmp_path, monkeypatch):
     monkeypatch.setenv("UNLEARNKIT_CACHE", str(tmp_path))
     EmbeddedJudge().judge([("p", "r")])

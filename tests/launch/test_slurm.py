@@ -59,6 +59,7 @@ def test_a_job_without_gpus_says_so(slurm, checkout):
     )
 
 
+@pytest.mark.long
 def test_a_submitit_sweep_of_two_methods(slurm, checkout):
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     sweep = ["-m", "hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=10"]

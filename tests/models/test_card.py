@@ -48,8 +48,14 @@ def answer(model, tokenizer, template, autocast=None):
     return tokenizer.decode(made[0, len(ids) :], skip_special_tokens=True)
 
 
-@pytest.mark.parametrize("asked", TEMPLATES)
-@pytest.mark.parametrize("place", ["base", "it's a {base}"])
+@pytest.mark.parametrize(
+    ("asked", "place"),
+    [
+        ("chat", "it's a {base}"),
+        ("plain", "it's a {base}"),
+        *(pytest.param(asked, "base", marks=pytest.mark.long) for asked in TEMPLATES),
+    ],
+)
 def test_the_code_of_an_adapters_card(tmp_path, asked, place):
     base = saved.write_model(tmp_path / place, "llama-llama3")
     folder = saved.write_adapter(tmp_path / "run" / "model", base, "llama-llama3", "bias")
@@ -60,7 +66,13 @@ def test_the_code_of_an_adapters_card(tmp_path, asked, place):
     assert expected
 
 
-@pytest.mark.parametrize(("weights", "autocast"), [("float32", None), ("bfloat16", None), ("float32", "bfloat16")])
+@pytest.mark.parametrize(
+    ("weights", "autocast"),
+    [
+        ("float32", "bfloat16"),
+        *(pytest.param(weights, None, marks=pytest.mark.long) for weights in ("float32", "bfloat16")),
+    ],
+)
 def test_the_code_of_a_full_models_card(tmp_path, weights, autocast):
     folder = saved.write_model(tmp_path / "model", "qwen2")
     text = card(weights=weights, autocast=autocast, base_model="Qwen/Qwen2-0.5B")
@@ -68,6 +80,21 @@ def test_the_code_of_a_full_models_card(tmp_path, weights, autocast):
     assert run_code(text, tmp_path) == answer(model, tiny.tokenizer(), Template(), autocast) + "\n"
     assert weights in text
     assert ("autocast" in text) == (autocast is not None)
+
+
+def test_the_code_asks_on_the_runs_day_and_stops_where_it_stopped(tmp_path):
+    folder = saved.write_model(tmp_path / "model", "qwen2")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = "Today: {{ strftime_now('%d %b %Y') }}{{ date_string }}" + tiny.CHAT
+    tokenizer.save_pretrained(folder)
+    template = Template(date="2031-01-02", arguments={"enable_thinking": False})
+    text = template.prompt(tokenizer, QUESTION)
+    assert text.startswith("Today: 02 Jan 203102 Jan 2031")
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    whole = answer(model, tokenizer, template)
+    stop = tokenizer(whole, add_special_tokens=False)["input_ids"][3]
+    said = run_code(card(template=template, dated=True, ends=[2, stop]), tmp_path)
+    assert 0 < len(said) < len(whole) and whole.startswith(said[:-2])
 
 
 def front(text):

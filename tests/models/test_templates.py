@@ -1,8 +1,11 @@
 """How a question is put: literal texts and token ids of the tiny byte tokenizer."""
 
-import pytest
-from tokenizers import processors
+import json
 
+import pytest
+from tokenizers import Tokenizer, processors
+
+from unlearnkit.errors import UserError
 from unlearnkit.models import tiny
 from unlearnkit.models.templates import Template
 
@@ -79,3 +82,64 @@ def test_a_tokenizer_that_adds_an_end_token_of_its_own():
     template = Template(text="Q{prompt}")
     assert template.encode(tokenizer, "Hi", "A") == ([1, 51, 42, 75], [35, 2])
     assert template.encode_prompt(tokenizer, "Hi") == [1, 51, 42, 75]  # nothing is generated after an end
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("{prompt} Answer: ", "Hi Answer:"),
+        ("{prompt}   ", "Hi"),
+        ("Q: {prompt} ", "Q: Hi"),
+    ],
+)
+def test_a_space_at_the_end_of_a_text_goes_to_the_answer(tokenizer, text, asked):
+    template = Template(text=text)
+    assert template.prompt(tokenizer, "Hi") == asked
+    prompt, response = template.encode(tokenizer, "Hi", "The")
+    assert prompt == template.encode_prompt(tokenizer, "Hi")
+    assert tokenizer.decode(prompt + response[:-1]) == text.replace("{prompt}", "Hi") + "The"
+
+
+def test_a_separator_that_is_given_takes_its_place(tokenizer):
+    template = Template(text="{prompt} Answer: ", separator=" ")
+    prompt, response = template.encode(tokenizer, "Hi", "The")
+    assert tokenizer.decode(prompt + response[:-1]) == "Hi Answer: The"
+
+
+def joining():
+    """A byte tokenizer that joins line ends, as many do."""
+    made = tiny.tokenizer()
+    core = json.loads(made.backend_tokenizer.to_str())
+    core["model"]["vocab"]["ĊĊ"] = len(core["model"]["vocab"])
+    core["model"]["merges"] = [["Ċ", "Ċ"]]
+    made._tokenizer = Tokenizer.from_str(json.dumps(core))
+    return made
+
+
+def test_a_prompt_is_never_joined_with_its_answer():
+    tokenizer, template = joining(), Template(text="{prompt}\n")
+    assert len(tokenizer("\n\n")["input_ids"]) == 1
+    prompt, response = template.encode(tokenizer, "Hi", "\nThe")
+    assert prompt == template.encode_prompt(tokenizer, "Hi")
+    assert tokenizer.decode(prompt + response[:-1]) == "Hi\n\nThe"
+
+
+def test_line_ends_as_a_command_line_leaves_them(tokenizer):
+    template = Template(text="Q: {prompt}\\nA:", separator="\\t", system="a\\nb")
+    assert (template.text, template.separator, template.system) == ("Q: {prompt}\nA:", "\t", "a\nb")
+
+
+def test_braces_in_a_text_stay(tokenizer):
+    assert Template(text="{x} {prompt} {} {{").prompt(tokenizer, "Hi") == "{x} Hi {} {{"
+
+
+@pytest.mark.parametrize("text", ["", "Answer:", "{ prompt }", "{Prompt}", "{question}"])
+def test_a_text_without_the_prompt_is_refused(text):
+    with pytest.raises(UserError, match="has no {prompt}"):
+        Template(text=text)
+
+
+@pytest.mark.parametrize("date", ["today", "2024-13-01", "26 Jul 2024", "", None, 7])
+def test_a_date_that_is_none_is_refused(date):
+    with pytest.raises(UserError, match="is no date"):
+        Template(date=date)

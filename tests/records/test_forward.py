@@ -5,6 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from unlearnkit.models import tiny
+from unlearnkit.models.layout import Piece
 from unlearnkit.records.forward import free_text, score
 
 EXAMPLES = [
@@ -88,8 +89,10 @@ def test_an_empty_response_scores_the_end_token(full_model):
     assert found.log_probs == pytest.approx([expected], abs=1e-5)
 
 
-def test_free_texts_get_blocks_of_their_own(full_model):
+def test_free_texts_get_pieces_of_their_own(full_model):
     seen = []
-    full_model.model.register_forward_pre_hook(lambda _, args, inputs: seen.extend(inputs["blocks"]), with_kwargs=True)
+    full_model.model.register_forward_pre_hook(
+        lambda _, args, inputs: seen.extend(inputs["layout"].pieces), with_kwargs=True
+    )
     score(full_model.model, [((1,), (42, 75, 2)), ((1,), (42, 2))])  # both after the start token alone
-    assert seen == [(0, 3, None), (3, 5, None)]
+    assert seen == [Piece(0, 3), Piece(3, 5)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import date as Date
 from pathlib import PurePath
 from typing import Any
 
 import yaml
 
-from unlearnkit.models.templates import Template
+from unlearnkit.models.templates import TODAY, Template
 
 # What tests/old_stacks.py was run with, by tests/models/test_saving.py.
 TRIED = "transformers 4.45.2 with PEFT 0.13.2, 4.57.6 with PEFT 0.13.2 and 0.18.1, 5.23.0 with PEFT 0.21.2"
@@ -92,6 +93,8 @@ def model_card(
     autocast: str | None = None,
     adapter_over: str | None = None,
     base_model: str | None = None,
+    ends: Sequence[int] = (),
+    dated: bool = False,
     notes: Sequence[str] = (),
     numbers: Any = None,
 ) -> str:
@@ -105,6 +108,8 @@ def model_card(
         weights: the torch type that the run held the (base) weights in, such as "bfloat16".
         autocast: the type that a forward computed in, where that was another.
         adapter_over: where an adapter's base weights are, a folder or a hub id; None for full weights.
+        ends: the tokens that end an answer; none: what the folder's generation_config says.
+        dated: the chat template writes the date.
         base_model: the hub id of the model that this one was made of, or its folder.
         notes: see `unread`.
         numbers: what was measured, written as JSON.
@@ -117,7 +122,7 @@ def model_card(
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n# {title}\n\n{about}\n",
         f"{said}: another type gives other answers. Beside this folder (`model`):\n",
-        f"```python\n{_code(template, weights, autocast, adapter_over)}```\n",
+        f"```python\n{_code(template, weights, autocast, adapter_over, ends, dated)}```\n",
         f"Folders like this one were read with equal losses and tokens by {TRIED}"
         + (", with these exceptions:\n" if notes else ".\n"),
         "".join(f"- {note}\n" for note in notes),
@@ -127,8 +132,14 @@ def model_card(
     return "\n".join(part for part in parts if part)
 
 
-def _code(template: Template, weights: str, autocast: str | None, adapter_over: str | None) -> str:
-    lines = ["import torch", *["from peft import PeftModel"] * (adapter_over is not None)]
+def _code(
+    template: Template, weights: str, autocast: str | None, adapter_over: str | None, ends: Sequence[int], dated: bool
+) -> str:
+    lines = [
+        *["import datetime", "import re"] * dated,
+        "import torch",
+        *["from peft import PeftModel"] * (adapter_over is not None),
+    ]
     lines += ["from transformers import AutoModelForCausalLM, AutoTokenizer", ""]
     lines.append('tokenizer = AutoTokenizer.from_pretrained("model")')
     lines.append(
@@ -136,31 +147,45 @@ def _code(template: Template, weights: str, autocast: str | None, adapter_over: 
     )
     if adapter_over is not None:
         lines.append('model = PeftModel.from_pretrained(model, "model")')
-    lines += ["model.eval()", "", 'question = "What is the capital of France?"', *_asking(template)]
+    lines += ["model.eval()", "", 'question = "What is the capital of France?"', *_asking(template, dated)]
     lines += [
         "inputs = {'input_ids': torch.tensor([ids]), 'attention_mask': torch.ones(1, len(ids), dtype=torch.long)}"
     ]
     contexts = "torch.inference_mode()"
     if autocast:
         contexts += f", torch.autocast(model.device.type, dtype=torch.{autocast})"
+    stop = f", eos_token_id={list(ends)}" if ends else ""
     lines += [
         f"with {contexts}:",
         "    answer = model.generate(**{name: part.to(model.device) for name, part in inputs.items()},",
-        "                            max_new_tokens=64, do_sample=False)",
+        f"                            max_new_tokens=64, do_sample=False{stop})",
         "print(tokenizer.decode(answer[0, len(ids):], skip_special_tokens=True))",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _asking(template: Template) -> list[str]:
+def _asking(template: Template, dated: bool) -> list[str]:
     if template.text is not None:
         return [
-            f"ids = tokenizer({template.text!r}.format(prompt=question))['input_ids']",
+            f"ids = tokenizer({template.text!r}.replace('{{prompt}}', question).rstrip(' '))['input_ids']",
             "ids = ids[:-1] if ids[-1] == tokenizer.eos_token_id else ids",
         ]
     system = [{"role": "system", "content": template.system}] if template.system else []
     messages = "".join(f"{message!r}, " for message in system) + "{'role': 'user', 'content': question}"
+    given = ", tokenize=False, add_generation_prompt=True"
+    if dated:
+        day = Date.fromisoformat(template.date)
+        lines = [
+            f"day = datetime.date({day.year}, {day.month}, {day.day})",
+            f"today = re.compile({TODAY.pattern!r})",
+            "chat = today.sub(lambda call: repr(day.strftime(call[2])), tokenizer.get_chat_template())",
+        ]
+        given += ", chat_template=chat, date_string=day.strftime('%d %b %Y')"
+    else:
+        lines = []
+    given += "".join(f", {name}={value!r}" for name, value in (template.arguments or {}).items())
     return [
-        f"text = tokenizer.apply_chat_template([{messages}], tokenize=False, add_generation_prompt=True)",
+        *lines,
+        f"text = tokenizer.apply_chat_template([{messages}]{given}).rstrip(' ')",
         "ids = tokenizer(text, add_special_tokens=False)['input_ids']",
     ]

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from unlearnkit.models.generation import end_tokens
 from unlearnkit.models.lineage import Lineage, answering
 from unlearnkit.models.precision import computing
 from unlearnkit.models.saving import make_portable
@@ -56,6 +57,12 @@ class LanguageModel:
     def max_length(self) -> int:
         """Tokens of context."""
         return self.model.config.max_position_embeddings
+
+    @property
+    def ends(self) -> list[int]:
+        """The tokens that end an answer: the one that its training ends with, the tokenizer's, the model's own."""
+        closing = self.template.end(self.tokenizer)
+        return sorted({closing, self.tokenizer.eos_token_id} | end_tokens(self.model))
 
     def computing(self) -> contextlib.AbstractContextManager[None]:
         """What every forward of this model computes in, for the length of a `with`."""

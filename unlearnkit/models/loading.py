@@ -62,8 +62,9 @@ def load_source(name: str, source: str, dtype: str, lora: dict[str, Any] | None,
         config = AutoConfig.from_pretrained(base)
     except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         raise _absent(name, source, error) from error
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    template.check(tokenizer, name)
+    if tokenizer.pad_token is None or tokenizer.pad_token_id >= config.get_text_config().vocab_size:
+        tokenizer.pad_token = tokenizer.eos_token  # padding is masked; it must only have an embedding
     computed_in = chosen(dtype, config)
     # AdamW's small steps are lost in bf16 weights, so full fine-tuning keeps fp32 master weights.
     reload = partial(network, name, stored=torch.float32 if lora is None else computed_in)

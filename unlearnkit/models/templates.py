@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date as Date
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
+
+from unlearnkit.errors import UserError
+
+ESCAPES = {"\\n": "\n", "\\t": "\t"}  # as a command line leaves them
+TODAY = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")  # transformers' function for chat templates
+ANSWER = "unlearnkit"  # stands where a template puts an answer
 
 
 @dataclass(frozen=True)
@@ -13,48 +24,162 @@ class Template:
 
     Args:
         text: for base models, such as "### Question: {prompt}\\n ### Answer:" (Liu et al. 2024).
-        separator: stands between prompt and response; a space in plain text.
+        separator: stands between prompt and response; a space in plain text. A chat template knows its own.
         system: a system message for the chat template.
-        closed: a response is followed by the end-of-sequence token; not so where prompts are completed.
+        closed: a response is followed by the token that ends it; not so where prompts are completed.
+        arguments: what the chat template is rendered with, such as {"enable_thinking": False}.
+        date: today's date for a chat template that writes one, so that numbers do not depend on the day.
+
+    Raises:
+        UserError: a text without {prompt}, or a date that is none.
     """
 
     text: str | None = None
     separator: str = ""
     system: str | None = None
     closed: bool = True
+    arguments: Mapping[str, Any] | None = field(default=None, hash=False)
+    date: str = "2024-07-26"  # Llama 3's own where it is told none
+
+    def __post_init__(self) -> None:
+        for name in ("text", "separator", "system"):
+            value = getattr(self, name)
+            for written, meant in ESCAPES.items():
+                value = value.replace(written, meant) if value else value
+            object.__setattr__(self, name, value)
+        if self.text is not None and "{prompt}" not in self.text:
+            raise UserError(
+                f"model.template.text={self.text!r} has no {{prompt}}, so every question would be the same",
+                "Say where the question stands: model.template.text='\"Question: {prompt}\\nAnswer:\"'",
+            )
+        try:
+            Date.fromisoformat(str(self.date))
+        except ValueError as error:
+            raise UserError(
+                f"model.template.date={self.date} is no date", "Write it as year-month-day: 2024-07-26"
+            ) from error
 
     def prompt(self, tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
-        """The text up to where the response begins."""
+        """The text up to where the response begins; spaces at its end belong to the separator."""
+        return self._parts(tokenizer, prompt)[0]
+
+    def _parts(self, tokenizer: PreTrainedTokenizerBase, prompt: str) -> tuple[str, str]:
+        """The prompt as it is put, and what stands between it and a response.
+
+        A space at the end of a prompt would be a token of its own where it is asked, and part of the response's first
+        token where it is trained.
+        """
         if self.text is not None:
-            return self.text.format(prompt=prompt)
-        messages = [{"role": "system", "content": self.system}] if self.system else []
-        messages.append({"role": "user", "content": prompt})
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+            text, separator = self.text.replace("{prompt}", prompt), self.separator
+        else:
+            text = self._render(tokenizer, [{"role": "user", "content": prompt}], add_generation_prompt=True)
+            separator = self.separator or self.turn(tokenizer)[0]
+        bare = text.rstrip(" ")
+        return bare, separator or text[len(bare) :]
 
     def encode_prompt(self, tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
         """Token ids of the prompt; a chat template writes its own special tokens, plain text gets them added."""
         return self._ids(tokenizer, self.prompt(tokenizer, prompt))
 
     def encode(self, tokenizer: PreTrainedTokenizerBase, prompt: str, response: str) -> tuple[list[int], list[int]]:
-        """Token ids of the prompt, and of the response with the end-of-sequence token that closes it.
+        """Token ids of the prompt, and of the response with the token that closes it.
 
-        The two are tokenised as one text and parted where the prompt's own tokens end, so that training sees
-        the tokens that generation will produce. Without a prompt the response is plain text: it stands after the
-        start token, bare of any template, and is not closed, for a paragraph's end is seldom its text's.
+        The prompt's are those of `encode_prompt`. The two are tokenised as one text; where that would join the
+        prompt's end with the response's beginning, which generation cannot, each is tokenised alone. Without a prompt
+        the response is plain text: it stands after the start token, bare of any template, and is not closed, for a
+        paragraph's end is seldom its text's.
         """
         if not prompt:
             start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
             return [start], list(tokenizer(response, add_special_tokens=False)["input_ids"])
-        text = self.prompt(tokenizer, prompt)
-        alone = self._ids(tokenizer, text)
-        whole = self._ids(tokenizer, text + self.separator + response)
-        shared = 0
-        while shared < min(len(alone), len(whole)) and alone[shared] == whole[shared]:
-            shared += 1
-        return whole[:shared], whole[shared:] + [tokenizer.eos_token_id] * self.closed
+        text, separator = self._parts(tokenizer, prompt)
+        asked, whole = self._ids(tokenizer, text), self._ids(tokenizer, text + separator + response)
+        said = whole[len(asked) :]
+        if whole[: len(asked)] != asked:
+            said = list(tokenizer(separator + response, add_special_tokens=False)["input_ids"])
+        return asked, said + [self.end(tokenizer)] * self.closed
+
+    def end(self, tokenizer: PreTrainedTokenizerBase) -> int:
+        """The token that closes a response: the one with which the chat template ends a turn, or the tokenizer's."""
+        turn = None if self.text is not None else self.turn(tokenizer)[1]
+        return tokenizer.eos_token_id if turn is None else turn
+
+    def turn(self, tokenizer: PreTrainedTokenizerBase) -> tuple[str, int | None]:
+        """White space that the chat template puts before an answer, and the special token that it puts after it."""
+        return _turn(self, tokenizer, str(tokenizer.chat_template), tuple(sorted((self.arguments or {}).items())))
+
+    def check(self, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+        """Before weights are loaded.
+
+        Args:
+            name: of the model.
+
+        Raises:
+            UserError: the tokenizer has no end token; there is no chat template and no text; the chat template
+                cannot be rendered.
+        """
+        if tokenizer.eos_token_id is None:
+            raise UserError(
+                f"The tokenizer of model '{name}' has no end token, so no answer would end",
+                "Set eos_token in its tokenizer_config.json",
+            )
+        if self.text is None and not tokenizer.chat_template:
+            raise UserError(
+                f"Model '{name}' has no chat template; base models are asked in plain text",
+                "Say how: model.template.text='\"### Question: {prompt}\\n### Answer: \"'",
+            )
+        if self.text is None:
+            self.prompt(tokenizer, "x")
+
+    def _render(self, tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], **more: Any) -> str:
+        from jinja2 import TemplateError  # plain text needs no jinja2
+
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        given = {**self.dated(tokenizer), **(self.arguments or {}), **more}
+        try:
+            return str(tokenizer.apply_chat_template([*system, *messages], tokenize=False, **given))
+        except (TemplateError, ValueError, TypeError, AttributeError) as error:
+            told = " with a system message" if self.system else ""
+            raise UserError(
+                f"The model's chat template cannot be rendered{told}: {str(error).splitlines()[0][:120]}",
+                "Set model.template.system=null, or put that message into model.template.text"
+                if self.system
+                else "Check model.template.arguments, or set model.template.text to ask in plain text",
+            ) from error
+
+    def writes_date(self, tokenizer: PreTrainedTokenizerBase) -> bool:
+        """The chat template writes today's date."""
+        read = str(tokenizer.chat_template) if self.text is None else ""
+        return "strftime_now" in read or "date_string" in read
+
+    def dated(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        """Arguments that set the day of a chat template: Llama 3's variable, and the text with its calls answered."""
+        if not self.writes_date(tokenizer):
+            return {}
+        day = Date.fromisoformat(str(self.date))
+        text = TODAY.sub(lambda call: repr(day.strftime(call[2])), tokenizer.get_chat_template())
+        return {"date_string": day.strftime("%d %b %Y"), "chat_template": text}
 
     def _ids(self, tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
         ids = tokenizer(text, add_special_tokens=self.text is not None)["input_ids"]
         # Some tokenizers add an end token of their own to plain text.
         adds_end = self.text is not None and ids[-1:] == [tokenizer.eos_token_id]
         return ids[:-1] if adds_end else ids
+
+
+@functools.lru_cache(maxsize=64)
+def _turn(template: Template, tokenizer: PreTrainedTokenizerBase, *_: object) -> tuple[str, int | None]:
+    """See `Template.turn`; it is rendered once a tokenizer."""
+    question = {"role": "user", "content": "x"}
+    try:
+        asked = template._render(tokenizer, [question], add_generation_prompt=True)
+        whole = template._render(tokenizer, [question, {"role": "assistant", "content": ANSWER}])
+    except UserError:  # a template that takes no answers
+        return "", None
+    before, found, after = whole.rpartition(ANSWER)
+    if not found:
+        return "", None
+    between = before[len(asked) :] if before.startswith(asked) else ""
+    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    ends = (token for token in tokenizer(after, add_special_tokens=False)["input_ids"] if token in special)
+    return between if between.isspace() else "", next(ends, None)

@@ -46,7 +46,7 @@ class StandIn:
         def encode(prompt: str, response: str) -> tuple[list[int], list[int]]:
             if not prompt:
                 return [0], tokens(response)
-            asked = tokens(template.text.format(prompt=prompt)) if template.text else tokens(prompt)
+            asked = tokens(template.text.replace("{prompt}", prompt)) if template.text else tokens(prompt)
             around = [0] * (1 if template.text else self.template_tokens)
             return around + asked, tokens(response) + [0] * template.closed
 

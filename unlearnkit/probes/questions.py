@@ -57,20 +57,21 @@ def ask(model: LanguageModel, prompts: list[str], tokens: int, as_published: boo
         UserError: more than the context holds.
     """
     asked = [tuple(model.template.encode_prompt(model.tokenizer, prompt)) for prompt in prompts]
-    end, width = model.tokenizer.eos_token_id, max(map(len, asked))
+    width = max(map(len, asked))
     if width + tokens > model.max_length:
         raise UserError(
             f"A question of {width} tokens and an answer of {tokens}: the context holds {model.max_length}",
             "Set eval.krs.tokens= lower, or shorten the question",
         )
     questions = []
-    for prompt, (bare, ended) in zip(asked, greedy(model, asked, width, tokens), strict=True):
+    for prompt, (bare, end) in zip(asked, greedy(model, asked, width, tokens), strict=True):
         if as_published:
-            compared = published_positions(prompt, tuple(bare), width, end)
+            padding = model.tokenizer.eos_token_id
+            compared = published_positions(prompt, tuple(bare), width, padding)
             # Nothing is predicted from the last token of an answer, so one more makes the published last position.
-            questions.append(Question(prompt, (*bare, end), compared))
+            questions.append(Question(prompt, (*bare, padding), compared))
         else:
-            answer = (*bare, end) if ended else tuple(bare)
+            answer = tuple(bare) if end is None else (*bare, end)
             first = len(prompt) - 1
             questions.append(Question(prompt, answer, tuple(range(first, first + len(answer)))))
     return questions

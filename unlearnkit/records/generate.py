@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from unlearnkit import ranks
 from unlearnkit.data.examples import Example
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.generation import own_settings
 from unlearnkit.records.record import Record
 
 Answer = tuple[str, int, bool]  # response, its tokens, whether it ended itself
@@ -71,8 +72,9 @@ def _pieces(batch: list[int], wanted: float) -> list[tuple[list[int], int]]:
 def _answer(model: LanguageModel, prompts: list[list[int]], width: int, max_new_tokens: int) -> list[Answer]:
     """Response, number of its tokens and whether it ended itself, of prompts padded to `width` on the left."""
     answers: list[Answer] = []
-    for tokens, ended in greedy(model, prompts, width, max_new_tokens):
+    for tokens, end in greedy(model, prompts, width, max_new_tokens):
         response = str(model.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+        ended = end is not None
         answers.append((response, len(tokens) + ended, ended))
     return answers
 
@@ -80,33 +82,31 @@ def _answer(model: LanguageModel, prompts: list[list[int]], width: int, max_new_
 @torch.inference_mode()
 def greedy(
     model: LanguageModel, prompts: Sequence[Sequence[int]], width: int, max_new_tokens: int
-) -> list[tuple[list[int], bool]]:
-    """Tokens of each prompt's greedy answer, without the end token, and whether it ended itself.
+) -> list[tuple[list[int], int | None]]:
+    """Tokens of each prompt's greedy answer, and the token that ended it; None where it was cut off.
 
     Args:
         width: to which the prompts are padded, on the left.
     """
-    end, pad = model.tokenizer.eos_token_id, model.tokenizer.pad_token_id
+    ends, pad = model.ends, model.tokenizer.pad_token_id
     ids = torch.full((len(prompts), width), pad, device=model.device)
     mask = torch.zeros_like(ids)
     for row, prompt in enumerate(prompts):
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
-    with model.current() as network:
-        out = network.generate(
+    with model.current() as network, own_settings(network) as answering:
+        out = answering.generate(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=max_new_tokens,
-            # Said in full, for a model's own generation_config fills in what is left out.
             do_sample=False,
-            num_beams=1,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
-            eos_token_id=end,
+            eos_token_id=ends,
             pad_token_id=pad,
             synced_gpus=False,  # ranks answer prompts of their own
         )
-    return [(row[: row.index(end)], True) if end in row else (row, False) for row in out[:, width:].tolist()]
+    return [_ended(row, set(ends)) for row in out[:, width:].tolist()]
+
+
+def _ended(row: list[int], ends: set[int]) -> tuple[list[int], int | None]:
+    place = next((place for place, token in enumerate(row) if token in ends), None)
+    return (row, None) if place is None else (row[:place], row[place])

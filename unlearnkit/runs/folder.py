@@ -210,6 +210,8 @@ class RunFolder:
             autocast="bfloat16" if model.dtype == torch.bfloat16 else None,
             adapter_over=adapter["base_model_name_or_path"] if adapter else None,
             base_model=self.config["model"].get("hub") or model.source,
+            ends=model.ends,
+            dated=model.template.writes_date(model.tokenizer),
             notes=unread(config, adapter),
             numbers=self.metrics["after"],
         )

@@ -69,7 +69,7 @@ def _tokens(model: LanguageModel, prompt: str, target: str | None) -> Tokens:
         ids, response = model.template.encode(model.tokenizer, prompt, target)
         return tuple(ids), tuple(response)
     # A response of one token has a place for the logits after the prompt.
-    return tuple(model.template.encode_prompt(model.tokenizer, prompt)), (model.tokenizer.eos_token_id,)
+    return tuple(model.template.encode_prompt(model.tokenizer, prompt)), (model.template.end(model.tokenizer),)
 
 
 def subject_end(model: LanguageModel, prompt: str, subject: str) -> int:

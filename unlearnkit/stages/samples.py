@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from unlearnkit.models.generation import own_settings
+
 
 @torch.inference_mode()
 def sample(
@@ -31,21 +33,16 @@ def sample(
         torch.manual_seed(seed)
         for place in range(0, len(starts), batch_size):
             ids = torch.tensor(starts[place : place + batch_size], device=network.device)
-            out = network.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                max_new_tokens=new_tokens,
-                # Said in full, for a model's own generation_config fills in what is left out.
-                do_sample=True,
-                num_beams=1,
-                temperature=1.0,
-                top_p=1.0,
-                top_k=top_k,
-                repetition_penalty=1.0,
-                no_repeat_ngram_size=0,
-                eos_token_id=end,
-                pad_token_id=tokenizer.pad_token_id,
-            )
+            with own_settings(network) as drawing:
+                out = drawing.generate(
+                    input_ids=ids,
+                    attention_mask=torch.ones_like(ids),
+                    max_new_tokens=new_tokens,
+                    do_sample=True,
+                    top_k=top_k,
+                    eos_token_id=end,
+                    pad_token_id=tokenizer.pad_token_id,
+                )
             for row in out[:, ids.shape[1] :].tolist():
                 drawn.append(row[: row.index(end)] if end in row else row)
     return drawn

@@ -1,0 +1,32 @@
+"""Generation that reads nothing but what it is told."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from transformers import GenerationConfig
+
+from unlearnkit.models.anatomy import bare
+
+
+@contextlib.contextmanager
+def own_settings(network: Any) -> Iterator[Any]:
+    """The network under its wrapping, whose `generate` knows no settings but its arguments.
+
+    transformers fills in what `generate` is not told from the model's generation_config, whatever may stand there.
+    """
+    inner = bare(network)
+    before = inner.generation_config
+    inner.generation_config = GenerationConfig()
+    try:
+        yield inner
+    finally:
+        inner.generation_config = before
+
+
+def end_tokens(network: Any) -> set[int]:
+    """The tokens at which the model's generation_config ends an answer."""
+    found = getattr(bare(network).generation_config, "eos_token_id", None)
+    return {found} if isinstance(found, int) else set(found or ())
