@@ -90,7 +90,7 @@ SAMPLE = {"dissecting_figure1", "knowundo_table2", "knowundo_table5", "sku_figur
 
 @pytest.fixture(scope="module")
 def smoked(tmp_path_factory, request):
-    """(folder, what came of each) of the sweeps asked for, in one results folder, so that what they share is computed once."""
+    """(folder, what came of each) of the sweeps asked for; in one results folder, so that they share what they can."""
     folder = tmp_path_factory.mktemp("smoke")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
     asked = [item for item in request.session.items if "smoked" in getattr(item, "fixturenames", ())]

@@ -55,8 +55,16 @@ class LanguageModel:
 
     @property
     def max_length(self) -> int:
-        """Tokens of context."""
-        return self.model.config.max_position_embeddings
+        """Tokens of context.
+
+        Where rope changes for all tokens of a row as soon as one is beyond the original context, that is the limit.
+        """
+        config = self.model.config.get_text_config()
+        rope = getattr(config, "rope_parameters", None) or {}
+        most: int = config.max_position_embeddings
+        if rope.get("rope_type") == "longrope":
+            return min(most, rope.get("original_max_position_embeddings") or most)
+        return most
 
     @property
     def ends(self) -> list[int]:
