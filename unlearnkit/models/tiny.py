@@ -50,6 +50,8 @@ def config(architecture: str) -> Any:
         return AutoConfig.for_model("opt", ffn_dim=64, word_embed_proj_dim=32, **sizes)
     if architecture != "gpt_neox":
         sizes["num_key_value_heads"] = 2
+    if architecture in ("mistral", "phi3"):
+        sizes["sliding_window"] = 16  # shorter than most questions
     return AutoConfig.for_model(architecture, intermediate_size=64, **sizes)
 
 

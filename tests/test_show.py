@@ -1,0 +1,35 @@
+"""`python -m unlearnkit.show`: the tokens that are trained and asked, as a user sees them."""
+
+from forked import command
+
+from unlearnkit.show import token_lines
+
+
+def test_an_example_of_every_stream_and_where_answers_end(tmp_path):
+    done = command("unlearnkit.show", "+method=npo_kl", "model=tiny", "data=mischief", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("forget", "retain"):
+        assert f"Trained, stream '{name}'" in done.stdout
+    assert done.stdout.count("<s>|u|s|e|r|:|Ġ|") == 2
+    assert done.stdout.count("Asked alone, it has the same tokens.") == 2
+    assert "An answer ends at </s> (2)." in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_text_in_place_of_the_chat_template(tmp_path):
+    text = 'model.template.text="Q: {prompt}\\nA: "'
+    done = command("unlearnkit.show", "+method=ga", "model=tiny", "data=mischief", text, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Q|:|Ġ|" in done.stdout and "Ċ|A|:|\n" in done.stdout
+    assert "</s>|" in done.stdout
+
+
+def test_bad_input_is_two_lines(tmp_path):
+    done = command("unlearnkit.show", "+method=ga", "model=tiny", "model.template.text=Question", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "has no {prompt}" in done.stderr
+
+
+def test_lines_of_tokens():
+    assert list(token_lines(["ab"] * 40)) == ["ab|" * 33, "ab|" * 7]
+    assert list(token_lines([])) == []
