@@ -62,18 +62,23 @@ ROPES = [
 def drawn(kind, seed):
     """A tiny random model of the architecture, and its windows; skips what cannot be made so small, or has no sdpa."""
     choose = random.Random(f"{kind} {seed}")
-    known = AutoConfig.for_model(kind)
-    if known.get_text_config() is not known:
+    try:
+        known = AutoConfig.for_model(kind)
+        text = known.get_text_config()
+    except Exception as error:
+        pytest.skip(f"cannot be made: {str(error)[:80]}")
+    if text is not known:
         pytest.skip("a model of text and images")
-    settings = {name: value for name, value in SMALL.items() if hasattr(known, name)}
+    names = known.to_dict()
+    settings = {name: value for name, value in SMALL.items() if name in names}
     for name in WINDOWS:
-        if hasattr(known, name):
+        if name in names:
             settings[name] = choose.choice([5, 8, 16, 27])
     if choose.random() < 0.5:
         settings["num_key_value_heads"] = 4
-    if isinstance(getattr(known, "rope_parameters", None), dict) and "rope_type" in known.rope_parameters:
+    if isinstance(names.get("rope_parameters"), dict) and "rope_type" in names["rope_parameters"]:
         settings["rope_parameters"] = dict(choose.choice(ROPES))
-    if kinds := LAYERS.get(kind) or sorted(set(getattr(known, "layer_types", None) or ())):
+    if kinds := LAYERS.get(kind) or sorted(set(names.get("layer_types") or ())):
         settings["layer_types"] = [*kinds, *choose.choices(kinds, k=4)][: settings.get("num_hidden_layers", 4)]
         choose.shuffle(settings["layer_types"])
     if "kv_lora_rank" in settings:  # latent attention has one key a head

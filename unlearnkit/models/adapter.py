@@ -171,7 +171,7 @@ class AdapterLineage(Lineage):
         """What was learnt is a product of A and B alone, so that B's sign is its sign."""
         if not self.has_adapter or self._goes_on or self.originals:
             return False
-        own = [name for name, _ in self.network.named_parameters() if DEFAULT in name.split(".")]
+        own = [name for name, _ in self.network.named_parameters() if _of_adapter(name, DEFAULT)]
         return all(any(part in name for part in (".lora_A.", ".lora_B.", ".lora_embedding_")) for name in own)
 
     @torch.no_grad()
@@ -198,7 +198,7 @@ class AdapterLineage(Lineage):
         return what, {
             name: parameter
             for name, parameter in named.items()
-            if DEFAULT in name.split(".") or parameter in self.originals
+            if _of_adapter(name, DEFAULT) or parameter in self.originals
         }
 
     def restore(self, what: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
@@ -266,7 +266,7 @@ def outputs(network: PeftModel) -> list[nn.Parameter]:
     """The matrices whose sign is the adapter's sign: LoRA's B, and the B of embeddings."""
     named = network.named_parameters()
     return [
-        p for name, p in named if DEFAULT in name.split(".") and (".lora_B." in name or ".lora_embedding_B." in name)
+        p for name, p in named if _of_adapter(name, DEFAULT) and (".lora_B." in name or ".lora_embedding_B." in name)
     ]
 
 
@@ -297,6 +297,6 @@ def _bias(network: Any) -> str:
     return getattr(network.peft_config[DEFAULT], "bias", "none")
 
 
-def _of_adapter(name: str) -> bool:
-    parts = name.split(".")
-    return DEFAULT in parts or START in parts
+def _of_adapter(name: str, *adapters: str) -> bool:
+    """A parameter's name has one of the adapters in it; of none that are named, any."""
+    return not set(adapters or (DEFAULT, START)).isdisjoint(name.split("."))
