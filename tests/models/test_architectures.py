@@ -131,7 +131,7 @@ def told(kind, seed, monkeypatch):
             assert f"'{model.config.model_type}' cannot be trained in packed rows" in refused.what
             assert "\n" not in refused.what and refused.fix
             return refused.what
-        assert difference(model, seed) < 1e-5
+        assert difference(model.double(), seed) < 1e-5  # what an architecture keeps in fp32 stays so
         return None
     finally:
         signal.alarm(0)
