@@ -39,7 +39,7 @@ from unlearnkit.errors import UserError
 from unlearnkit.files import write
 from unlearnkit.identity import versions
 from unlearnkit.metrics.display import show_interval, show_value
-from unlearnkit.metrics.interval import Estimate, estimate
+from unlearnkit.metrics.interval import Estimate, share
 from unlearnkit.models.encoder import SentenceEncoder, batches
 
 STREAMS = {"unlearn": "forget", "retention": "retain"}
@@ -156,7 +156,7 @@ def measure(classifier: ScopeClassifier, data: Data, prefix: str, split: str = "
         for scope in SCOPES:
             called = classifier.predict([before + row.prompt for row in data.sets[scope][split]])
             right = [float(label == LABELS[scope]) for label in called]
-            numbers[when][f"{scope}_success"] = estimate(right, seed=seed)
+            numbers[when][f"{scope}_success"] = share(right, seed)
     return numbers
 
 

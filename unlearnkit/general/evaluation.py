@@ -187,7 +187,7 @@ def _number(
     scores: Scores, weights: dict[str, float], found: tuple[float, float | None], seed: int, version: Any, shots: Any
 ) -> dict[str, Any]:
     value, stderr = found
-    low, high = interval(scores, weights, seed)
+    low, high = interval(scores, weights)
     n = sum(map(len, scores.values()))
     return asdict(Score(value, low, high, n, seed, stderr, version, shots, lm_eval.__version__))
 

@@ -49,7 +49,7 @@ def line_of(runs: Sequence[Run], column: Column) -> Line | None:
         return None
     steps = sorted(set.intersection(*(set(points) for points in curves)))
     unit = 100.0 if display_of(column[-1]).rate else 1.0
-    cells = [mean_over_seeds([points[step] for points in curves]) for step in steps]
+    cells = [mean_over_seeds([points[step] for points in curves], column[-1]) for step in steps]
     parts = ([unit * getattr(cell, key) for cell in cells] for key in ("value", "low", "high"))
     return Line(steps, *parts)
 

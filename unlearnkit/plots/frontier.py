@@ -91,7 +91,7 @@ def best_step(curves: Sequence[Curve]) -> int:
 
 def over_seeds(values: Sequence[float]) -> Cell:
     """Mean and interval over seeds; one seed has no interval."""
-    return mean_over_seeds([Estimate(value, math.nan, math.nan, 1) for value in values])
+    return mean_over_seeds([Estimate(value, math.nan, math.nan, 1) for value in values], RATE)
 
 
 def markdown(curves: Sequence[Curve], marks: Sequence[float]) -> str:
