@@ -34,8 +34,8 @@ class Cell:
 class Table:
     """The runs of one model and one data set: rows by name (`original` first), cells by column.
 
-    `titles` and `labels` are what a paper calls a column and a row, where it has a name for it; `over` is what the
-    means are over: seeds, or runs where these are of several concepts.
+    `runs` are what the rows were made of. `titles` and `labels` are what a paper calls a column and a row, where it has
+    a name for it; `over` is what the means are over: seeds, or runs where these are of several concepts.
     """
 
     model: str
@@ -46,6 +46,7 @@ class Table:
     titles: dict[Column, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     over: str = "seeds"
+    runs: dict[str, list[Run]] = field(default_factory=dict)
 
     def title(self, column: Column) -> str:
         """The paper's, or `set/metric` with the evaluation in front only where the table has several."""
@@ -127,4 +128,5 @@ def table_of(model: str, data: str, runs: Sequence[Run], columns: list[Column], 
         have = {c: [part[c] for part in parts if c in part] for c in columns}
         cells[row] = {c: mean_over_seeds(values, c[-1], row == ORIGINAL) for c, values in have.items() if values}
     over = "seeds" if len({run.data for run in runs}) <= 1 else "runs"
-    return Table(model, data, columns, cells, notes, over=over)
+    own_runs = {row: list(by_seed.values()) for row, by_seed in rows.items() if row != ORIGINAL}
+    return Table(model, data, columns, cells, notes, over=over, runs=own_runs)

@@ -19,7 +19,8 @@ FIELDS = (
 
 def csv_of(comparisons: Sequence[Comparison]) -> str:
     """Numbers in the printed unit (percent for rates). `interval` is over `runs` or `examples`;
-    `place` is 1 for the best method of its side and 2 for the runner-up; what is missing is empty."""
+    `place` is 1 for the best method of its side and 2 for the next, of ours as far as tests
+    tell (see `mark`); what is missing is empty."""
     out = io.StringIO()
     writer = csv.DictWriter(out, FIELDS, restval="", lineterminator="\n")
     writer.writeheader()
