@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from unlearnkit.data.examples import Data, Example
+from unlearnkit.data.spread import spread
 from unlearnkit.evaluations.base import Evaluation, Metric
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.fingerprint import fingerprint
@@ -25,7 +26,7 @@ class Facts(Evaluation):
         self, model: LanguageModel, data: Data, split: str, original: list[Record] | None = None, curve: bool = False
     ) -> list[Record]:
         limit = self.curve_limit if curve else None
-        examples = {name: data.sets[name][split][:limit] for name in self.sets}
+        examples = {name: spread(data.sets[name][split], limit) for name in self.sets}
         return forced(model, examples, keep=original is None)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from unlearnkit import ranks
 from unlearnkit.data.examples import Data, Example
+from unlearnkit.data.spread import spread
 from unlearnkit.evaluations.base import Evaluation, Metric
 from unlearnkit.judges.base import Judge, write_verdicts
 from unlearnkit.models import LanguageModel
@@ -36,7 +37,7 @@ class Safety(Evaluation):
         similarity: compares responses with the original model's, on the sets that have the metric of its name.
         reference: loads the model that perplexity is measured under; None for the run's own as it was loaded.
         max_new_tokens: of a response.
-        limit: prompts a set in the final measurement (all if None).
+        limit: prompts a set in the final measurement (all if None), spread over their categories.
         curve_limit: prompts a set in the measurements during training.
     """
 
@@ -62,7 +63,7 @@ class Safety(Evaluation):
         self, model: LanguageModel, data: Data, split: str, original: list[Record] | None = None, curve: bool = False
     ) -> list[Record]:
         limit = self.curve_limit if curve else self.limit
-        examples = {name: data.sets[name][split][:limit] for name in self.sets}
+        examples = {name: spread(data.sets[name][split], limit) for name in self.sets}
         if original is None:  # the model as loaded, which every run of a sweep measures
             content = {
                 "model": fingerprint(model),

@@ -36,7 +36,7 @@ class General(Evaluation):
         average: the tasks whose mean `acc` is the set `average`, where all of them are measured.
         data_dir: local files in place of the hub, see `unlearnkit.general.rows`.
         num_fewshot: task -> examples in front of a question; None: the harness's own number.
-        limit: documents a task (of each of MMLU's subjects), the first ones; all if None.
+        limit: documents a task (of each of MMLU's subjects), evenly taken; all if None.
         curve_limit: the same for curves over training steps; None leaves them out there.
         batch_size: "auto" packs the questions, each context once with all its choices; a number pads as the harness
             does. Log-likelihoods agree to rounding.
