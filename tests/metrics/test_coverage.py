@@ -17,7 +17,7 @@ from unlearnkit.metrics.seeds import Scale, over_seeds
 from unlearnkit.records.record import Record
 
 PLACES = [(p, n) for n in (30, 100) for p in (0.02, 0.1, 0.5)]
-TRIALS = [pytest.param(120, id="few"), pytest.param(3000, id="many", marks=pytest.mark.long)]
+TRIALS = [pytest.param(120, id="few"), pytest.param(1500, id="many", marks=pytest.mark.long)]
 places = pytest.mark.parametrize(("p", "n"), PLACES)
 trials = pytest.mark.parametrize("trials", TRIALS)
 MEANS = {  # (mean, draw), in 0 to 1: almost all zeros, zeros and parts, one heap, one narrow heap

@@ -12,6 +12,7 @@ from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.cache import cached
 from unlearnkit.records.forward import force_answers
 from unlearnkit.records.generate import records_of
+from unlearnkit.records.lengths import check_lengths
 from unlearnkit.records.record import Record
 
 
@@ -36,6 +37,8 @@ def forced(model: LanguageModel, examples: dict[str, list[Example]], keep: bool)
     Args:
         keep: the model is as it was loaded, so that its records are taken from the cache or put there.
     """
+
+    check_lengths(model, examples, 0, [], examples)
 
     def compute() -> list[Record]:
         records = records_of(examples)

@@ -17,6 +17,7 @@ from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.cache import cached
 from unlearnkit.records.forward import force_answers, free_text, score
 from unlearnkit.records.generate import generate, records_of
+from unlearnkit.records.lengths import check_lengths
 from unlearnkit.records.record import Record
 
 
@@ -64,6 +65,8 @@ class Safety(Evaluation):
     ) -> list[Record]:
         limit = self.curve_limit if curve else self.limit
         examples = {name: spread(data.sets[name][split], limit) for name in self.sets}
+        forced = [name for name, wanted in self.sets.items() if "answer_perplexity" in wanted]
+        check_lengths(model, examples, self.max_new_tokens, examples, forced)
         if original is None:  # the model as loaded, which every run of a sweep measures
             content = {
                 "model": fingerprint(model),

@@ -9,7 +9,7 @@ from typing import Any
 from unlearnkit.metrics.display import arrow, only_in_figures, show_interval, show_value
 from unlearnkit.metrics.interval import Estimate
 from unlearnkit.report.figures import Point, heat_map, lines
-from unlearnkit.runs.reading import Column, Run, flatten
+from unlearnkit.runs.reading import Column, Run, flatten, points_of
 from unlearnkit.tables import mean_over_seeds
 
 MOST_POINTS = 1000  # of a training curve
@@ -60,14 +60,17 @@ def sweep_figures(methods: Mapping[str, Sequence[Run]], columns: Sequence[Column
     """One figure a column: a line a method over training steps, the mean over seeds with its 95 % interval.
 
     Args:
-        methods: title -> its runs on one model and data set, one a seed.
+        methods: title -> its runs on one model and data set that differ in their seeds alone. The steps of a later
+            stage go on counting from those of the stage before.
         columns: which come first, in this order; the others that were measured follow.
     """
     found: dict[Column, dict[str, dict[int, list[Estimate]]]] = {column: {} for column in columns}
     for method, runs in methods.items():
         for run in runs:
-            for _, step, column, entry in measured(run.raw.get("curve") or []):
-                found.setdefault(column, {}).setdefault(method, {}).setdefault(step, []).append(entry)
+            for column, own in points_of(run).items():
+                if not only_in_figures(column[-1]):
+                    for step, entry in own.items():
+                        found.setdefault(column, {}).setdefault(method, {}).setdefault(step, []).append(entry)
     for column, by_method in found.items():
         points = {method: over_seeds(steps, column[-1]) for method, steps in by_method.items()}
         if any(len(line) > 1 for line in points.values()):
