@@ -1,10 +1,12 @@
+import json
+import math
 import os
 import threading
 import time
 
 import pytest
 
-from unlearnkit.files import only_one, whole, write
+from unlearnkit.files import only_one, whole, write, write_numbers
 
 
 def test_a_failure_leaves_what_was_there_and_nothing_beside_it(tmp_path):
@@ -64,3 +66,12 @@ def test_a_failure_frees_the_lock(tmp_path, capsys):
         raise RuntimeError
     with only_one(tmp_path / "lock", "waiting"):
         assert capsys.readouterr().out == ""
+
+
+def test_numbers_that_are_not_known_are_null_and_infinite_ones_are_refused(tmp_path):
+    path = tmp_path / "metrics.json"
+    write_numbers(path, {"a": {"value": 1.5, "low": math.nan}, "b": [math.nan, 1e308, None, "NaN"], "c": (1,)})
+    assert json.loads(path.read_text()) == {"a": {"value": 1.5, "low": None}, "b": [None, 1e308, None, "NaN"], "c": [1]}
+    with pytest.raises(ValueError, match="Out of range float values"):
+        write_numbers(path, {"a": math.inf})
+    assert json.loads(path.read_text())["a"]["value"] == 1.5

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -45,6 +48,24 @@ def write(path: Path, text: str, errors: str = "strict") -> None:
     """Write a text file `whole`; `errors` as `str.encode` has it."""
     with whole(path) as partial:
         partial.write_text(text, encoding="utf-8", errors=errors)
+
+
+def write_numbers(path: Path, content: Any) -> None:
+    """Write JSON in which a float that is no number is null: JSON has none, and readers take null for unknown.
+
+    Raises:
+        ValueError: an infinite one, which no number that is measured may be.
+    """
+    write(path, json.dumps(without_nan(content), indent=1, allow_nan=False))
+
+
+def without_nan(content: Any) -> Any:
+    """The same with null for every NaN."""
+    if isinstance(content, dict):
+        return {key: without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [without_nan(value) for value in content]
+    return None if isinstance(content, float) and math.isnan(content) else content
 
 
 @contextlib.contextmanager

@@ -61,14 +61,15 @@ def run(cfg: DictConfig, folder: Path) -> dict:
 
     def measure(trained: LanguageModel, step: int) -> None:
         with previewed(trained, list(stages.items()), context) as finished:
-            records = evaluations.measure(finished, cfg.curve_split, start, curve=True)
+            moment = f"at step {step} of the stage '{context.stage}'"
+            records = evaluations.measure(finished, cfg.curve_split, start, curve=True, moment=moment)
         tracker.point(out.write_point(context.stage, step, evaluations.compute(records)))
 
     context = Context(streams, cfg.seed, folder, "", measure, cfg.eval_every, tracker.log, out.rewind)
     after = out.kept("after")
     model = pass_through(stages, model, context, keep=cfg.train.save_every > 0)
     if after is None:
-        after = evaluations.measure(model, "test", before)
+        after = evaluations.measure(model, "test", before, moment="after the stages")
         out.write_measurement("after", after, {**evaluations.compute(after), "cost": context.cost})
     if cfg.save_model:
         out.write_model(model)

@@ -9,8 +9,8 @@ from unlearnkit.metrics.bleu import bleu
 from unlearnkit.records.record import Record
 
 
-def record(response, original, tokens=9):
-    return Record("target", "1", "p", response=response, original=original, tokens=tokens)
+def record(response, original, tokens=9, name="1"):
+    return Record("target", name, "p", response=response, original=original, tokens=tokens)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_as_a_corpus_of_one():
 
 
 def test_mean_over_questions_with_its_interval():
-    rows = [record("the cat", "the cat"), record("yes", "no"), record("not answered", "no", tokens=0)]
+    rows = [record("the cat", "the cat"), record("yes", "no", name="2"), record("not answered", "no", tokens=0)]
     found = bleu(rows, seed=3)
-    assert (found.value, found.low, found.high, found.n, found.seed) == (50, 0, 100, 2, 3)
+    assert (found.value, found.n, found.seed) == (50, 2, 3) and 0 <= found.low < 5 and 95 < found.high <= 100
 
 
 def test_nothing_to_measure():

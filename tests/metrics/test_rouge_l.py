@@ -8,8 +8,8 @@ from unlearnkit.metrics.rouge_l import rouge_l
 from unlearnkit.records.record import Record
 
 
-def record(answer, response, tokens=9):
-    return Record("unlearn", "1", "p", response=response, tokens=tokens, answer=answer)
+def record(answer, response, tokens=9, name="1"):
+    return Record("unlearn", name, "p", response=response, tokens=tokens, answer=answer)
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,41 @@ def test_one_response(answer, response, value):
 
 
 def test_records_without_a_response_are_left_out():
-    found = rouge_l([record("a b", "a b"), record("a b", "c"), record("a b", "", tokens=0)], seed=4)
-    assert (found.value, found.low, found.high, found.n, found.seed) == (0.5, 0, 1, 2, 4)
+    found = rouge_l([record("a b", "a b"), record("a b", "c", name="2"), record("a b", "", tokens=0)], seed=4)
+    assert (found.value, found.n, found.seed) == (0.5, 2, 4) and 0 <= found.low < 0.05 and 0.95 < found.high <= 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Москва - столица России.",
+        "Η Αθήνα είναι η πρωτεύουσα της Ελλάδας.",
+        "القاهرة هي عاصمة مصر.",
+        "北京是中国的首都。",
+        "東京は日本の首都です。",
+        "서울은 대한민국의 수도이다.",
+        "กรุงเทพเป็นเมืองหลวงของไทย",
+        "दिल्ली भारत की राजधानी है।",
+        "ירושלים",
+        "Đà Nẵng, Éire, Reykjavík",
+    ],
+)
+def test_the_same_answer_is_1_in_any_script(text):
+    assert rouge_l([record(text, text)]).value == 1
+    assert rouge_l([record(text, "no")]).value == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "response", "value"),
+    [
+        ("北京是首都", "北京", 4 / 7),  # a character a word: 2 of 2 and 2 of 5
+        ("Москва большая", "москва", 2 / 3),
+        ("caf\u00e9", "cafe\u0301", 1),  # one letter, written in two ways
+        ("GPT-4是模型", "gpt 4", 4 / 7),  # gpt, 4 and three characters
+    ],
+)
+def test_parts_of_other_scripts(answer, response, value):
+    assert rouge_l([record(answer, response)]).value == pytest.approx(value)
 
 
 def test_nothing_to_measure():

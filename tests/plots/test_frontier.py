@@ -2,13 +2,26 @@
 
 import json
 import math
+import statistics
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import yaml
 
 from unlearnkit.errors import UserError
-from unlearnkit.plots.frontier import Curve, Point, best_step, main, markdown, page, read_curve, unlearned_at
+from unlearnkit.plots.frontier import (
+    Curve,
+    Point,
+    best_average,
+    main,
+    markdown,
+    mean_points,
+    page,
+    read_curve,
+    reported,
+    unlearned_at,
+)
 from unlearnkit.runs.reading import read_run
 
 
@@ -16,7 +29,7 @@ def entry(value):
     return {"value": value, "low": value, "high": value, "n": 9, "seed": 0}
 
 
-def write(folder, method, seed, points, rate=1e-3, split="validation"):
+def write(folder, method, seed, points, rate=1e-3, split="validation", data="authors"):
     """`points`: step -> (unlearn, retention); None for a row without scopes."""
     rows = []
     for step, point in points.items():
@@ -24,7 +37,7 @@ def write(folder, method, seed, points, rate=1e-3, split="validation"):
         if point:
             sets |= {name: {f"{name}_success": entry(v)} for name, v in zip(("unlearn", "retention"), point, strict=1)}
         rows.append({"stage": "finetune", "step": step, "metrics": {"scopes": sets, "safety": {}}})
-    run = {"method": method, "model": "tiny", "data": "authors", "seed": seed, "minutes": 1.0, "versions": {}}
+    run = {"method": method, "model": "tiny", "data": data, "seed": seed, "minutes": 1.0, "versions": {}}
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text(json.dumps({"run": run, "before": {}, "after": {}, "curve": rows}))
     config = {"curve_split": split, "train": {"arguments": {"learning_rate": rate}}}
@@ -48,7 +61,7 @@ def seeds(method="ga", rate=1e-3, count=3):
 def test_read_curve(tmp_path):
     write(tmp_path / "a", "ga", 3, {0: (0.1, 0.9), 5: None, 10: (0.6, 0.7)}, rate="3e-4", split="test")
     found = read_curve(read_run(tmp_path / "a"))
-    assert found == Curve("tiny on authors", "ga", 3e-4, 3, "test", [Point(0, 0.1, 0.9), Point(10, 0.6, 0.7)])
+    assert found == Curve("tiny on authors", "ga", 3e-4, 3, "test", [Point(0, 0.1, 0.9, 9), Point(10, 0.6, 0.7, 9)])
     assert found.points[1].average == pytest.approx(0.65)
 
 
@@ -59,47 +72,71 @@ def test_a_run_without_a_curve(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "value"),
+    ("rows", "step"),
     [
-        ([(0.0, 1.0), (0.4, 0.8)], 0.2),  # half of the way down
-        ([(0.0, 1.0), (0.4, 0.9), (0.9, 0.1)], 0.4),  # at the mark itself
-        ([(0.0, 1.0), (0.8, 0.2)], 0.1),  # an eighth
-        ([(0.3, 1.0), (0.1, 0.95), (0.0, 0.5)], 0.3),  # it need not be the last point
-        ([(0.0, 1.0), (0.9, 0.8), (0.5, 1.0)], 0.7),  # back over the mark: (0.9 + 0.5) / 2, over 0.45 and 0.5
-        ([(0.6, 0.95), (0.7, 0.92)], 0.7),  # never below
+        ([(0.0, 1.0), (0.4, 0.8)], 0),  # no credit for what lies between
+        ([(0.0, 1.0), (0.4, 0.9), (0.9, 0.1)], 10),  # at the mark itself
+        ([(0.3, 1.0), (0.1, 0.95), (0.0, 0.5)], 0),  # it need not be the last point
+        ([(0.0, 1.0), (0.9, 0.8), (0.5, 1.0)], 20),  # back over the mark
+        ([(0.9, 0.8), (1.0, 0.1)], None),
+        ([], None),
     ],
 )
-def test_unlearned_at(rows, value):
-    assert unlearned_at(points(*rows), 0.9) == pytest.approx(value)
+def test_unlearned_at_a_visited_point(rows, step):
+    found = unlearned_at(points(*rows), 0.9)
+    assert (found and found.step) == step
 
 
-def test_unlearned_at_a_mark_never_reached():
-    assert math.isnan(unlearned_at(points((0.9, 0.8), (1.0, 0.1)), 0.9))
-    assert math.isnan(unlearned_at([], 0.9))
-
-
-def test_the_best_step_is_of_the_mean_over_seeds():
+def test_means_are_of_steps_that_all_curves_have():
     first = Curve("tiny on authors", "ga", 1e-3, 0, "test", points((0.0, 1.0), (0.9, 0.9), (0.7, 0.9)))
-    second = Curve("tiny on authors", "ga", 1e-3, 1, "test", points((0.0, 1.0), (0.2, 0.9), (0.8, 0.8)))
-    assert best_step([first]) == 10 and best_step([first, second]) == 20
+    second = Curve("tiny on authors", "ga", 1e-3, 1, "test", points((0.0, 1.0), (0.2, 0.9))[:2] + [Point(30, 1.0, 1.0)])
+    assert mean_points([first, second]) == [Point(0, 0.0, 1.0), Point(10, pytest.approx(0.55), 0.9)]
+
+
+def test_a_step_is_chosen_on_the_other_seeds():
+    """Seed 0 is best at 10, seed 1 at 20: each is read where the other is best."""
+    first = Curve("tiny on authors", "ga", 1e-3, 0, "validation", points((0.0, 1.0), (0.9, 0.9), (0.1, 0.9)))
+    second = Curve("tiny on authors", "ga", 1e-3, 1, "validation", points((0.0, 1.0), (0.2, 0.9), (0.8, 0.8)))
+    assert [point.average for point in reported([first, second], best_average)] == [0.5, pytest.approx(0.55)]
+    assert reported([first], best_average) == []
+
+
+def test_the_test_split_is_read_where_validation_is_best():
+    validation = Curve("tiny on authors", "ga", 1e-3, 0, "validation", points((0.0, 1.0), (0.9, 0.9), (0.1, 0.9)))
+    test = Curve("tiny on authors", "ga", 1e-3, 0, "test", points((0.0, 1.0), (0.3, 0.8), (1.0, 1.0)))
+    assert reported([validation, test], best_average) == [Point(10, 0.3, 0.8)]
+
+
+def test_noise_is_given_no_credit():
+    """Forty steps of nothing but noise around 0.5: the best step's own average is far above, what is reported not."""
+    rng = np.random.default_rng(0)
+    curves = [
+        Curve("a", "ga", 1e-3, seed, "validation", points(*(0.5 + 0.1 * rng.normal(size=(40, 2))).tolist()))
+        for seed in range(30)
+    ]
+    best = np.mean([best_average(curve.points).average for curve in curves])
+    assert best > 0.62 and np.mean([p.average for p in reported(curves, best_average)]) == pytest.approx(0.5, abs=0.04)
 
 
 def test_markdown():
-    # averages 0.6, 0.65, 0.7 and, at 90 %, 0.2, 0.25, 0.3: s = 0.05, so -+ 4.3027 * 0.05 / sqrt(3) = 0.1242
+    """At step 10 averages of 0.6, 0.65, 0.7; on the logit scale of 100 questions t over the three seeds."""
     curves = [*seeds(), *seeds("sku", 5e-5, 1), *seeds(rate=1e-2, count=1)]
+    logits = [math.log((100 * a + 0.5) / (100.5 - 100 * a)) for a in (0.6, 0.65, 0.7)]
+    half = 4.302652729911275 * statistics.stdev(logits) / math.sqrt(3)
+    low, high = (100 / (1 + math.exp(-statistics.mean(logits) - sign * half)) for sign in (-1, 1))
     assert (
         markdown(curves, [0.9, 0.1])
-        == """\
+        == f"""\
 | method | learning rate | seeds | best average (step) | retention ≥ 90% | retention ≥ 10% |
 |---|---:|---:|---:|---:|---:|
-| ga | 0.001 | 3 | 65.0% [52.6%, 77.4%] (10) | 25.0% [12.6%, 37.4%] | 90.0% [90.0%, 90.0%] |
-| sku | 5e-05 | 1 | 60.0% (10) | 20.0% | 90.0% |
-| ga | 0.01 | 1 | 60.0% (10) | 20.0% | 90.0% |"""
+| ga | 0.001 | 3 | 65.0% [{low:.1f}%, {high:.1f}%] (10) | 0.0% [0.0%, 0.0%] (0) | 90.0% [90.0%, 90.0%] (20) |
+| sku | 5e-05 | 1 | - | - | - |
+| ga | 0.01 | 1 | - | - | - |"""
     )
 
 
 def test_markdown_below_the_mark_from_the_start():
-    assert markdown(seeds(count=2), [1.5]).endswith("| nan |")
+    assert markdown(seeds(count=2), [1.5]).endswith("| - |")
 
 
 class Scripts(HTMLParser):
@@ -146,7 +183,12 @@ def test_the_command(tmp_path, capsys):
     write(tmp_path / "runs" / "1", "base", 0, {})
     main([str(tmp_path / "runs"), "--retention", "0.9", "--html", str(tmp_path / "page.html")])
     told = capsys.readouterr().out
-    assert "validation split" in told and "| ga | 0.001 | 1 | 60.0% (10) | 20.0% |" in told and "base" not in told
+    assert "validation split" in told and "| ga | 0.001 | 1 | - | - |" in told and "base" not in told
+    write(tmp_path / "runs" / "2", "ga", 0, {0: (0.0, 1.0), 10: (0.5, 0.7)}, split="test")
+    main([str(tmp_path / "runs"), "--retention", "0.9"])
+    told = capsys.readouterr().out
+    assert "test split at the steps chosen on the validation split" in told
+    assert "| ga | 0.001 | 1 | 60.0% (10) | 0.0% (0) |" in told
     assert Scripts((tmp_path / "page.html").read_text(encoding="utf-8")).tags[0][0] == "html"
 
 
@@ -157,6 +199,6 @@ def test_errors(tmp_path):
     with pytest.raises(UserError, match="No run below .* has a curve"):
         main([str(tmp_path)])
     write(tmp_path / "1", "ga", 0, {0: (0.0, 1.0)})
-    write(tmp_path / "2", "ga", 1, {0: (0.0, 1.0)}, split="test")
-    with pytest.raises(UserError, match="not of one kind: .*test split; .*validation split"):
+    write(tmp_path / "2", "ga", 1, {0: (0.0, 1.0)}, data="other")
+    with pytest.raises(UserError, match="not of one kind: tiny on authors; tiny on other"):
         main([str(tmp_path)])

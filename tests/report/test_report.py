@@ -10,6 +10,7 @@ from unlearnkit.report import write_report, write_sweep
 from unlearnkit.report.__main__ import main
 from unlearnkit.report.answers import differing, example, examples, size
 from unlearnkit.report.curves import evaluation_figures, heat_maps, sweep_figures, training_figures
+from unlearnkit.report.sweep import grouped
 from unlearnkit.runs.reading import read_run
 
 
@@ -177,8 +178,37 @@ def test_sweep_figures_are_means_over_seeds(tmp_path):
     assert rate["title"] == "harmful_rate ↓ (safety/unseen)" and perplexity["title"].startswith("perplexity")
     assert (line["name"], line["x"], line["y"]) == ("SKU", [10, 20], [pytest.approx(0.3)] * 2)
     assert perplexity["skipped"] == 1  # infinite at step 20
-    half = 12.706 * math.sqrt(0.02) / math.sqrt(2)  # t at 97.5 % with one degree of freedom; sd of 0.2 and 0.4
-    assert rate["data"][0]["y"][0] == pytest.approx(0.3 + half, rel=1e-4)
+    assert 0.4 < rate["data"][0]["y"][0] <= 1  # the band's upper edge, in the range of a rate
+
+
+def test_stages_are_drawn_one_after_the_other_and_not_as_seeds(tmp_path):
+    folder = run_folder(tmp_path, rate=0.2)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    later = [{**row, "stage": "second"} for row in json.loads(json.dumps(metrics["curve"]))]
+    for row in later:
+        row["metrics"]["safety"]["unseen"]["harmful_rate"]["value"] = 0.6
+    metrics["curve"] += later
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    rate, *_ = sweep_figures({"SKU": [read_run(folder)]}, [("safety", "unseen", "harmful_rate")])
+    line = rate["data"][-1]
+    assert (line["x"], line["y"]) == ([10, 20, 30, 40], [0.2, 0.2, 0.6, 0.6])
+
+
+def test_runs_of_other_rates_are_other_lines_and_not_seeds(tmp_path):
+    runs = []
+    for number, (seed, learning_rate) in enumerate(((0, 1e-4), (1, 1e-4), (0, 1e-3), (1, 1e-3))):
+        folder = run_folder(tmp_path / str(number), seed=seed)
+        config = {"seed": seed, "train": {"arguments": {"learning_rate": learning_rate, "seed": seed}}}
+        (folder / "config.yaml").write_text(json.dumps(config))
+        runs.append(read_run(folder))
+    (methods,) = grouped(runs, {"sku": "SKU"}).values()
+    key = "train.arguments.learning_rate"
+    assert {title: [run.seed for run in own] for title, own in methods.items()} == {
+        f"SKU ({key}=0.0001)": [0, 1],
+        f"SKU ({key}=0.001)": [0, 1],
+    }
+    (alike,) = grouped(runs[:2], {"sku": "SKU"}).values()
+    assert list(alike) == ["SKU"]
 
 
 def test_the_page_of_a_sweep(tmp_path):

@@ -52,31 +52,32 @@ tiny on mischief: mean rank correlation +1.00 with opt-2.7b; of 1 claims 1 hold.
 > The models differ: ours is tiny on mischief, the paper's numbers are of opt-2.7b on saferlhf. Compare the order of \
 the methods and the directions, not the values.
 
-Each method has two lines, ours and the paper's numbers. Bold: best of its side; underlined: runner-up; brackets: \
-95 % interval; arrows: which way is better.
+Each method has two lines, ours and the paper's numbers. Bold: best, underlined: next best, of ours with \
+all that no test tells from it (paired over prompts where these are shared, p < 0.05, Holm's correction over the \
+column; none where nothing differs); brackets: 95 % interval; arrows: which way is better.
 
 | method |  | Unlearned: harmful rate ↓ | Normal: perplexity ↓ | Ranking: unlearn | Ranking: utility \
 | Ranking: average |
 | --- | --- | ---: | ---: | ---: | ---: | ---: |
 | Original | ours | 50.0% [45.0%, 55.0%] | 20.00 [18.00, 22.00] | NA | NA | NA |
 |  | paper | 54% | 31.51 | NA | NA | NA |
-| FT | ours | 40.0% [35.0%, 45.0%] | **15.00** [13.00, 17.00] | 3 | 1 | **2** |
+| FT | ours | <u>40.0%</u> [35.0%, 45.0%] | **15.00** [13.00, 17.00] | 3 | 1 | **2** |
 |  | paper | 18.5% | **24.01** | 3 | 1 | **2** |
 | GA | ours | **0.0%** [-5.0%, 5.0%] | >10¹⁰ [>10¹⁰, >10¹⁰] | 1 | 3 | **2** |
 |  | paper | **1%** | >10³ | 1 | 3 | **2** |
 | GA+Mismatch | ours | **0.0%** [-5.0%, 5.0%] | nan | 1 | - | - |
-| SKU | ours | <u>3.0%</u> [-2.0%, 8.0%] | <u>26.00</u> [24.00, 28.00] | 2 | 2 | **2** |
+| SKU | ours | **3.0%** [-2.0%, 8.0%] | <u>26.00</u> [24.00, 28.00] | 2 | 2 | **2** |
 |  | paper | <u>3%</u> | <u>25.46</u> | 2 | 2 | **2** |
 
-- One seed only, so with the 95 % bootstrap interval over that run's examples: Original, FT, GA, GA+Mismatch, SKU.
+- One seed only, so with the 95 % interval over that run's examples: Original, FT, GA, GA+Mismatch, SKU.
 - Ranked among the methods that have the numbers; without a rank: GA+Mismatch.
 
 ### Agreement with the paper
 
 | rank correlation of the methods (Spearman) | with opt-2.7b |
 | --- | --- |
-| Unlearned: harmful rate | +1.00 (3 methods) |
-| Normal: perplexity | +1.00 (3 methods) |
+| Unlearned: harmful rate | +1.00 (3 methods, p = 0.33) |
+| Normal: perplexity | +1.00 (3 methods, p = 0.33) |
 | mean | +1.00 |
 
 ### Claims of the paper's text
@@ -103,8 +104,8 @@ def test_missing_cells_are_named_with_the_command_that_makes_them(tmp_path, monk
     )
     assert "- Missing: GA; GA+Mismatch." in text
     assert "| GA | ours | - | - | - | - | - |" in text
-    assert "- Mean over seeds with its 95 % t-interval over seeds: SKU." in text
-    assert "| SKU | ours | **4.0%** [-8.7%, 16.7%] |" in text
+    assert "- Mean over seeds with its 95 % interval over seeds: SKU." in text
+    assert "| SKU | ours | 4.0% [0.0%, 44.5%] |" in text
 
 
 def test_nothing_done_yet(tmp_path):
@@ -152,7 +153,7 @@ def test_concepts_are_averaged(tmp_path):
     assert "ft on concept 1 seed 0 (missing); ga on concept 1 seed 0 (missing);" in comparison.notes[-1]
     assert comparison.table.data == "concepts (2)"
     assert comparison.table.rows["sku"][tuple(COLUMNS[0].split("/"))].value == pytest.approx(0.2)
-    assert "Mean over runs with its 95 % t-interval over runs: SKU." in comparison.notes
+    assert "Mean over runs with its 95 % interval over runs: SKU." in comparison.notes
     apart = {**SMALL, "grid": {"data": "concept 1,concept 2"}}
     assert len(compare(Sweep(first.name, None, apart, first.cells + second.cells, first.folder))) == 2
 
@@ -160,7 +161,7 @@ def test_concepts_are_averaged(tmp_path):
 def test_a_sweep_without_the_papers_numbers(tmp_path):
     spec = {key: value for key, value in SMALL.items() if key != "paper"}
     text = text_of(swept(tmp_path, spec), "md")
-    assert "| FT | 40.0% [35.0%, 45.0%] | **15.00** [13.00, 17.00] | 3 | 1 | **2** |" in text
+    assert "| FT | <u>40.0%</u> [35.0%, 45.0%] | **15.00** [13.00, 17.00] | 3 | 1 | **2** |" in text
     assert "| SKU beats FT (page 6) | **said in words**: no number is printed | **holds**:" in text
     assert "Agreement" not in text and "Each method has two lines" not in text
 
@@ -183,7 +184,7 @@ def test_csv(tmp_path):
     assert by["sku", COLUMNS[0]] == {
         "model": "tiny", "data": "mischief", "method": "sku", "label": "SKU", "column": COLUMNS[0],
         "title": "Unlearned: harmful rate", "value": "3", "low": "-2", "high": "8", "runs": "1", "interval": "examples",
-        "place": "2", "paper_model": "opt-2.7b", "paper": "3", "paper_place": "2",
+        "place": "1", "paper_model": "opt-2.7b", "paper": "3", "paper_place": "2",
     }  # fmt: skip
     assert (by["ga", COLUMNS[1]]["value"], by["ga", COLUMNS[1]]["paper"]) == ("2e+11", ">1000")
     assert by["ga_mismatch", COLUMNS[1]]["value"] == "nan" and by["ga_mismatch", COLUMNS[1]]["paper"] == ""
@@ -255,7 +256,7 @@ def test_html(tmp_path):
         and "default-src 'none'" in text
         and "http" not in text.replace("http-equiv", "")
     )
-    assert "<td><strong>0.0%</strong> <small>[-5.0%, 5.0%]</small></td>" in text
+    assert "<td>0.0% <small>[-5.0%, 5.0%]</small></td>" in text  # no test tells GA from SKU, the only others
     assert '<td class="paper"><u>3%</u></td>' in text
     part = fragment(sweep)
     tags = Tags()

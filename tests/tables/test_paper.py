@@ -1,6 +1,8 @@
 import math
+from itertools import permutations
 
 import pytest
+from scipy.stats import spearmanr
 from swept import PAPER, SPEC
 
 from unlearnkit.errors import UserError
@@ -77,14 +79,14 @@ def printed(**values):
 def test_rank_correlation_by_hand():
     """1 - 6 * sum(d²) / (n (n² - 1)) where nothing is tied: d = (0, 1, -1, 0)."""
     theirs = printed(a=1.0, b=2.0, c=3.0, d=4.0)
-    assert rank_correlation({"a": 10, "b": 30, "c": 20, "d": 40, "other": 5}, theirs) == (pytest.approx(0.8), 4)
+    assert rank_correlation({"a": 10, "b": 30, "c": 20, "d": 40, "other": 5}, theirs) == (pytest.approx(0.8), 4, 8 / 24)
     assert rank_correlation({"a": 4, "b": 3, "c": 2, "d": 1}, theirs)[0] == pytest.approx(-1)
 
 
 def test_what_the_paper_does_not_tell_apart_is_one_tie():
     theirs = printed(a=1.0, b=2.0, c=math.inf, d=math.inf)
-    assert rank_correlation({"a": 1, "b": 2, "c": 9000, "d": math.inf}, theirs) == (pytest.approx(1), 4)
-    assert rank_correlation({"a": 1, "b": 2, "c": math.nan, "d": 5000}, theirs) == (pytest.approx(1), 3)
+    assert rank_correlation({"a": 1, "b": 2, "c": 9000, "d": math.inf}, theirs) == (pytest.approx(1), 4, 2 / 24)
+    assert rank_correlation({"a": 1, "b": 2, "c": math.nan, "d": 5000}, theirs) == (pytest.approx(1), 3, 2 / 6)
 
 
 @pytest.mark.parametrize(
@@ -92,5 +94,31 @@ def test_what_the_paper_does_not_tell_apart_is_one_tie():
     [({}, 0), ({"a": 1, "b": 2}, 2), ({"a": 1, "b": 1, "c": 1}, 3), ({"a": 2e10, "b": 3e11, "c": math.inf}, 3)],
 )
 def test_no_correlation_of_few_or_equal_values(ours, count):
-    assert rank_correlation(ours, printed(a=1.0, b=2.0, c=3.0)) == (None, count)
-    assert rank_correlation({"a": 1, "b": 2, "c": 3}, printed(a=1.0, b=1.0, c=1.0)) == (None, 3)
+    assert rank_correlation(ours, printed(a=1.0, b=2.0, c=3.0)) == (None, count, None)
+    assert rank_correlation({"a": 1, "b": 2, "c": 3}, printed(a=1.0, b=1.0, c=1.0)) == (None, 3, None)
+
+
+@pytest.mark.parametrize(
+    ("ours", "p"),
+    [
+        ((1, 2, 3, 4, 5), 2 / 120),
+        ((2, 1, 3, 4, 5), 10 / 120),  # rho 0.9: tables of Spearman's rank correlation give 0.083
+        ((2, 3, 1, 4, 5), 28 / 120),  # rho 0.7: 0.233
+    ],
+)
+def test_the_p_value_is_exact(ours, p):
+    """Against the definition, order by order."""
+    theirs = printed(a=0.0, b=1.0, c=2.0, d=3.0, e=4.0)
+    found = rank_correlation(dict(zip("abcde", ours, strict=True)), theirs)
+    extreme = 0
+    for order in permutations(range(1, 6)):
+        squares = sum((place - own) ** 2 for place, own in enumerate(order, start=1))
+        extreme += abs(1 - 6 * squares / 120) >= abs(found.rho) - 1e-9
+    assert found.p == pytest.approx(extreme / 120)
+    assert found.p == pytest.approx(p)
+
+
+def test_of_many_methods_it_is_drawn():
+    ours = {f"m{n}": n + 3 * (n % 3) for n in range(12)}
+    found = rank_correlation(ours, printed(**{f"m{n}": float(n) for n in range(12)}))
+    assert found.rho > 0.7 and found.p == pytest.approx(spearmanr(list(ours.values()), range(12)).pvalue, abs=0.003)

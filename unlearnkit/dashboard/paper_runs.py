@@ -55,7 +55,7 @@ def references(sweep: Sweep, runs: Sequence[Run]) -> list[Reference]:
     columns = [heading.column for heading in read_headings(sweep.spec)]
     for model in dict.fromkeys(run.model for run in runs):
         parts = [run.before for run in runs if run.model == model]
-        values = {c: mean_over_seeds(held).value for c in columns if (held := [p[c] for p in parts if c in p])}
+        values = {c: mean_over_seeds(held, c[-1]).value for c in columns if (held := [p[c] for p in parts if c in p])}
         values = {column: value for column, value in values.items() if math.isfinite(value)}
         if values:
             own = (ORIGINAL, model, sweep.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.metrics.interval import Estimate
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.finite import NoNumbers, refuse_odd, watched
 from unlearnkit.records.record import Record
 
 Metric = Callable[..., Estimate]
@@ -82,6 +84,14 @@ class Evaluation(ABC):
         return numbers
 
 
+def not_a_number(record: Record) -> bool:
+    """Whether something that metrics read of a record is NaN, or infinite where that says nothing."""
+    numbers = [*record.answer_log_probs, *record.reference_log_probs, *(record.scores or {}).values()]
+    error = record.unlearned_error
+    odd = any(number is not None and math.isnan(number) for number in [*numbers, record.similarity])
+    return odd or (error is not None and not math.isfinite(error))
+
+
 class Evaluations:
     """All evaluations of a run, by name; each is asked in turn."""
 
@@ -96,13 +106,39 @@ class Evaluations:
         split: str,
         original: dict[str, list[Record]] | None = None,
         curve: bool = False,
+        moment: str = "before any stage",
     ) -> dict[str, list[Record]]:
-        """evaluation -> records of `model` on a split; `original` are those of the model the run started from."""
-        return {
-            name: part.measure(model, self.data, split, original[name] if original else None, curve)
-            for name, part in self.parts.items()
-        }
+        """evaluation -> records of `model` on a split; `original` are those of the model the run started from.
+
+        Args:
+            moment: of the run, for errors.
+
+        Raises:
+            UserError: the model's logits are no numbers.
+        """
+        found = {}
+        for name, part in self.parts.items():
+            try:
+                with watched(model.model):
+                    found[name] = part.measure(model, self.data, split, original[name] if original else None, curve)
+                    refuse_odd(any(not_a_number(record) for record in found[name]))
+            except NoNumbers:
+                raise UserError(
+                    f"The logits of '{model.name}' are no numbers (NaN or infinite) in eval.{name}, {moment}",
+                    "The model has diverged: lower train.arguments.learning_rate or take fewer steps; before any stage,"
+                    " check the weights and model.dtype",
+                ) from None
+        return found
 
     def compute(self, records: dict[str, list[Record]]) -> dict[str, Numbers]:
         """evaluation -> set -> metric -> {value, low, high, n, seed}."""
-        return {name: self.parts[name].compute(rows, self.seed) for name, rows in records.items()}
+        found = {name: self.parts[name].compute(rows, self.seed) for name, rows in records.items()}
+        for name, sets in found.items():
+            for set_name, metrics in sets.items():
+                for metric, number in metrics.items():
+                    if not math.isfinite(number["value"]):
+                        raise UserError(
+                            f"{metric} on the set '{set_name}' of eval.{name} is {number['value']}, which is no number",
+                            f"Mend the metric, or take it out of eval.{name}.sets.{set_name}",
+                        )
+        return found

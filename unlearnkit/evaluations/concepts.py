@@ -11,6 +11,7 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.cache import cached
 from unlearnkit.records.generate import generate, records_of
+from unlearnkit.records.lengths import check_lengths
 from unlearnkit.records.record import Record
 
 
@@ -44,6 +45,7 @@ class Concepts(Evaluation):
     ) -> list[Record]:
         limit = self.curve_limit if curve else self.limit
         examples = {name: spread(data.sets[name][split], limit) for name in self.sets}
+        check_lengths(model, examples, self.max_new_tokens, examples, [])
         if original is not None:
             records = self._records(model, examples, split)
         else:  # the model as loaded, which every run of a sweep measures

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from unlearnkit.data.examples import Data, Example
+from unlearnkit.data.spread import spread
 from unlearnkit.evaluations.base import Evaluation, Metric
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.cache import cached
 from unlearnkit.records.forward import force_answers
 from unlearnkit.records.generate import records_of
+from unlearnkit.records.lengths import check_lengths
 from unlearnkit.records.record import Record
 
 
@@ -25,7 +27,7 @@ class Facts(Evaluation):
         self, model: LanguageModel, data: Data, split: str, original: list[Record] | None = None, curve: bool = False
     ) -> list[Record]:
         limit = self.curve_limit if curve else None
-        examples = {name: data.sets[name][split][:limit] for name in self.sets}
+        examples = {name: spread(data.sets[name][split], limit) for name in self.sets}
         return forced(model, examples, keep=original is None)
 
 
@@ -35,6 +37,8 @@ def forced(model: LanguageModel, examples: dict[str, list[Example]], keep: bool)
     Args:
         keep: the model is as it was loaded, so that its records are taken from the cache or put there.
     """
+
+    check_lengths(model, examples, 0, [], examples)
 
     def compute() -> list[Record]:
         records = records_of(examples)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from unlearnkit import ranks
 from unlearnkit.data.examples import Data, Example
+from unlearnkit.data.spread import spread
 from unlearnkit.evaluations.base import Evaluation, Metric
 from unlearnkit.judges.base import Judge, write_verdicts
 from unlearnkit.models import LanguageModel
@@ -16,6 +17,7 @@ from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.cache import cached
 from unlearnkit.records.forward import force_answers, free_text, score
 from unlearnkit.records.generate import generate, records_of
+from unlearnkit.records.lengths import check_lengths
 from unlearnkit.records.record import Record
 
 
@@ -36,7 +38,7 @@ class Safety(Evaluation):
         similarity: compares responses with the original model's, on the sets that have the metric of its name.
         reference: loads the model that perplexity is measured under; None for the run's own as it was loaded.
         max_new_tokens: of a response.
-        limit: prompts a set in the final measurement (all if None).
+        limit: prompts a set in the final measurement (all if None), spread over their categories.
         curve_limit: prompts a set in the measurements during training.
     """
 
@@ -62,7 +64,9 @@ class Safety(Evaluation):
         self, model: LanguageModel, data: Data, split: str, original: list[Record] | None = None, curve: bool = False
     ) -> list[Record]:
         limit = self.curve_limit if curve else self.limit
-        examples = {name: data.sets[name][split][:limit] for name in self.sets}
+        examples = {name: spread(data.sets[name][split], limit) for name in self.sets}
+        forced = [name for name, wanted in self.sets.items() if "answer_perplexity" in wanted]
+        check_lengths(model, examples, self.max_new_tokens, examples, forced)
         if original is None:  # the model as loaded, which every run of a sweep measures
             content = {
                 "model": fingerprint(model),

@@ -8,7 +8,6 @@ Retention Success 96.29 %; behind the prefix Unlearn Success 51.25 %.
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,10 +35,10 @@ from unlearnkit import configuration
 from unlearnkit.data.examples import Data
 from unlearnkit.data.scopes import SCOPES
 from unlearnkit.errors import UserError
-from unlearnkit.files import write
+from unlearnkit.files import write_numbers
 from unlearnkit.identity import versions
 from unlearnkit.metrics.display import show_interval, show_value
-from unlearnkit.metrics.interval import Estimate, estimate
+from unlearnkit.metrics.interval import Estimate, share
 from unlearnkit.models.encoder import SentenceEncoder, batches
 
 STREAMS = {"unlearn": "forget", "retention": "retain"}
@@ -156,7 +155,7 @@ def measure(classifier: ScopeClassifier, data: Data, prefix: str, split: str = "
         for scope in SCOPES:
             called = classifier.predict([before + row.prompt for row in data.sets[scope][split]])
             right = [float(label == LABELS[scope]) for label in called]
-            numbers[when][f"{scope}_success"] = estimate(right, seed=seed)
+            numbers[when][f"{scope}_success"] = share(right, seed)
     return numbers
 
 
@@ -182,7 +181,7 @@ def job(cfg: DictConfig) -> None:
     run = {"data": data.name, "kind": cfg.kind, "prefix": cfg.prefix, "split": cfg.split, "seed": cfg.seed}
     run |= {"settings": OmegaConf.to_container(cfg.classifiers[cfg.kind], resolve=True), "versions": versions()}
     found = {when: {name: dataclasses.asdict(e) for name, e in each.items()} for when, each in numbers.items()}
-    write(folder / "metrics.json", json.dumps({"run": run, **found}, indent=1))
+    write_numbers(folder / "metrics.json", {"run": run, **found})
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)

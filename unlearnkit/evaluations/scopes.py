@@ -13,6 +13,7 @@ from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.cache import cached
 from unlearnkit.records.forward import force_answers
 from unlearnkit.records.generate import generate, records_of
+from unlearnkit.records.lengths import check_lengths
 from unlearnkit.records.record import Record
 
 
@@ -62,6 +63,7 @@ class Scopes(Evaluation):
         names = self.curve_sets if curve else dict.fromkeys(m for name in self.sets for m in self.members(name))
         examples = {name: self._examples(data, name, split, curve) for name in names}
         free = [] if curve else self.generated
+        check_lengths(model, examples, self.max_new_tokens, [name for name in free if name in examples], examples)
         if original is not None:
             return self._records(model, examples, free)
         content = {

@@ -36,7 +36,7 @@ class General(Evaluation):
         average: the tasks whose mean `acc` is the set `average`, where all of them are measured.
         data_dir: local files in place of the hub, see `unlearnkit.general.rows`.
         num_fewshot: task -> examples in front of a question; None: the harness's own number.
-        limit: documents a task (of each of MMLU's subjects), the first ones; all if None.
+        limit: documents a task (of each of MMLU's subjects), evenly taken; all if None.
         curve_limit: the same for curves over training steps; None leaves them out there.
         batch_size: "auto" packs the questions, each context once with all its choices; a number pads as the harness
             does. Log-likelihoods agree to rounding.
@@ -187,7 +187,7 @@ def _number(
     scores: Scores, weights: dict[str, float], found: tuple[float, float | None], seed: int, version: Any, shots: Any
 ) -> dict[str, Any]:
     value, stderr = found
-    low, high = interval(scores, weights, seed)
+    low, high = interval(scores, weights)
     n = sum(map(len, scores.values()))
     return asdict(Score(value, low, high, n, seed, stderr, version, shots, lm_eval.__version__))
 

@@ -26,6 +26,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from unlearnkit import ranks
+from unlearnkit.data.spread import evenly
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.general.local import FILES, generate
 from unlearnkit.general.packed import log_likelihoods
@@ -141,18 +142,19 @@ def evaluate(
     """Task -> the harness's samples (its `log_samples`), in the order of the documents; the same on every rank.
 
     Args:
-        limit: documents a task, the first ones.
+        limit: documents a task, evenly taken.
         chat_template: put the model's own chat template around every prompt.
     """
     for task in tasks.tasks.values():
         task.set_fewshot_seed(DEFAULT_OTHER_SEED)  # each time anew, so that before and after see the same examples
     terminal = sys.stderr
+    chosen = {} if limit is None else {name: _evenly(task, limit) for name, task in tasks.tasks.items()}
     with quiet(), undisturbed(), model.current():
         held = HeldModel(model, batch_size, terminal)
         results = lm_eval.evaluate(
             held,
             {"tasks": tasks.tasks, "groups": tasks.groups},
-            limit=limit,
+            samples=chosen or None,
             bootstrap_iters=0,
             log_samples=True,
             apply_chat_template=chat_template,
@@ -162,6 +164,11 @@ def evaluate(
         print(f"General tasks: {held.cut} requests were longer than the context and lost their beginning", flush=True)
     assert results is not None  # to the harness every rank is the first
     return {task: sorted(rows, key=lambda row: row["doc_id"]) for task, rows in results["samples"].items()}
+
+
+def _evenly(task: Any, limit: int) -> list[int]:
+    """The documents that are asked, by number."""
+    return sorted(evenly(len(task.eval_docs))[:limit])
 
 
 @contextlib.contextmanager

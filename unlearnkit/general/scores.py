@@ -1,15 +1,17 @@
-"""Scores of documents -> the harness's own numbers, with stratified bootstrap intervals."""
+"""Scores of documents -> the harness's own numbers, with intervals over documents."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from lm_eval.api.group import Group
 from lm_eval.api.metrics import mean, mean_stderr, unweighted_mean_stderr
+from scipy.stats import t
 
-from unlearnkit.metrics.interval import Estimate
+from unlearnkit.metrics.interval import Estimate, wilson
 
 Scores = dict[str, list[float]]  # task -> a score a document
 
@@ -49,18 +51,35 @@ def of_average(parts: list[tuple[float, float | None]]) -> tuple[float, float | 
     return value, float(unweighted_mean_stderr(stderrs)) if len(stderrs) == len(parts) else None
 
 
-def interval(scores: Scores, weights: dict[str, float], seed: int) -> tuple[float, float]:
-    """95 % percentile bootstrap (2,000 resamples) of the weighted sum of the tasks' means.
+def interval(scores: Scores, weights: dict[str, float]) -> tuple[float, float]:
+    """95 % interval of the weighted sum of the tasks' means, which vary apart from one another.
 
-    Documents are drawn within each task, since how many a task has is no accident.
+    Scores in 0 to 1: Wilson's, on the number of documents that would vary as much if they were of one task; no more
+    than there are. Others: Student's t; of single documents no bound is known.
     """
-    rng = np.random.default_rng(seed)
-    total = np.zeros(2000)
-    for task, values in scores.items():
-        data = np.asarray(values, dtype=float)
-        total += weights[task] * data[rng.integers(len(data), size=(2000, len(data)))].mean(1)
-    low, high = np.percentile(total, [2.5, 97.5])
-    return float(low), float(high)
+    data = {task: np.asarray(values, dtype=float) for task, values in scores.items()}
+    value = float(sum(weights[task] * values.mean() for task, values in data.items()))
+    few = 1 / sum(weights[task] ** 2 / len(values) for task, values in data.items())
+    single = all(len(values) < 2 for values in data.values())
+    if all(values.min() >= 0 and values.max() <= 1 for values in data.values()):
+        middle = (few * value + 1) / (few + 2)
+        spread = _variance(data, weights, middle * (1 - middle))
+        n = few if len(data) == 1 else min(few, middle * (1 - middle) / spread)
+        return wilson(min(max(value, 0.0), 1.0), n)
+    if single:
+        return math.nan, math.nan
+    half = t.ppf(0.975, max(1, round(few) - 1)) * math.sqrt(_variance(data, weights, None))
+    return value - half, value + half
+
+
+def _variance(data: dict[str, np.ndarray], weights: dict[str, float], like: float | None) -> float:
+    """Of the weighted sum; a task's own variance counts `like` as one document more, for a task may have few."""
+    total = 0.0
+    pooled = float(np.concatenate(list(data.values())).var(ddof=1)) if like is None else like
+    for task, values in data.items():
+        own = (((values - values.mean()) ** 2).sum() + pooled) / len(values)
+        total += weights[task] ** 2 * own / len(values)
+    return total
 
 
 def weights_of(group: Group | None, key: str, scores: Scores) -> dict[str, float]:

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import binomtest
 
 from unlearnkit.cache import kept
 from unlearnkit.errors import UserError
 from unlearnkit.judges.base import KINDS, Verdict, skip_empty
 from unlearnkit.judges.kinds import Kinds
-from unlearnkit.metrics.interval import Estimate
+from unlearnkit.metrics.interval import Estimate, share
 from unlearnkit.models.encoder import SentenceEncoder
 
 ROWS = Path(__file__).parent / "rows"
@@ -145,8 +144,7 @@ class EmbeddedJudge:
 
 def wilson(right: list[bool]) -> Estimate:
     """The share of True with its 95 % Wilson score interval."""
-    interval = binomtest(sum(right), len(right)).proportion_ci(0.95, method="wilson")
-    return Estimate(sum(right) / len(right), float(interval.low), float(interval.high), len(right))
+    return share([float(one) for one in right])
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ from functools import cache
 
 from sacrebleu.metrics import BLEU
 
-from unlearnkit.metrics.interval import Estimate, estimate
+from unlearnkit.metrics.interval import Estimate, bounded_mean
+from unlearnkit.metrics.prompts import per_prompt
 from unlearnkit.records.record import Record
 
 
@@ -20,7 +21,8 @@ def bleu(records: list[Record], seed: int = 0) -> Estimate:
     Where the original's response is empty, an empty one has 100 and any other 0. Records that were not answered are
     left out.
     """
-    return estimate([_sentence(r.response, r.original) for r in records if r.tokens], seed=seed)
+    scores = per_prompt((r, _sentence(r.response, r.original)) for r in records if r.tokens)
+    return bounded_mean(scores, seed, (0.0, 100.0))
 
 
 @cache

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from unlearnkit.metrics.seeds import Scale
 
 LARGEST = 1e10  # gradient ascent diverges by nature; digits past this say nothing
 
@@ -18,39 +20,47 @@ class Display:
     better: Literal["lower", "higher"] | None = None  # None: not known, so nothing is marked
     rate: bool = False  # a fraction of 1, shown in percent
     decimals: int = 3  # below 1,000; of the percentage where it is a rate
+    scale: Scale = field(default=Scale())  # on which seeds are averaged
 
 
+SHARE, PERPLEXITY, PERCENT = Scale(0.0, 1.0), Scale(0.0, geometric=True), Scale(0.0, 100.0)
+RECOVERY = Scale(high=1.0)  # KRS
 METRICS = {
-    "harmful_rate": Display("lower", rate=True, decimals=1),
-    "perplexity": Display("lower", decimals=2),
-    "answer_perplexity": Display("lower", decimals=2),
-    "similarity": Display("higher"),
-    "unlearn_success": Display("higher", rate=True, decimals=1),
-    "unlearn_success_whole": Display("higher", rate=True, decimals=1),
-    "unlearn_perplexity": Display("higher", decimals=2),
-    "unlearn_rouge_l": Display("lower", rate=True, decimals=1),
-    "retention_success": Display("higher", rate=True, decimals=1),
-    "retention_success_whole": Display("higher", rate=True, decimals=1),
-    "retention_perplexity": Display("lower", decimals=2),
-    "retention_rouge_l": Display("higher", rate=True, decimals=1),
-    "average_success": Display("higher", rate=True, decimals=1),
-    "acc": Display("higher", rate=True, decimals=1),
-    "acc_norm": Display("higher", rate=True, decimals=1),
-    "peak": Display(),  # KRS over the layers: what is good depends on the setting
-    "forgotten_rate": Display("higher", rate=True, decimals=1),
-    "known_rate": Display("higher", rate=True, decimals=1),
-    "target_bleu": Display("lower", decimals=1),
-    "unrelated_bleu": Display("higher", decimals=1),
-    "seconds_a_step": Display("lower", decimals=2),
-    "peak_memory_gb": Display("lower", decimals=2),
+    "harmful_rate": Display("lower", rate=True, decimals=1, scale=SHARE),
+    "perplexity": Display("lower", decimals=2, scale=PERPLEXITY),
+    "answer_perplexity": Display("lower", decimals=2, scale=PERPLEXITY),
+    "similarity": Display("higher", scale=Scale(-1.0, 1.0)),
+    "unlearn_success": Display("higher", rate=True, decimals=1, scale=SHARE),
+    "unlearn_success_whole": Display("higher", rate=True, decimals=1, scale=SHARE),
+    "unlearn_perplexity": Display("higher", decimals=2, scale=PERPLEXITY),
+    "unlearn_rouge_l": Display("lower", rate=True, decimals=1, scale=SHARE),
+    "retention_success": Display("higher", rate=True, decimals=1, scale=SHARE),
+    "retention_success_whole": Display("higher", rate=True, decimals=1, scale=SHARE),
+    "retention_perplexity": Display("lower", decimals=2, scale=PERPLEXITY),
+    "retention_rouge_l": Display("higher", rate=True, decimals=1, scale=SHARE),
+    "average_success": Display("higher", rate=True, decimals=1, scale=SHARE),
+    "acc": Display("higher", rate=True, decimals=1, scale=SHARE),
+    "acc_norm": Display("higher", rate=True, decimals=1, scale=SHARE),
+    "peak": Display(scale=RECOVERY),  # KRS, highest over the layers: what is good depends on the setting
+    "forgotten_rate": Display("higher", rate=True, decimals=1, scale=SHARE),
+    "known_rate": Display("higher", rate=True, decimals=1, scale=SHARE),
+    "target_bleu": Display("lower", decimals=1, scale=PERCENT),
+    "unrelated_bleu": Display("higher", decimals=1, scale=PERCENT),
+    "seconds_a_step": Display("lower", decimals=2, scale=Scale(0.0)),
+    "peak_memory_gb": Display("lower", decimals=2, scale=Scale(0.0)),
     "bleurt": Display("higher"),
 }
 
 
 def display_of(metric: str) -> Display:
-    """The entry of `METRICS`; for a metric not listed, no direction, and percent where it ends in `_rate`."""
-    rate = metric.endswith("_rate")
-    return METRICS.get(metric, Display(rate=rate, decimals=1 if rate else 3))
+    """The entry of `METRICS`; for a metric not listed, no direction; percent where it ends in `_rate`."""
+    if metric in METRICS:
+        return METRICS[metric]
+    if metric.endswith("_rate"):
+        return Display(rate=True, decimals=1, scale=SHARE)
+    return Display(
+        scale=PERPLEXITY if metric.endswith("perplexity") else RECOVERY if only_in_figures(metric) else Scale()
+    )
 
 
 def only_in_figures(metric: str) -> bool:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from unlearnkit.metrics.interval import Estimate, estimate
+from unlearnkit.metrics.interval import Estimate, share
+from unlearnkit.metrics.prompts import per_prompt
 from unlearnkit.records.record import Record
 
 
 def known_rate(records: list[Record], seed: int = 0) -> Estimate:
     """Share of the facts whose attribute argmax hits at every token (teacher-forced)."""
-    return estimate(_known(records), seed=seed)
+    return share(_known(records), seed)
 
 
 def forgotten_rate(records: list[Record], seed: int = 0) -> Estimate:
     """1 - `known_rate`."""
-    return estimate([1 - known for known in _known(records)], seed=seed)
+    return share([1 - known for known in _known(records)], seed)
 
 
 def _known(records: list[Record]) -> list[float]:
-    return [float(all(record.answer_hits)) for record in records if record.answer_hits]
+    return per_prompt((record, all(record.answer_hits)) for record in records if record.answer_hits)

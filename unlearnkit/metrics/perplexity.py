@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from unlearnkit.metrics.interval import Estimate, estimate
+from unlearnkit.metrics.interval import Estimate, exp_mean
+from unlearnkit.metrics.prompts import per_prompt
 from unlearnkit.records.record import Record
 
 
@@ -10,9 +11,10 @@ def perplexity(records: list[Record], seed: int = 0) -> Estimate:
     """exp of the mean over responses of the negative log-probability a token under the reference model.
 
     Liu et al. 2024, eq. (9), for each response; the mean over responses is taken before exp (a geometric mean),
-    so that one odd response does not decide the number. May be far past 1e10 where a model has diverged.
+    so that one odd response does not decide the number. May be far past 1e10 where a model has diverged;
+    what is past the largest float (1.8e308) is that float.
     """
-    return _perplexity([record.reference_log_probs for record in records], seed)
+    return _perplexity([(record, record.reference_log_probs) for record in records], seed)
 
 
 def answer_perplexity(records: list[Record], seed: int = 0) -> Estimate:
@@ -21,10 +23,8 @@ def answer_perplexity(records: list[Record], seed: int = 0) -> Estimate:
     A model that answers every question with one repeated word can have a low `perplexity`, for a reference soon
     expects the repetition; this one cannot be fooled so.
     """
-    return _perplexity([record.answer_log_probs for record in records], seed)
+    return _perplexity([(record, record.answer_log_probs) for record in records], seed)
 
 
-def _perplexity(log_probs: list[list[float]], seed: int) -> Estimate:
-    surprise = [-float(np.mean(row)) for row in log_probs if row]
-    with np.errstate(over="ignore"):
-        return estimate(surprise, transform=np.exp, seed=seed)
+def _perplexity(rows: list[tuple[Record, list[float]]], seed: int) -> Estimate:
+    return exp_mean(per_prompt((record, -float(np.mean(row))) for record, row in rows if row), seed)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from unlearnkit.metrics.interval import Estimate, estimate, estimate_mean_of_means
+from unlearnkit.metrics.interval import Estimate, bounded_mean, mean_of_means, share
+from unlearnkit.metrics.prompts import per_prompt
 from unlearnkit.records.record import Record
 
 
@@ -13,22 +14,22 @@ def retention_success(records: list[Record], seed: int = 0) -> Estimate:
 
     What the authors of KnowUnDo measure in their code; `retention_success_whole` is their paper's eq. (4).
     """
-    return estimate(_hit_rates(records), seed=seed)
+    return bounded_mean(_hit_rates(records), seed)
 
 
 def unlearn_success(records: list[Record], seed: int = 0) -> Estimate:
     """1 - `retention_success`, on the unlearn scope."""
-    return estimate([1 - rate for rate in _hit_rates(records)], seed=seed)
+    return bounded_mean([1 - rate for rate in _hit_rates(records)], seed)
 
 
 def retention_success_whole(records: list[Record], seed: int = 0) -> Estimate:
     """Share of answers whose every token argmax hits, so that greedy decoding says them (Tian et al. 2024, eq. 4)."""
-    return estimate([float(all(record.answer_hits)) for record in records if record.answer_hits], seed=seed)
+    return share(_whole(records), seed)
 
 
 def unlearn_success_whole(records: list[Record], seed: int = 0) -> Estimate:
     """Share of answers that argmax misses somewhere (Tian et al. 2024, eq. 3)."""
-    return estimate([float(not all(record.answer_hits)) for record in records if record.answer_hits], seed=seed)
+    return share([1 - whole for whole in _whole(records)], seed)
 
 
 def average_success(
@@ -41,8 +42,12 @@ def average_success(
     """
     forgotten = [1 - rate for rate in _hit_rates([r for r in records if r.set.startswith(unlearn)])]
     kept = _hit_rates([r for r in records if r.set.startswith(retention)])
-    return estimate_mean_of_means(forgotten, kept, seed=seed)
+    return mean_of_means(forgotten, kept, seed)
 
 
 def _hit_rates(records: list[Record]) -> list[float]:
-    return [float(np.mean(record.answer_hits)) for record in records if record.answer_hits]
+    return per_prompt((record, float(np.mean(record.answer_hits))) for record in records if record.answer_hits)
+
+
+def _whole(records: list[Record]) -> list[float]:
+    return per_prompt((record, all(record.answer_hits)) for record in records if record.answer_hits)

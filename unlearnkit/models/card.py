@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from unlearnkit.files import without_nan
 from unlearnkit.models.templates import TODAY, Template
 
 # What tests/old_stacks.py was run with, by tests/models/test_saving.py.
@@ -127,7 +128,7 @@ def model_card(
         + (", with these exceptions:\n" if notes else ".\n"),
         "".join(f"- {note}\n" for note in notes),
         "What it was measured to do:\n" if numbers is not None else "",
-        f"```json\n{json.dumps(numbers, indent=1)}\n```\n" if numbers is not None else "",
+        f"```json\n{json.dumps(without_nan(numbers), indent=1)}\n```\n" if numbers is not None else "",
     ]
     return "\n".join(part for part in parts if part)
 

@@ -7,11 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from unlearnkit.metrics.display import LARGEST, display_of
-from unlearnkit.metrics.interval import Estimate
-from unlearnkit.runs.reading import Column, Run, flatten
+from unlearnkit.runs.reading import Column, Run, points_of
 from unlearnkit.tables import mean_over_seeds
-
-Points = dict[int, Estimate]  # by step
 
 
 @dataclass(frozen=True)
@@ -22,19 +19,6 @@ class Line:
     values: list[float]
     lows: list[float]
     highs: list[float]
-
-
-def points_of(run: Run) -> dict[Column, Points]:
-    """A run's curves; the steps of a later stage go on counting from those of the stage before."""
-    found: dict[Column, Points] = {}
-    stage, start, last = None, 0, 0
-    for row in run.raw.get("curve") or []:
-        if row["stage"] != stage:
-            stage, start = row["stage"], last
-        last = start + int(row["step"])
-        for column, estimate in flatten(row["metrics"]).items():
-            found.setdefault(column, {})[last] = estimate
-    return found
 
 
 def columns_in(runs: Iterable[Run]) -> list[Column]:
@@ -49,7 +33,7 @@ def line_of(runs: Sequence[Run], column: Column) -> Line | None:
         return None
     steps = sorted(set.intersection(*(set(points) for points in curves)))
     unit = 100.0 if display_of(column[-1]).rate else 1.0
-    cells = [mean_over_seeds([points[step] for points in curves]) for step in steps]
+    cells = [mean_over_seeds([points[step] for points in curves], column[-1]) for step in steps]
     parts = ([unit * getattr(cell, key) for cell in cells] for key in ("value", "low", "high"))
     return Line(steps, *parts)
 

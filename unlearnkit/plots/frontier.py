@@ -1,14 +1,16 @@
 """Unlearn against retention over training steps: `python -m unlearnkit.plots.frontier FOLDER`.
 
-A method's weights and learning rate decide where on its curve a run ends; methods are compared at equal retention.
+A method's weights and learning rate decide where on its curve a run ends; methods are compared at equal retention, at
+steps that were measured and that were chosen on other numbers than those shown.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -23,6 +25,7 @@ from unlearnkit.tables import Cell, mean_over_seeds
 
 UNLEARN, RETENTION = ("unlearn", "unlearn_success"), ("retention", "retention_success")
 RATE = "unlearn_success"  # how the numbers are shown
+VALIDATION = "validation"  # the split that steps are chosen on
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Point:
     step: int
     unlearn: float
     retention: float
+    questions: int = 100  # a scope
 
     @property
     def average(self) -> float:
@@ -57,7 +61,8 @@ def read_curve(run: Run) -> Curve | None:
         sets = row["metrics"].get("scopes", {})
         unlearn, retention = (sets.get(name, {}).get(metric) for name, metric in (UNLEARN, RETENTION))
         if unlearn and retention:
-            points.append(Point(row["step"], unlearn["value"], retention["value"]))
+            n = min(unlearn.get("n", 1), retention.get("n", 1))
+            points.append(Point(row["step"], unlearn["value"], retention["value"], n))
     if not points:
         return None
     config = yaml.safe_load((run.folder / "config.yaml").read_text())
@@ -65,46 +70,67 @@ def read_curve(run: Run) -> Curve | None:
     return Curve(f"{run.model} on {run.data}", run.method, rate, run.seed, config["curve_split"], points)
 
 
-def unlearned_at(points: Sequence[Point], retention: float) -> float:
-    """The most Unlearn Success reached while Retention Success is at least `retention`.
+def unlearned_at(points: Sequence[Point], retention: float) -> Point | None:
+    """The visited point with the most Unlearn Success while Retention Success is at least `retention`; None: no such.
 
-    Straight lines join the points, so that a curve that falls past the mark between two measurements is read there.
-    NaN if retention is below the mark from the start.
+    Nothing is read between two measurements, where no model was.
     """
-    best = max((point.unlearn for point in points if point.retention >= retention), default=math.nan)
-    for first, second in zip(points, points[1:], strict=False):
-        if (first.retention >= retention) != (second.retention >= retention):
-            share = (retention - first.retention) / (second.retention - first.retention)
-            crossing = first.unlearn + share * (second.unlearn - first.unlearn)
-            best = crossing if math.isnan(best) else max(best, crossing)
-    return best
+    return max((point for point in points if point.retention >= retention), key=lambda p: p.unlearn, default=None)
 
 
-def best_step(curves: Sequence[Curve]) -> int:
-    """The step with the highest average of Unlearn and Retention Success, meaned over the curves."""
-    steps = sorted(set.intersection(*({point.step for point in curve.points} for curve in curves)))
-    means = {
-        step: sum(point.average for curve in curves for point in curve.points if point.step == step) for step in steps
-    }
-    return max(means, key=lambda step: means[step])
+def best_average(points: Sequence[Point]) -> Point | None:
+    """The visited point with the highest average of Unlearn and Retention Success."""
+    return max(points, key=lambda point: point.average, default=None)
 
 
-def over_seeds(values: Sequence[float]) -> Cell:
-    """Mean and interval over seeds; one seed has no interval."""
-    return mean_over_seeds([Estimate(value, math.nan, math.nan, 1) for value in values])
+def mean_points(curves: Sequence[Curve]) -> list[Point]:
+    """The means over curves at the steps that all of them measured."""
+    by_step: dict[int, list[Point]] = {}
+    for curve in curves:
+        for point in curve.points:
+            by_step.setdefault(point.step, []).append(point)
+    whole = {step: points for step, points in by_step.items() if len(points) == len(curves)}
+    return [
+        Point(step, *(sum(getattr(p, side) for p in points) / len(points) for side in ("unlearn", "retention")))
+        for step, points in sorted(whole.items())
+    ]
+
+
+def reported(group: Sequence[Curve], choose: Callable[[Sequence[Point]], Point | None]) -> list[Point]:
+    """The points at steps that were chosen elsewhere, for a maximum is too good where it was found.
+
+    Curves of the test split are read at the step chosen on the validation curves of all seeds. Where there are none,
+    each seed's curve is read at the step chosen on the other seeds'; a seed alone, or without that step, is left out.
+    """
+    validation = [curve for curve in group if curve.split == VALIDATION]
+    test = [curve for curve in group if curve.split != VALIDATION]
+    found = []
+    for curve in test if test and validation else group:
+        others = validation if test and validation else [other for other in group if other is not curve]
+        chosen = choose(mean_points(others)) if others else None
+        found += [point for point in curve.points if chosen is not None and point.step == chosen.step]
+    return found
+
+
+def over_seeds(points: Sequence[Point], what: str) -> Cell | None:
+    """Mean and interval over seeds; one seed has no interval, none no number."""
+    own = [Estimate(getattr(point, what), math.nan, math.nan, point.questions) for point in points]
+    return mean_over_seeds(own, RATE) if own else None
 
 
 def markdown(curves: Sequence[Curve], marks: Sequence[float]) -> str:
-    """A row a method and learning rate: the best average and its step, and Unlearn Success at each retention."""
+    """A row a method and learning rate: the average at the best steps, and Unlearn Success at those for each mark."""
     header = ["method", "learning rate", "seeds", "best average (step)", *(f"retention ≥ {mark:.0%}" for mark in marks)]
     lines = ["| " + " | ".join(header) + " |", "|---|---:|---:|---:|" + "---:|" * len(marks)]
     for group in grouped(curves).values():
-        step = best_step(group)
-        averages = [point.average for curve in group for point in curve.points if point.step == step]
-        cells = [f"{_show(over_seeds(averages))} ({step})"]
-        cells += [_show(over_seeds([unlearned_at(curve.points, mark) for curve in group])) for mark in marks]
+        best = reported(group, best_average)
+        cells = [_show(over_seeds(best, "average"), best)]
+        for mark in marks:
+            points = reported(group, partial(unlearned_at, retention=mark))
+            cells.append(_show(over_seeds(points, "unlearn"), points))
         first = group[0]
-        lines.append(f"| {first.method} | {first.learning_rate:g} | {len(group)} | " + " | ".join(cells) + " |")
+        seeds = len({curve.seed for curve in group})
+        lines.append(f"| {first.method} | {first.learning_rate:g} | {seeds} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -116,15 +142,18 @@ def grouped(curves: Sequence[Curve]) -> dict[tuple[str, float], list[Curve]]:
     return groups
 
 
-def _show(cell: Cell) -> str:
-    return f"{show_value(RATE, cell.value)} {show_interval(RATE, cell.low, cell.high)}".strip()
+def _show(cell: Cell | None, points: Sequence[Point]) -> str:
+    if cell is None:
+        return "-"
+    steps = ", ".join(str(step) for step in sorted({point.step for point in points}))
+    return f"{show_value(RATE, cell.value)} {show_interval(RATE, cell.low, cell.high)}".strip() + f" ({steps})"
 
 
 def page(curves: Sequence[Curve]) -> str:
     """One HTML file: a line a method, learning rate and seed, with the step at each point."""
     import plotly.graph_objects as go
 
-    figure = go.Figure()
+    figure, splits = go.Figure(), ", ".join(sorted({curve.split for curve in curves}))
     palette = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
     for number, ((method, rate), group) in enumerate(grouped(curves).items()):
         for place, curve in enumerate(group):
@@ -143,7 +172,7 @@ def page(curves: Sequence[Curve]) -> str:
                 hovertemplate="%{text}<br>retention %{x:.1%}, unlearn %{y:.1%}<extra></extra>",
             )
     figure.update_layout(
-        title=f"Unlearn against Retention Success over training steps ({curves[0].split}); up and right is better",
+        title=f"Unlearn against Retention Success over training steps ({splits}); up and right is better",
         xaxis={"title": "Retention Success", "tickformat": ".0%", "range": [0, 1.02]},
         yaxis={"title": "Unlearn Success", "tickformat": ".0%", "range": [0, 1.02]},
         template="plotly_white",
@@ -164,10 +193,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"No run below {options.folder} has a curve of Unlearn and Retention Success",
             "Run with data that has scopes (eval=scopes) and eval_every= a number of steps",
         )
-    kinds = sorted({f"{curve.subject}, {curve.split} split" for curve in curves})
+    kinds = sorted({curve.subject for curve in curves})
     if len(kinds) > 1:
         raise UserError(f"The curves are not of one kind: {'; '.join(kinds)}", "Give a folder with one of them")
-    print(f"Unlearn Success, {curves[0].subject}, {curves[0].split} split: mean over seeds with its 95 % t-interval.\n")
+    splits = {curve.split for curve in curves}
+    if VALIDATION in splits and len(splits) > 1:
+        how = f"{min(splits - {VALIDATION})} split at the steps chosen on the validation split"
+    else:
+        how = f"{min(splits)} split, each seed at the step chosen on the other seeds (-: there are none)"
+    print(f"Success, {kinds[0]}, {how}: mean over seeds with its 95 % interval, steps in parentheses.\n")
     print(markdown(curves, options.retention))
     if options.html:
         write(options.html, page(curves))

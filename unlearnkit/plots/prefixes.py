@@ -48,7 +48,7 @@ def prefixes(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figu
         title = pair[0][-1].replace("_", " ")
         axes.set(ylabel=f"{title} {arrow(pair[0][-1])}{' (%)' if unit != 1 else ''}")
         if unit != 1:
-            axes.set_ylim(0, 105)  # t-intervals of few seeds leave the range of a rate
+            axes.set_ylim(0, 105)
     headed(figure, runs)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure

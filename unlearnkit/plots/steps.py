@@ -51,7 +51,7 @@ def steps(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
         unit = " (%)" if display_of(column[-1]).rate else cut(v for line in lines.values() for v in line.values)
         if unit == " (%)":
             low, high = axes.get_ylim()
-            axes.set_ylim(max(low, -5), min(high, 105))  # t-intervals of few seeds leave the range of a rate
+            axes.set_ylim(max(low, -5), min(high, 105))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="training steps", ylabel=f"{title} {arrow(column[-1])}{unit}")
     if marked:

@@ -6,7 +6,6 @@ The original comes from the run's config.yaml, the unlearned model from its mode
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +20,7 @@ from unlearnkit import configuration
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.base import Numbers
-from unlearnkit.files import write
+from unlearnkit.files import write_numbers
 from unlearnkit.identity import renamed, versions
 from unlearnkit.metrics.display import show_interval, show_value
 from unlearnkit.models import LanguageModel
@@ -89,7 +88,7 @@ def measure(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         "krs": evaluation.compute(records, config["seed"]),
         "versions": versions(),
     }
-    write(folder / "krs.json", json.dumps(found, indent=1))
+    write_numbers(folder / "krs.json", found)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from unlearnkit.data.examples import Data
+from unlearnkit.data.spread import spread
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.base import Evaluation, Numbers
 from unlearnkit.metrics.krs import comparable, krs, krs_peak
@@ -31,7 +32,7 @@ class KRS(Evaluation):
         sets: the data's sets that questions are taken from; they count together.
         window: layers restored at a time, around each layer.
         tokens: of an answer; one that ends early has fewer.
-        limit: questions a set, the first ones; all if None.
+        limit: questions a set, spread over their categories; all if None.
         as_published: count as the authors' notebook does, to show both: the positions of `published_positions`, and
             the mean of the questions' scores in place of eq. 3's score of mean errors. Their bfloat16, their prompt
             and the tokenising anew of decoded answers are not copied.
@@ -76,7 +77,7 @@ class KRS(Evaluation):
         """
         if curve:
             return []
-        records = records_of({name: data.sets[name][split][: self.limit] for name in self.sets})
+        records = records_of({name: spread(data.sets[name][split], self.limit) for name in self.sets})
         if original is None:
             self._trace = self._traced(model, records)
         if self._trace is None:

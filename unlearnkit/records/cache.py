@@ -8,6 +8,7 @@ from typing import Any
 
 from unlearnkit import ranks
 from unlearnkit.cache import kept
+from unlearnkit.models.finite import refuse_odd
 from unlearnkit.records.record import Record, read_parquet, write_parquet
 
 FILE = "records.parquet"
@@ -18,6 +19,7 @@ def cached(content: dict[str, Any], compute: Callable[[], list[Record]]) -> list
 
     def make(folder: Path) -> None:
         records = compute()
+        refuse_odd()  # or the next run would find them here, and see no logits
         if ranks.is_first():
             write_parquet(records, folder / FILE)
 

@@ -9,7 +9,7 @@ from typing import Any
 from unlearnkit.metrics.display import arrow, only_in_figures, show_interval, show_value
 from unlearnkit.metrics.interval import Estimate
 from unlearnkit.report.figures import Point, heat_map, lines
-from unlearnkit.runs.reading import Column, Run, flatten
+from unlearnkit.runs.reading import Column, Run, flatten, points_of
 from unlearnkit.tables import mean_over_seeds
 
 MOST_POINTS = 1000  # of a training curve
@@ -37,7 +37,7 @@ def thinned(rows: Sequence[Any], most: int) -> Sequence[Any]:
 
 
 def evaluation_figures(curve: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """One figure a stage, evaluation and metric of one run: a line a set, its bootstrap interval as a band."""
+    """One figure a stage, evaluation and metric of one run: a line a set, its interval as a band."""
     found: dict[tuple[str, Column, str], dict[str, list[Point]]] = {}
     for stage, step, column, entry in measured(curve):
         key = (stage, column[:-2], column[-1])
@@ -60,16 +60,19 @@ def sweep_figures(methods: Mapping[str, Sequence[Run]], columns: Sequence[Column
     """One figure a column: a line a method over training steps, the mean over seeds with its 95 % interval.
 
     Args:
-        methods: title -> its runs on one model and data set, one a seed.
+        methods: title -> its runs on one model and data set that differ in their seeds alone. The steps of a later
+            stage go on counting from those of the stage before.
         columns: which come first, in this order; the others that were measured follow.
     """
     found: dict[Column, dict[str, dict[int, list[Estimate]]]] = {column: {} for column in columns}
     for method, runs in methods.items():
         for run in runs:
-            for _, step, column, entry in measured(run.raw.get("curve") or []):
-                found.setdefault(column, {}).setdefault(method, {}).setdefault(step, []).append(entry)
+            for column, own in points_of(run).items():
+                if not only_in_figures(column[-1]):
+                    for step, entry in own.items():
+                        found.setdefault(column, {}).setdefault(method, {}).setdefault(step, []).append(entry)
     for column, by_method in found.items():
-        points = {method: over_seeds(steps) for method, steps in by_method.items()}
+        points = {method: over_seeds(steps, column[-1]) for method, steps in by_method.items()}
         if any(len(line) > 1 for line in points.values()):
             title = f"{column[-1]} {arrow(column[-1])} ({'/'.join(column[:-1])})"
             yield lines(title, points, column[-1])
@@ -86,15 +89,15 @@ def loss_figures(logs: Mapping[str, Sequence[Sequence[dict[str, Any]]]]) -> Iter
         stages = dict.fromkeys(stage for stage, _ in steps)
         for stage in stages:
             name = f"{method}, {stage}" if len(stages) > 1 else method
-            line = over_seeds({step: values for (of, step), values in steps.items() if of == stage})
+            line = over_seeds({step: values for (of, step), values in steps.items() if of == stage}, "loss")
             points[name] = list(thinned(line, MOST_POINTS // 4))
     if points:
         yield lines("training loss (weighted sum)", points)
 
 
-def over_seeds(steps: Mapping[int, Sequence[Estimate]]) -> list[Point]:
+def over_seeds(steps: Mapping[int, Sequence[Estimate]], metric: str) -> list[Point]:
     """The mean at each step; its interval is over seeds, or one run's own where there is one."""
-    cells = {step: mean_over_seeds(values) for step, values in sorted(steps.items())}
+    cells = {step: mean_over_seeds(values, metric) for step, values in sorted(steps.items())}
     return [Point(step, cell.value, cell.low, cell.high) for step, cell in cells.items()]
 
 
@@ -113,6 +116,6 @@ def heat_maps(methods: Mapping[str, Sequence[Run]]) -> Iterator[dict[str, Any]]:
 
 
 def _cell(entries: Sequence[Estimate]) -> tuple[float, str]:
-    cell = mean_over_seeds(entries)
+    cell = mean_over_seeds(entries, "peak")
     shown = f"{show_value('krs', cell.value)} {show_interval('krs', cell.low, cell.high)}".strip()
     return cell.value, shown

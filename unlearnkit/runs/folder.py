@@ -15,7 +15,7 @@ import yaml
 
 from unlearnkit import __version__, ranks
 from unlearnkit.errors import UserError
-from unlearnkit.files import write
+from unlearnkit.files import write, write_numbers
 from unlearnkit.identity import differences, versions
 from unlearnkit.memory import peak_memory
 from unlearnkit.models import LanguageModel
@@ -195,7 +195,7 @@ class RunFolder:
             "versions": versions(),
         }
         if ranks.is_first():
-            write(self.folder / "metrics.json", json.dumps(self.metrics, indent=1))
+            write_numbers(self.folder / "metrics.json", self.metrics)
 
     def _card(self, model: LanguageModel) -> str:
         run = self.metrics["run"]

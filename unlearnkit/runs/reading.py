@@ -15,6 +15,7 @@ from unlearnkit.metrics.interval import Estimate
 
 KEYS = ("value", "low", "high")
 Column = tuple[str, ...]  # (evaluation, set, metric)
+Points = dict[int, Estimate]  # by step
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,19 @@ def read_run(folder: Path) -> Run:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{path} is not a run's metrics.json ({type(error).__name__}: {error})."
         raise UserError(what, fix) from None
+
+
+def points_of(run: Run) -> dict[Column, Points]:
+    """A run's curves; the steps of a later stage go on counting from those of the stage before."""
+    found: dict[Column, Points] = {}
+    stage, start, last = None, 0, 0
+    for row in run.raw.get("curve") or []:
+        if row["stage"] != stage:
+            stage, start = row["stage"], last
+        last = start + int(row["step"])
+        for column, estimate in flatten(row["metrics"]).items():
+            found.setdefault(column, {})[last] = estimate
+    return found
 
 
 def collect(folder: Path) -> list[Run]:

@@ -42,7 +42,7 @@ def show(folder: Path) -> None:
     console.print(table)
     console.print(
         f"{run['minutes']:.1f} minutes, peak memory {run['peak_memory_gb']:.2f} GB. "
-        "Brackets: 95 % bootstrap interval over prompts."
+        "Brackets: 95 % interval over prompts."
     )
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
 

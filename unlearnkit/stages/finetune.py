@@ -17,7 +17,7 @@ from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import AGAINST, Loss
 from unlearnkit.memory import peak_since_reset, reset_peak
-from unlearnkit.metrics.interval import estimate
+from unlearnkit.metrics.interval import plain_mean
 from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Tokenise
@@ -250,6 +250,6 @@ class _Report(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         steady = slice(1, None) if len(self.seconds) > 1 else slice(None)  # the first step allocates and warms up
         self.context.cost[self.context.stage] = {
-            "seconds_a_step": asdict(estimate(self.seconds[steady], seed=self.context.seed)),
-            "peak_memory_gb": asdict(estimate([max(self.peaks)], seed=self.context.seed)),
+            "seconds_a_step": asdict(plain_mean(self.seconds[steady], seed=self.context.seed)),
+            "peak_memory_gb": asdict(plain_mean([max(self.peaks)], seed=self.context.seed)),
         }

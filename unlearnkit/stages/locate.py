@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from unlearnkit import ranks
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import write
-from unlearnkit.metrics.interval import estimate
+from unlearnkit.metrics.interval import plain_mean
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.packing import Tokenise, Tokens, pack
 from unlearnkit.stages.base import Context, Stage
@@ -89,7 +89,7 @@ class Locate(Stage):
         for name, parameter in model.model.named_parameters():
             parameter.requires_grad_(name in names)
         seconds = time.perf_counter() - started
-        context.cost[context.stage] = {"seconds": asdict(estimate([seconds], seed=context.seed))}
+        context.cost[context.stage] = {"seconds": asdict(plain_mean([seconds], seed=context.seed))}
         self._tell(tensors, chosen, mu, sigma, context)
         return model
 

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import write
 from unlearnkit.memory import peak_since_reset, reset_peak
-from unlearnkit.metrics.interval import estimate
+from unlearnkit.metrics.interval import plain_mean
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.anatomy import anatomy
 from unlearnkit.stages.activations import gather
@@ -104,8 +104,8 @@ class Memit(Stage):
         _, states = keys_and_states(model, requests, numbers[-1], numbers[-1])
         reached = 1 - float((found.states - states).norm()) / max(whole, 1e-12)
         seconds = {
-            "seconds": asdict(estimate([time.perf_counter() - started], seed=context.seed)),
-            "peak_memory_gb": asdict(estimate([peak_since_reset() / 1e9], seed=context.seed)),
+            "seconds": asdict(plain_mean([time.perf_counter() - started], seed=context.seed)),
+            "peak_memory_gb": asdict(plain_mean([peak_since_reset() / 1e9], seed=context.seed)),
         }
         context.cost[context.stage] = seconds
         self._tell(requests, found, told, moments[numbers[-1]].tokens, reached, context)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-import numpy as np
-from scipy.stats import t
-
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.metrics.display import only_in_figures
+from unlearnkit.metrics.display import display_of, only_in_figures
 from unlearnkit.metrics.interval import Estimate
+from unlearnkit.metrics.seeds import over_seeds
 from unlearnkit.runs.reading import Column, Run
 
 METHODS = (
@@ -24,21 +21,21 @@ ORIGINAL = "original"
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean over so many `seeds` (runs) with its 95 % interval: over these, or one run's bootstrap over examples."""
+    """A mean over so many `seeds` (runs) with its 95 % interval: over these, or one run's own over `examples`."""
 
     value: float
     low: float
     high: float
     seeds: int
-    bootstrap: bool
+    examples: bool
 
 
 @dataclass
 class Table:
     """The runs of one model and one data set: rows by name (`original` first), cells by column.
 
-    `titles` and `labels` are what a paper calls a column and a row, where it has a name for it; `over` is what the
-    means are over: seeds, or runs where these are of several concepts.
+    `runs` are what the rows were made of. `titles` and `labels` are what a paper calls a column and a row, where it has
+    a name for it; `over` is what the means are over: seeds, or runs where these are of several concepts.
     """
 
     model: str
@@ -49,6 +46,7 @@ class Table:
     titles: dict[Column, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     over: str = "seeds"
+    runs: dict[str, list[Run]] = field(default_factory=dict)
 
     def title(self, column: Column) -> str:
         """The paper's, or `set/metric` with the evaluation in front only where the table has several."""
@@ -59,19 +57,16 @@ class Table:
         return self.labels.get(row, row)
 
 
-def mean_over_seeds(estimates: Sequence[Estimate], same_model: bool = False) -> Cell:
-    """Mean and 95 % t-interval over seeds; with one seed that run's own bootstrap interval.
+def mean_over_seeds(estimates: Sequence[Estimate], metric: str, same_model: bool = False) -> Cell:
+    """Mean and 95 % interval over seeds (see `metrics.seeds`); with one seed that run's own interval.
 
     `same_model`: the estimates measure one and the same model, so equal values are one measurement repeated
-    and say nothing about spread: then its bootstrap interval too. Not finite: the interval is NaN.
+    and say nothing about spread: then its own interval too.
     """
-    values = np.array([e.value for e in estimates])
-    if len(values) == 1 or same_model and (values == values[0]).all():
-        return Cell(estimates[0].value, estimates[0].low, estimates[0].high, len(values), bootstrap=True)
-    mean, half = float(values.mean()), math.nan
-    if np.isfinite(values).all():
-        half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
-    return Cell(mean, mean - half, mean + half, len(values), bootstrap=False)
+    first = estimates[0]
+    if len(estimates) == 1 or same_model and all(e.value == first.value for e in estimates):
+        return Cell(first.value, first.low, first.high, len(estimates), examples=True)
+    return Cell(*over_seeds(estimates, display_of(metric).scale), len(estimates), examples=False)
 
 
 def select_columns(found: Iterable[Column], wanted: Sequence[str]) -> list[Column]:
@@ -131,6 +126,7 @@ def table_of(model: str, data: str, runs: Sequence[Run], columns: list[Column], 
         own = [run for _, run in sorted(rows.get(row, {}).items())]
         parts = [run.before if row == ORIGINAL else run.after for run in own]
         have = {c: [part[c] for part in parts if c in part] for c in columns}
-        cells[row] = {c: mean_over_seeds(values, row == ORIGINAL) for c, values in have.items() if values}
+        cells[row] = {c: mean_over_seeds(values, c[-1], row == ORIGINAL) for c, values in have.items() if values}
     over = "seeds" if len({run.data for run in runs}) <= 1 else "runs"
-    return Table(model, data, columns, cells, notes, over=over)
+    own_runs = {row: list(by_seed.values()) for row, by_seed in rows.items() if row != ORIGINAL}
+    return Table(model, data, columns, cells, notes, over=over, runs=own_runs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from unlearnkit.errors import UserError
 from unlearnkit.runs.reading import Run, read_run
 from unlearnkit.tables.aggregate import ORIGINAL, Table, table_of
-from unlearnkit.tables.agreement import correlations
+from unlearnkit.tables.agreement import Correlation, correlations
 from unlearnkit.tables.footnotes import footnotes
 from unlearnkit.tables.marks import AVERAGE, ranking
 from unlearnkit.tables.outcomes import Claims, Outcome, Ranks, ranks_of_paper
@@ -29,7 +29,7 @@ class Comparison:
         block: the paper's model that stands beside ours; None where the paper prints no numbers.
         same: ours is that model at full scale, and not what stands in for it.
         paper, paper_ranks, our_ranks: by row.
-        correlations: block -> key of a column -> rho (None: not told) and the number of methods.
+        correlations: block -> key of a column -> rank correlation of the methods.
     """
 
     sweep: str
@@ -41,7 +41,7 @@ class Comparison:
     our_ranks: Ranks
     paper_ranks: Ranks
     groups: list[str]
-    correlations: dict[str, dict[str, tuple[float | None, int]]]
+    correlations: dict[str, dict[str, Correlation]]
     claims: list[Outcome]
     remarks: list[str] = field(default_factory=list)  # above the table: what differs from the paper
     notes: list[str] = field(default_factory=list)  # below it

@@ -35,12 +35,12 @@ def footnotes(table: Table) -> list[str]:
     one = table.over.removesuffix("s")
     most = max((cell.seeds for cells in table.rows.values() for cell in cells.values()), default=0)
     notes = {
-        f"Mean over {table.over} with its 95 % t-interval over {table.over}": having(lambda c: not c.bootstrap),
-        f"One {one} only, so with the 95 % bootstrap interval over that run's examples": having(
-            lambda c: c.bootstrap and c.seeds == 1
+        f"Mean over {table.over} with its 95 % interval over {table.over}": having(lambda c: not c.examples),
+        f"One {one} only, so with the 95 % interval over that run's examples": having(
+            lambda c: c.examples and c.seeds == 1
         ),
-        f"The same value at every {one}, so with the 95 % bootstrap interval over examples": having(
-            lambda c: c.bootstrap and c.seeds > 1
+        f"The same value at every {one}, so with the 95 % interval over examples": having(
+            lambda c: c.examples and c.seeds > 1
         ),
         f"Fewer than {most} {table.over}": having(lambda c: 1 < c.seeds < most),
         "Missing": missing(),

@@ -1,13 +1,15 @@
-"""Which numbers are best: bold and underline, and the ranking columns of Liu et al. 2024, table 1."""
+"""Which numbers are best, and surely so: bold and underline, and the ranking columns of Liu et al. 2024, table 1."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
-from unlearnkit.metrics.display import rank, show_value
+from unlearnkit.metrics.display import display_of, rank, show_value
 from unlearnkit.runs.reading import Column
 from unlearnkit.tables.aggregate import ORIGINAL, Table
+from unlearnkit.tables.significance import differing
 
 AVERAGE = "average"
 Values = Mapping[str, Mapping[Column, float]]  # row -> column -> number
@@ -20,12 +22,32 @@ def exactly(metric: str, value: float | None) -> float | None:
 
 
 def mark(table: Table) -> dict[tuple[str, Column], int]:
-    """1 (best) or 2 (runner-up) by (row, column), among the methods; values shown alike share the mark."""
-    return places({row: {c: cell.value for c, cell in cells.items()} for row, cells in table.rows.items()})
+    """1 (best) or 2 (next best) by (row, column), among the methods, as far as a test tells them apart.
+
+    The best and all that do not differ from it share the 1, where another method does differ; of these others the best
+    and all that do not differ from it share the 2, again only where another does, or where there is one alone.
+    """
+    marks: dict[tuple[str, Column], int] = {}
+    for column in table.columns:
+        better = display_of(column[-1]).better
+        there = {row: cells[column].value for row, cells in table.rows.items() if row != ORIGINAL and column in cells}
+        left = sorted((row for row in there if not math.isnan(there[row])), key=lambda row: there[row])
+        if better is None or len(left) < 2:
+            continue
+        left = left if better == "lower" else left[::-1]
+        apart = differing(table, column, left)
+        for place in (1, 2):
+            worse = [row for row in left if frozenset((left[0], row)) in apart]
+            if worse or (place == 2 and len(left) == 1):
+                marks |= {(row, column): place for row in left if row not in worse}
+            left = worse
+            if not left:
+                break
+    return marks
 
 
 def places(rows: Values, show: Show = show_value) -> dict[tuple[str, Column], int]:
-    """The same of plain numbers; `show` says which are alike."""
+    """1 for the best and 2 for the next of a paper's plain numbers; `show` says which are alike."""
     methods = [row for row in rows if row != ORIGINAL]
     marks: dict[tuple[str, Column], int] = {}
     for column in dict.fromkeys(column for row in methods for column in rows[row]):

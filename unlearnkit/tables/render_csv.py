@@ -18,8 +18,9 @@ FIELDS = (
 
 
 def csv_of(comparisons: Sequence[Comparison]) -> str:
-    """Numbers in the printed unit (percent for rates). `interval` is over `runs` (t) or `examples` (bootstrap);
-    `place` is 1 for the best method of its side and 2 for the runner-up; what is missing is empty."""
+    """Numbers in the printed unit (percent for rates). `interval` is over `runs` or `examples`;
+    `place` is 1 for the best method of its side and 2 for the next, of ours as far as tests
+    tell (see `mark`); what is missing is empty."""
     out = io.StringIO()
     writer = csv.DictWriter(out, FIELDS, restval="", lineterminator="\n")
     writer.writeheader()
@@ -36,7 +37,7 @@ def csv_of(comparisons: Sequence[Comparison]) -> str:
                 if cell := table.rows[row].get(heading.column):
                     unit = in_print(heading.column)
                     line |= {key: f"{unit * getattr(cell, key):.10g}" for key in ("value", "low", "high")}
-                    line |= {"runs": str(cell.seeds), "interval": "examples" if cell.bootstrap else "runs"}
+                    line |= {"runs": str(cell.seeds), "interval": "examples" if cell.examples else "runs"}
                     line["place"] = str(marks.get((row, heading.column), ""))
                 if number := paper.get(row, {}).get(heading.key):
                     line["paper"] = f">{number.bound:.10g}" if number.bound is not None else f"{number.value:.10g}"

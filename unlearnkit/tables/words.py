@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unlearnkit.tables.agreement import mean_correlation
+from unlearnkit.tables.agreement import Correlation, mean_correlation
 from unlearnkit.tables.compare import Comparison
 from unlearnkit.tables.outcomes import Outcome
+
+UNDECIDED = "undecided"
 
 
 def sourced(spec: Mapping[str, Any]) -> str:
@@ -22,14 +24,20 @@ def explained(sided: bool) -> str:
     """How to read a table."""
     lines = "Each method has two lines, ours and the paper's numbers. " if sided else ""
     return (
-        f"{lines}Bold: best of its side; underlined: runner-up; brackets: 95 % interval; arrows: which way is better."
+        f"{lines}Bold: best, underlined: next best, of ours with all that no test tells from it (paired over prompts"
+        " where these are shared, p < 0.05, Holm's correction over the column; none where nothing differs);"
+        " brackets: 95 % interval; arrows: which way is better."
     )
 
 
 def verdict(holds: bool | None, clear: bool = True) -> str:
-    """In a word; of our numbers also whether the intervals leave it open."""
-    word = {True: "holds", False: "does not hold", None: "not told"}[holds]
-    return word if holds is None or clear else f"{word}, within the intervals"
+    """In a word: `undecided` where the intervals leave it open, `not told` where numbers are missing."""
+    return {True: "holds", False: "does not hold", None: "not told"}[holds] if holds is None or clear else UNDECIDED
+
+
+def decided(claim: Outcome) -> bool | None:
+    """Whether a claim holds in our numbers; None where that is undecided or not told."""
+    return claim.ours if claim.clear else None
 
 
 def block_of(claim: Outcome, comparison: Comparison) -> str:
@@ -56,9 +64,9 @@ def agreement_rows(comparison: Comparison) -> list[list[str]]:
     return [head, *rows, ["mean", *(rho(mean_correlation(found)) for found in blocks.values())]]
 
 
-def _of(found: tuple[float | None, int]) -> str:
-    value, count = found
-    return f"{rho(value)} ({count} {'method' if count == 1 else 'methods'})"
+def _of(found: Correlation) -> str:
+    chance = "" if found.p is None else f", p = {found.p:.2g}"
+    return f"{rho(found.rho)} ({found.methods} {'method' if found.methods == 1 else 'methods'}{chance})"
 
 
 def agreement_line(comparisons: Sequence[Comparison]) -> str:
@@ -66,8 +74,10 @@ def agreement_line(comparisons: Sequence[Comparison]) -> str:
     parts = []
     for comparison in comparisons:
         told = [f"{rho(mean_correlation(found))} with {block}" for block, found in comparison.correlations.items()]
-        words = {True: "hold", False: "do not hold", None: "are not told"}
-        counts = {word: sum(claim.ours is held for claim in comparison.claims) for held, word in words.items()}
+        words = {"holds": "hold", "does not hold": "do not hold"}
+        words |= {word: f"are {word}" for word in (UNDECIDED, "not told")}
+        found = [verdict(claim.ours, claim.clear) for claim in comparison.claims]
+        counts = {said: found.count(word) for word, said in words.items()}
         claims = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         parts += [f"{comparison.table.model} on {comparison.table.data}: "]
         parts[-1] += "; ".join(

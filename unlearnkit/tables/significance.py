@@ -1,0 +1,125 @@
+"""Whether two methods' numbers differ by more than chance: tests of all pairs of a column, corrected for their number.
+
+Where both answered the same prompts, the test is paired over these; over several seeds the intervals must say so too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import yaml
+from hydra.utils import instantiate
+from scipy.stats import binomtest, norm
+
+from unlearnkit.identity import renamed
+from unlearnkit.metrics.display import display_of
+from unlearnkit.metrics.seeds import Scale
+from unlearnkit.records.record import Record, read_parquet
+from unlearnkit.runs.reading import Column, Run
+from unlearnkit.tables.aggregate import Cell, Table
+
+LEVEL = 0.05
+FLIPS = 9999  # random signs of a test, where not all can be tried
+Prompts = dict[tuple[str, ...], float]  # (data, seed, set, id, prompt) -> what was measured on it
+
+
+def differing(table: Table, column: Column, methods: Sequence[str]) -> set[frozenset[str]]:
+    """The pairs of methods whose numbers in a column differ (p < 0.05, Holm 1979, over all pairs of the column)."""
+    prompts = {method: measured(table.runs.get(method, ()), column) for method in methods}
+    pairs = list(combinations(methods, 2))
+    found = [
+        p_value(table.rows[one][column], table.rows[other][column], prompts[one], prompts[other], column[-1])
+        for one, other in pairs
+    ]
+    return {frozenset(pair) for pair, p in zip(pairs, holm(found), strict=True) if p < LEVEL}
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted step by step (Holm 1979), in the order given."""
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    adjusted, least = [1.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = least
+    return adjusted
+
+
+def p_value(one: Cell, other: Cell, first: Prompts, second: Prompts, metric: str) -> float:
+    """Two-sided, of no difference: paired over common prompts and, of several seeds, over these; else by intervals."""
+    shared = first.keys() & second.keys()
+    scale = display_of(metric).scale
+    if len(shared) < 2 or len(shared) < max(len(first), len(second)):
+        return by_intervals(one, other, scale)
+    apart: dict[tuple[str, ...], list[float]] = {}
+    for key in sorted(shared):
+        apart.setdefault((key[0], *key[2:]), []).append(first[key] - second[key])
+    p = paired([sum(values) / len(values) for values in apart.values()])
+    return p if min(one.seeds, other.seeds) == 1 else max(p, by_intervals(one, other, scale))
+
+
+def paired(differences: Sequence[float]) -> float:
+    """Of differences prompt by prompt: McNemar's exact test where they are 0 and 1 apart, else by random signs."""
+    data = np.asarray(differences, dtype=float)
+    data = data[data != 0]
+    if len(data) == 0:
+        return 1.0
+    if (np.abs(data) == 1).all():
+        return float(binomtest(int((data > 0).sum()), len(data)).pvalue)
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(FLIPS, len(data)))
+    extreme = np.abs(signs @ data) >= abs(data.sum()) * (1 - 1e-9)
+    return float((1 + extreme.sum()) / (1 + FLIPS))
+
+
+def by_intervals(one: Cell, other: Cell, scale: Scale) -> float:
+    """From the two intervals' halves that face each other (Zou and Donner 2008); 1 where one is not known."""
+    if one.value < other.value:
+        one, other = other, one
+    numbers = [one.value, one.low, other.value, other.high]
+    if scale.geometric:
+        numbers = [math.log(number) if number > 0 else math.nan for number in numbers]
+    value, low, least, high = numbers
+    reach = math.hypot(value - low, high - least)
+    if not math.isfinite(reach) or reach == 0:
+        return 1.0
+    return float(2 * norm.sf(norm.ppf(0.975) * (value - least) / reach))
+
+
+def measured(runs: Iterable[Run], column: Column) -> Prompts:
+    """What a metric says of each prompt of runs, from their own records; empty where one has none of it.
+
+    A perplexity's is on the log scale.
+    """
+    found: Prompts = {}
+    for run in runs:
+        own = _of_run(run, column)
+        if not own:
+            return {}
+        found |= {(run.data, str(run.seed), *key): value for key, value in own.items()}
+    return found
+
+
+def _of_run(run: Run, column: Column) -> dict[tuple[str, ...], float]:
+    path = run.folder / "records" / f"after-{column[0]}.parquet"
+    try:
+        evaluation = renamed(yaml.safe_load((run.folder / "config.yaml").read_text()))["eval"][column[0]]
+        metric = instantiate(_metrics(evaluation)[column[2]])
+        rows = read_parquet(path)
+    except (OSError, KeyError, TypeError, IndexError):  # a run of another kind
+        return {}
+    members = (evaluation.get("unions") or {}).get(column[1], [column[1]])
+    prompts: dict[tuple[str, ...], list[Record]] = {}
+    for row in rows:
+        if row.set in members:
+            prompts.setdefault((row.set, row.id, row.prompt), []).append(row)
+    values = {key: metric(own).value for key, own in prompts.items()}
+    if display_of(column[-1]).scale.geometric:
+        values = {key: math.log(value) if value > 0 else math.nan for key, value in values.items()}
+    return {key: value for key, value in values.items() if not math.isnan(value)}
+
+
+def _metrics(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
+    return evaluation.get("metrics") or {}
