@@ -20,21 +20,29 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from unlearnkit import configuration, identity
+from unlearnkit.settings.check import check
+from unlearnkit.settings.run import Run
 
 configuration.register_resolvers()
 warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
 
 
 @hydra.main(config_path=str(configuration.FOLDER), config_name="config", version_base="1.3")
-def job(cfg: DictConfig) -> float | None:
+def job(cfg: DictConfig) -> None:
     """One run, or a cell of a sweep; what fails in a cell is written down there and the sweep goes on."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    identity.rename(cfg)
-    if "sweep" in cfg:
-        from unlearnkit.cell import carry_out
+    with configuration.two_lines():
+        identity.rename(cfg)
+        carry_out(cfg, Path(HydraConfig.get().runtime.output_dir))
 
-        carry_out(cfg, folder)
-        return None
+
+def carry_out(cfg: DictConfig, folder: Path) -> None:
+    """The same, with its errors."""
+    if "sweep" in cfg:
+        from unlearnkit import cell
+
+        cell.carry_out(cfg, folder)
+        return
+    check(cfg, Run)
     from unlearnkit import ranks
     from unlearnkit.run import run
     from unlearnkit.runs.summary import show
@@ -52,7 +60,6 @@ def job(cfg: DictConfig) -> float | None:
     if ranks.is_first():
         show(folder)
     ranks.barrier()
-    return None
 
 
 def resuming(folder: Path) -> str:

@@ -41,6 +41,7 @@ from unlearnkit.identity import versions
 from unlearnkit.metrics.display import show_interval, show_value
 from unlearnkit.metrics.interval import Estimate, estimate
 from unlearnkit.models.encoder import SentenceEncoder, batches
+from unlearnkit.settings.bounds import AboveZero, Positive, Seed
 
 STREAMS = {"unlearn": "forget", "retention": "retain"}
 LABELS = {"unlearn": 1, "retention": 0}
@@ -63,7 +64,7 @@ class EmbeddedClassifier:
         c: inverse strength of the L2 penalty.
     """
 
-    def __init__(self, path: str | None = None, c: float = 10.0):
+    def __init__(self, path: str | None = None, c: AboveZero = 10.0):
         self.encoder, self.head = SentenceEncoder(path), LogisticRegression(C=c, max_iter=1000)
 
     def fit(self, questions: list[str], labels: list[int]) -> None:
@@ -85,7 +86,15 @@ class TransformerClassifier:
         UserError: the weights are not there.
     """
 
-    def __init__(self, model: str, epochs: float, learning_rate: float, batch_size: int, max_length: int, seed: int):
+    def __init__(
+        self,
+        model: str,
+        epochs: AboveZero,
+        learning_rate: AboveZero,
+        batch_size: Positive,
+        max_length: Positive,
+        seed: Seed,
+    ):
         set_seed(seed)
         level = logging.get_verbosity()
         logging.set_verbosity_error()  # a new head is meant, not a mistake

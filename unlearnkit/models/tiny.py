@@ -12,8 +12,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 
 from unlearnkit.cache import kept
 from unlearnkit.models.loading import LanguageModel, load_source
+from unlearnkit.models.lora import Lora
+from unlearnkit.models.precision import Dtype
 from unlearnkit.models.saving import make_portable
 from unlearnkit.models.templates import Template
+from unlearnkit.settings.bounds import Name
 
 CHAT = (
     "{% for m in messages %}<s>{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
@@ -65,11 +68,11 @@ def write(folder: Path, architecture: str = "llama", seed: int = 0) -> Path:
 
 
 def load(
-    name: str = "tiny",
+    name: Name = "tiny",
     architecture: str = "llama",
-    lora: dict[str, Any] | None = None,
+    lora: Lora = None,
     template: Template | None = None,
-    dtype: str = "float32",
+    dtype: Dtype = "float32",
 ) -> LanguageModel:
     """The tiny model of an architecture, made once into the cache."""
     made = {"architecture": architecture, "config": config(architecture).to_dict(), "chat": CHAT}

@@ -7,7 +7,7 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainingArguments
@@ -23,10 +23,47 @@ from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Tokenise
 from unlearnkit.ranks import zero
 from unlearnkit.ranks.signals import StopWhenAsked
+from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Count, Positive
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.reference import reference_log_probs
 from unlearnkit.stages.steps import Steps
 from unlearnkit.stages.trainer import TermsTrainer
+
+# Of transformers' arguments those that a training here reads; what has a key of its own is set there.
+TRAINING = Arguments(
+    "transformers.TrainingArguments",
+    but={
+        "max_steps": "Set PLACE.max_steps=",
+        "num_train_epochs": "Set PLACE.epochs= with PLACE.max_steps=null",
+        "per_device_train_batch_size": "Set PLACE.batch_size=, which counts over all ranks and micro-batches",
+        "gradient_accumulation_steps": "Set PLACE.accumulation=",
+        "seed": "Set seed=",
+        "data_seed": "Set seed=, which decides the data's order too",
+        "deepspeed": "Choose an engine with deepspeed=",
+        "output_dir": "Choose the run's folder with hydra.run.dir=",
+        "resume_from_checkpoint": "Give the folder of the run to go on with, hydra.run.dir=FOLDER",
+        "label_smoothing_factor": "A term has its own loss: leave it out",
+        "bf16": "Set model.dtype=bfloat16",
+        "fp16": "Set model.dtype=bfloat16",
+        "save_steps": "Set PLACE.save_every=",
+        "save_total_limit": "Set PLACE.save_limit=",
+        **dict.fromkeys(
+            ("eval_strategy", "eval_steps", "eval_delay", "eval_on_start", "do_eval", "per_device_eval_batch_size"),
+            "Set eval_every=, the steps between measurements on curve_split",
+        ),
+        **dict.fromkeys(("load_best_model_at_end", "metric_for_best_model"), "The last step is kept: leave it out"),
+    },
+    bounds={
+        "learning_rate": Bound(0),
+        "weight_decay": Bound(0),
+        "max_grad_norm": Bound(0),
+        "warmup_steps": Bound(0),
+        "logging_steps": Bound(0, above=True),
+        "adam_beta1": Bound(0, 1, below=True),
+        "adam_beta2": Bound(0, 1, below=True),
+        "adam_epsilon": Bound(0),
+    },
+)
 
 
 class Finetune(Stage):
@@ -49,20 +86,27 @@ class Finetune(Stage):
     def __init__(
         self,
         terms: dict[str, Loss],
-        max_steps: int | None,
-        batch_size: int,
-        accumulation: int = 1,
-        max_length: int | None = None,
+        max_steps: Positive | None,
+        batch_size: Positive,
+        accumulation: Positive = 1,
+        max_length: Positive | None = None,
         truncate: bool = False,
-        arguments: dict[str, Any] | None = None,
-        epochs: float | None = None,
+        arguments: Annotated[dict[str, Any] | None, TRAINING] = None,
+        epochs: AboveZero | None = None,
         deepspeed: dict[str, Any] | None = None,
-        save_every: int = 0,
-        save_limit: int = 2,
+        save_every: Count = 0,
+        save_limit: Positive = 2,
     ):
         if max_steps is None and epochs is None:
             raise UserError("The training has neither max_steps nor epochs", "Set train.max_steps= or train.epochs=")
         self.terms = {name: term for name, term in terms.items() if term.weight != 0}
+        if not self.terms:
+            raise UserError(
+                f"The training has nothing to minimise: every weight is 0 ({', '.join(terms)})"
+                if terms
+                else "The training has nothing to minimise: it has no terms",
+                "Give a term a weight other than 0, such as stages.STAGE.terms.NAME.weight=1",
+            )
         self.max_steps, self.batch_size, self.accumulation = max_steps, batch_size, accumulation
         self.max_length, self.truncate, self.arguments = max_length, truncate, arguments or {}
         self.epochs = epochs
