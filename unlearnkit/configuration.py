@@ -159,10 +159,18 @@ def explain(error: BaseException, primary: str = "config") -> UserError | None:
             f"{error.strerror}: {error.filename}",
             "Free some space or choose another folder with hydra.run.dir=FOLDER",
         )
-    if isinstance(error, HydraException | OmegaConfBaseException):
+    if isinstance(error, HydraException | OmegaConfBaseException) or _raised_by_hydra(error):
         return of_hydra(error, primary)
     ranks = sys.modules.get("unlearnkit.ranks")
     return ranks.lost(error) if ranks else None
+
+
+def _raised_by_hydra(error: BaseException) -> bool:
+    """Hydra refuses a command line with bare ValueErrors and assertions too."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith(("hydra.", "omegaconf."))
 
 
 def _full_key(error: BaseException) -> str:

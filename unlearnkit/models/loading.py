@@ -93,7 +93,7 @@ def check_tokens(name: str, tokenizer: Any, config: Any) -> None:
         if rows is not None and number is not None and number >= rows:
             token = getattr(tokenizer, f"{kind}_token")
             raise UserError(
-                f"The {kind} token '{token}' of model '{name}' has the id {number}, and its embeddings have {rows} rows",
+                f"The {kind} token '{token}' of model '{name}' has the id {number}; its embeddings have {rows} rows",
                 "Take the tokenizer that the weights were trained with, or resize the embeddings"
                 " (resize_token_embeddings) and save both again",
             )

@@ -39,9 +39,9 @@ def check_targets(config: Any, lora: dict[str, Any]) -> None:
     Raises:
         UserError: modules that the architecture does not have, or settings that PEFT refuses.
     """
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
     try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
         get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **lora), low_cpu_mem_usage=True)
     except (ValueError, TypeError) as error:
         linear = {name.rpartition(".")[2] for name, part in model.named_modules() if hasattr(part, "weight")}
@@ -56,3 +56,5 @@ def check_targets(config: Any, lora: dict[str, Any]) -> None:
         raise UserError(
             f"model.lora: {str(error).splitlines()[0][:200]}", "Set model.lora.KEY= to what peft.LoraConfig takes"
         ) from error
+    except Exception:  # of what cannot be laid over a model without weights: the model itself will tell
+        return

@@ -29,7 +29,7 @@ def check(config: DictConfig, reader: type) -> None:
     plain = {str(key): _resolved(config, str(key)) for key in config}
     for fault in _all(plain, reader, names):
         raise refusal(fault, plain)
-    _check_epochs(config, plain)
+    _check_epochs(config)
 
 
 def _check_names(config: DictConfig, reader: type, names: frozenset[str]) -> None:
@@ -47,82 +47,75 @@ def _resolved(config: DictConfig, key: str) -> Any:
 
 def _all(plain: dict[str, Any], reader: type, names: frozenset[str]) -> Iterator[Fault]:
     hints = typing.get_type_hints(reader, include_extras=True)
+    chosen = {*groups()} - {*ADDED, "paper"}
     for key, hint in hints.items():
-        if key not in plain:
-            if plain.keys() & {"model", "data"} and key in (
-                "model",
-                "data",
-                "target",
-                "judge",
-                "train",
-                "logger",
-                "eval",
-            ):
-                yield Fault(key, "is missing", f"one of {', '.join(options(key))}")
-            continue
-        for fault in faults(plain[key], hint, key):
-            if not (fault.unknown and read_by(fault.key, names)):
-                yield fault
+        if key in plain:
+            found = faults(plain[key], hint, key)
+            yield from (fault for fault in found if not (fault.unknown and read_by(fault.key, names)))
+        elif key in chosen:
+            yield Fault(key, "is missing", f"one of {', '.join(options(key))}")
     for key in plain.keys() - hints.keys():
         yield from faults(plain[key], Any, key)
     if isinstance(paper := plain.get("paper"), Mapping):
-        known = names | of_yaml()
-        for name in paper:
-            if not read_by(f"paper.{name}", known):
-                valid = {other.split(".")[1] for other in known if other.startswith("paper.")}
-                yield Fault(f"paper.{name}", "", valid=tuple(sorted(valid)), unknown=True)
-        for key, valid_of_row in unread_of_rows(paper, known):
-            yield Fault(key, "", valid=valid_of_row, unknown=True)
+        yield from _unread_of_paper(paper, names | of_yaml())
+
+
+def _unread_of_paper(paper: Mapping[str, Any], names: frozenset[str]) -> Iterator[Fault]:
+    """A paper's settings are read by interpolations, of whatever method, target or evaluation."""
+    for name in paper:
+        if not read_by(f"paper.{name}", names):
+            valid = {other.split(".")[1] for other in names if other.startswith("paper.")}
+            yield Fault(f"paper.{name}", "", valid=tuple(sorted(valid)), unknown=True)
+    for key, valid_of_row in unread_of_rows(paper, names):
+        yield Fault(key, "", valid=valid_of_row, unknown=True)
 
 
 def refusal(fault: Fault, plain: Any) -> UserError:
     """The two lines for a fault."""
+    key, right = fault.key, fault.right
     if fault.unknown:
         return _unknown(fault, plain)
-    if fault.what == "is set elsewhere":
-        return UserError(f"{fault.key} would be overruled: it is set elsewhere", fault.right)
-    guess = nearest(fault.what.removeprefix("is "), fault.valid) if fault.valid else ""
-    valid = f" Valid: {', '.join(fault.valid)}" if fault.valid else ""
-    what = fault.what.replace("is ", "=", 1) if fault.what.startswith("is ") else f" {fault.what}"
     if fault.what == "is missing":
-        return UserError(f"{fault.key} is missing", f"Set {fault.key}= to {fault.right}")
-    if valid:
-        return UserError(
-            f"{fault.key}{what} is none of what it can be.{guess}{valid}", f"Set {fault.key}= to one of these"
-        )
-    quoted = "" if "text" not in fault.right else f"; a number in quotes, twice: '{fault.key}=\"1\"'"
-    return UserError(f"{fault.key}{what}: it takes {fault.right}", f"Set {fault.key}= to such a value{quoted}")
+        return UserError(f"{key} is missing", f"Set {key}= to {right}")
+    if fault.what == "is set elsewhere":
+        return UserError(f"{key} would be overruled or do nothing here", right)
+    what = fault.what.replace("is ", "=", 1) if fault.what.startswith("is ") else f" {fault.what}"
+    if fault.valid:
+        guess = nearest(fault.what.removeprefix("is "), fault.valid)
+        said = f"{key}{what} is none of what it can be.{guess} Valid: {', '.join(fault.valid)}"
+        return UserError(said, f"Set {key}= to one of these")
+    quoted = f"; quote a number twice to make it text: '{key}=\"1\"'" if right.startswith("text") else ""
+    return UserError(f"{key}{what}, and it takes {right}", f"Set {key}= to such a value{quoted}")
 
 
 def _unknown(fault: Fault, plain: Any) -> UserError:
-    word = fault.key.rpartition(".")[2]
-    if guess := nearest(word, fault.valid) if fault.valid else "":
-        place = fault.key.rpartition(".")[0]
+    place, _, word = fault.key.rpartition(".")
+    if guess := nearest(word, fault.valid):
         name = guess.split("'")[1]
         guess = f" Did you mean '{place}.{name}'?" if place else guess
-    else:
-        near = meant(fault.key, keys_of(plain))
-        guess = f" Did you mean '{near}'?" if near else ""
-    if "." not in fault.key and fault.key in (*groups(), *ADDED):
-        guess = f" Did you mean '+{fault.key}=NAME'?"
-    valid = f" Valid here: {', '.join(fault.valid)}" if fault.valid else ""
+    near = meant(fault.key, keys_of(plain))
+    if near and (not guess or near.rpartition(".")[2] == word):
+        guess = f" Did you mean '{near}'?"
+    if not place and word in ADDED:
+        guess = f" Did you mean '+{word}=NAME'?"
+    valid = ", ".join(fault.valid)
     shown = valid if len(valid) < 400 else f"{valid[:400].rpartition(',')[0]}, ..."
     return UserError(
-        f"Nothing reads '{fault.key}'.{guess}{shown}",
+        f"Nothing reads '{fault.key}'.{guess}" + (f" Valid here: {shown}" if valid else ""),
         "Leave it out, or write the key that is meant; 'python -m unlearnkit --cfg job' prints every key",
     )
 
 
-def _check_epochs(config: DictConfig, plain: dict[str, Any]) -> None:
+def _check_epochs(config: DictConfig) -> None:
     """Epochs that were written out say nothing beside a number of steps, which may come from a paper's row."""
-    places = {"train": config.get("train"), "target.stage": OmegaConf.select(config, "target.stage")}
-    stages = config.get("stages")
-    places |= {f"stages.{name}": stages[name] for name in stages} if isinstance(stages, DictConfig) else {}
-    for place, node in places.items():
+    places = ["train", "target.stage", *(f"stages.{name}" for name in config.get("stages") or ())]
+    for place in places:
+        node = OmegaConf.select(config, place)
         if not isinstance(node, DictConfig) or "epochs" not in node or OmegaConf.is_interpolation(node, "epochs"):
             continue
-        if node.epochs is not None and node.get("max_steps") is not None:
+        epochs, steps = node.epochs, node.get("max_steps")
+        if epochs is not None and steps is not None:
             raise UserError(
-                f"{place}.epochs={node.epochs:g} does nothing: {place}.max_steps={node.max_steps} says how long to train",
+                f"{place}.epochs={epochs} does nothing: {place}.max_steps={steps} says how long to train",
                 f"Add {place}.max_steps=null, or leave {place}.epochs out",
             )

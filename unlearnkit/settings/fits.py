@@ -128,9 +128,8 @@ def _is(value: Any, kind: type) -> bool:
 
 
 def _word(value: str) -> bool:
-    return (
-        bool(value.strip()) and value == value.strip() and not value.startswith(".") and not set("/\\\0") & set(value)
-    )
+    kept = bool(value) and value == value.strip() and not value.startswith(".")
+    return kept and not {"/", "\\", "\0"} & set(value)
 
 
 def _node(value: Mapping[str, Any], hint: Any, marks: tuple[Any, ...], key: str) -> Iterator[Fault]:

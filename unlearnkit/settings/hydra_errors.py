@@ -10,14 +10,14 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
-from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError
+from omegaconf.errors import InterpolationResolutionError
 
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.settings.tree import keys_of, meant
 from unlearnkit.settings.yaml import ADDED, FOLDER, groups, options
 
 
-def of_hydra(error: BaseException, primary: str) -> UserError:
+def of_hydra(error: BaseException, primary: str = "config") -> UserError:
     """The two lines for an error of a composition.
 
     Args:
@@ -45,15 +45,29 @@ def of_hydra(error: BaseException, primary: str) -> UserError:
     if found := re.search(r"Key '([^']+)' is not in struct", text):
         full = re.search(r"full_key: (\S+)", text)
         return _unknown(full.group(1) if full else found.group(1), found.group(1), cause, primary)
-    if isinstance(error, InterpolationKeyError) and (
-        found := re.search(r"Interpolation key '([^']+)' not found", text)
-    ):
+    if found := re.search(r"Interpolation key '([^']+)' not found", text):
         return _lacking(found.group(1), re.search(r"full_key: (\S+)", text))
     if isinstance(error, InterpolationResolutionError) and (inner := error.__cause__) is not None:
         if isinstance(inner, UserError):
             return inner
+    if wrong := _not_a_choice():
+        return wrong
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return UserError(line, "'python -m unlearnkit --help' lists the groups, '--cfg job' every key")
+
+
+def _not_a_choice() -> UserError | None:
+    """A word of the command line that gives a config group something other than names."""
+    for word in sys.argv[1:]:
+        group, _, name = word.lstrip("+").partition("=")
+        if group in groups() and (name in ("null", "true", "false") or re.fullmatch(r"[-\d.e]+", name)):
+            valid = options(group)
+            plus = "+" if group in ADDED else ""
+            return UserError(
+                f"'{word}' chooses no {group}. Valid: {', '.join(valid)}",
+                f"Leave it out, or write {plus}{group}= with one of these",
+            )
+    return None
 
 
 def _unparsed(override: str) -> UserError:

@@ -54,9 +54,7 @@ def described(hint: Any, marks: tuple[Any, ...] = ()) -> str:
 
 def shown(value: Any) -> str:
     """A value as it would be written on the command line, cut where it is long."""
-    text = (
-        written(value) if not isinstance(value, Mapping | list) else "a mapping" if isinstance(value, Mapping) else ""
-    )
+    text = "a mapping" if isinstance(value, Mapping) else "" if isinstance(value, list) else written(value)
     text = text or "[" + ", ".join(shown(item) for item in value) + "]"
     text = text.encode("utf-8", "replace").decode().replace("\n", "\\n")
     return text if len(text) <= 60 else text[:57] + "..."
