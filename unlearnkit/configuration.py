@@ -8,6 +8,8 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
@@ -18,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from unlearnkit.errors import UserError, nearest, speak_plainly
 from unlearnkit.identity import fingerprint, resolved
 from unlearnkit.settings.hydra_errors import of_hydra
+from unlearnkit.settings.places import unused, word
 from unlearnkit.settings.yaml import ADDED, FOLDER, options
 
 __all__ = ["ADDED", "FOLDER", "explain", "exit_with_two_lines", "grid", "options", "register_resolvers", "two_lines"]
@@ -27,11 +30,19 @@ def register_resolvers() -> None:
     """The resolvers our YAML uses.
 
     `${choice:GROUP,default}`: the option chosen for a config group. `${row:TABLE,name,default}`: a table's row by
-    name (a path could not say it: a model's name may hold a dot). `${negative:x}`: -x. `${grid:}`: the axes of the
-    chosen sweep. `${fingerprint:}`: of all that decides the run's result.
+    name (a path could not say it: a model's name may hold a dot). `${called:NAME,path,hub,OWN}`: NAME of the model
+    that is OWN on the hub, else what the folder or the hub calls the one that was given. `${without:x,value}`: the
+    value where there is no x. `${of:x,y,value}`: the value where x is y. `${unused:FOLDER}`: a folder of this process
+    alone. `${word:x}`: a part of its name. `${negative:x}`: -x. `${grid:}`: the axes of the chosen sweep.
+    `${fingerprint:}`: of all that decides the run's result.
     """
     OmegaConf.register_new_resolver("choice", _choice, replace=True)
-    OmegaConf.register_new_resolver("row", lambda table, name, default: table.get(name, table[default]), replace=True)
+    OmegaConf.register_new_resolver("row", _row, replace=True)
+    OmegaConf.register_new_resolver("called", called, replace=True)
+    OmegaConf.register_new_resolver("without", lambda other, value: None if other else value, replace=True)
+    OmegaConf.register_new_resolver("word", word, replace=True)
+    OmegaConf.register_new_resolver("unused", unused, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("of", lambda value, own, chosen: chosen if value == own else None, replace=True)
     OmegaConf.register_new_resolver("negative", lambda number: -float(number), replace=True)
     OmegaConf.register_new_resolver("grid", _grid, replace=True)
     OmegaConf.register_new_resolver("fingerprint", _fingerprint, replace=True)
@@ -42,6 +53,17 @@ def _choice(group: str, default: str = "none") -> str:
         return default
     chosen = HydraConfig.get().runtime.choices.get(group)
     return default if chosen is None else str(chosen)
+
+
+def _row(table: DictConfig, name: str | None, default: str) -> Any:
+    return table[name] if name is not None and name in table else table[default]
+
+
+def called(name: str | None, path: str | None, hub: str | None, own: str | None) -> str | None:
+    """A model's name in folders and tables: that of its source, where this is not the one that `name` was given to."""
+    if path:
+        return Path(str(path)).expanduser().absolute().name or name
+    return str(hub).rpartition("/")[2] if hub and hub != own else name
 
 
 def _grid(*, _root_: DictConfig) -> dict[str, str]:
@@ -71,7 +93,7 @@ def _fingerprint(*, _root_: DictConfig) -> str:
 
 
 _wanted = ""  # HYDRA_FULL_ERROR as the user has it
-_failed = False  # a job of a multirun has told of its error, and the others went on
+_told: set[str] = set()  # what jobs of a multirun have told of, while the others went on
 _process = 0
 
 
@@ -80,8 +102,9 @@ def exit_with_two_lines(command: Callable[[], object], primary: str = "config") 
 
     HYDRA_FULL_ERROR=1 shows the traceback instead. `primary` is the command's own config, whose keys are valid.
     """
-    global _wanted, _failed, _process
-    _wanted, _failed, _process = os.environ.get("HYDRA_FULL_ERROR", "0"), False, os.getpid()
+    global _wanted, _process
+    _wanted, _process = os.environ.get("HYDRA_FULL_ERROR", "0"), os.getpid()
+    _told.clear()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra re-raises its errors instead of printing them its way
     speak_plainly()
     try:
@@ -91,7 +114,7 @@ def exit_with_two_lines(command: Callable[[], object], primary: str = "config") 
         raise
     finally:
         os.environ["HYDRA_FULL_ERROR"] = _wanted
-    if _failed:
+    if _told:
         raise SystemExit(2)
 
 
@@ -102,7 +125,6 @@ def two_lines(primary: str = "config") -> Iterator[None]:
     In a multirun's own process the jobs that follow go on, and the command exits with 2 at its end; a launcher's
     other processes get the error itself, for their launcher counts by it.
     """
-    global _failed
     try:
         yield
     except Exception as error:
@@ -110,8 +132,9 @@ def two_lines(primary: str = "config") -> Iterator[None]:
             told = explain(error, primary)
             if told is None or _wanted == "1" or os.getpid() != _process:
                 raise
-            tell(told)
-            _failed = True
+            if str(told) not in _told:
+                tell(told)
+            _told.add(str(told))
             return
         _stop(error, primary)
         raise

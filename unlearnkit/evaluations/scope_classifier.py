@@ -183,6 +183,12 @@ def table(numbers: Numbers, title: str) -> Table:
 @hydra.main(config_path=str(configuration.FOLDER), config_name="scope_classifier", version_base="1.3")
 def job(cfg: DictConfig) -> None:
     """One classifier: the table, and metrics.json in the output folder."""
+    with configuration.two_lines("scope_classifier"):
+        carry_out(cfg)
+
+
+def carry_out(cfg: DictConfig) -> None:
+    """The same, with its errors."""
     if cfg.kind not in cfg.classifiers:
         raise UserError(f"Unknown kind '{cfg.kind}'", f"Set kind= to {' or '.join(map(str, cfg.classifiers))}")
     folder = Path(HydraConfig.get().runtime.output_dir)

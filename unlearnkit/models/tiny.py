@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from unlearnkit.cache import kept
+from unlearnkit.errors import UserError, nearest
 from unlearnkit.models.loading import LanguageModel, load_source
 from unlearnkit.models.lora import Lora
 from unlearnkit.models.precision import Dtype
@@ -53,7 +54,13 @@ def config(architecture: str) -> Any:
         return AutoConfig.for_model("opt", ffn_dim=64, word_embed_proj_dim=32, **sizes)
     if architecture != "gpt_neox":
         sizes["num_key_value_heads"] = 2
-    return AutoConfig.for_model(architecture, intermediate_size=64, **sizes)
+    try:
+        return AutoConfig.for_model(architecture, intermediate_size=64, **sizes)
+    except ValueError as error:
+        raise UserError(
+            f"transformers has no architecture '{architecture}'.{nearest(architecture, CONFIG_MAPPING)}",
+            "Set model.architecture= to one that packs: llama, opt, qwen2, olmo, gpt2, gpt_neox, ...",
+        ) from error
 
 
 def write(folder: Path, architecture: str = "llama", seed: int = 0) -> Path:

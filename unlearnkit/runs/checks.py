@@ -34,6 +34,21 @@ def bind_streams(data: Data, derived: dict[str, Any]) -> dict[str, Stream]:
     return {**streams, **{name: stream.bind(streams) for name, stream in derived.items()}}
 
 
+def check_split(split: str, data: Data) -> None:
+    """Curves are measured on a split that the data have.
+
+    Raises:
+        UserError: another one.
+    """
+    known = list(dict.fromkeys(name for splits in data.sets.values() for name in splits))
+    if known and split not in known:
+        raise UserError(
+            f"curve_split={split} is no split of the data '{data.name}'.{nearest(split, known)}"
+            f" Valid: {', '.join(known)}",
+            "Set curve_split= to one of these",
+        )
+
+
 def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:
     """Every stream that a stage reads is there and holds something.
 
@@ -41,6 +56,11 @@ def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:
         UserError: an unknown stream, with the nearest name, or an empty one.
     """
     for stage_name, stage in stages.items():
+        if not isinstance(stage, Stage):
+            raise UserError(
+                f"stages.{stage_name} is a {type(stage).__name__}, not a stage",
+                f"Set stages.{stage_name}._target_= to a class of unlearnkit.stages, or to your own that inherits Stage",
+            )
         for key, stream_name in stage.stream_names().items():
             stream = streams.get(stream_name)
             if stream is None:

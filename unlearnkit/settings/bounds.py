@@ -25,9 +25,10 @@ class Bound:
         return over and (value < self.high if self.below else value <= self.high)
 
     def __str__(self) -> str:
-        low = "" if self.low == -math.inf else f"above {self.low:g}" if self.above else f"at least {self.low:g}"
-        high = "" if self.high == math.inf else f"below {self.high:g}" if self.below else f"at most {self.high:g}"
-        return " and ".join(part for part in (low, high) if part)
+        low, high = (f"{end:.0f}" if end.is_integer() else f"{end:g}" for end in (float(self.low), float(self.high)))
+        words = [] if self.low == -math.inf else [f"above {low}" if self.above else f"at least {low}"]
+        words += [] if self.high == math.inf else [f"below {high}" if self.below else f"at most {high}"]
+        return " and ".join(words)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.settings.engine import faults_of_engine
 from unlearnkit.settings.fits import Fault, faults
 from unlearnkit.settings.references import of_yaml, read_by, references, unread_of_rows
 from unlearnkit.settings.tree import keys_of, meant
@@ -56,6 +57,8 @@ def _all(plain: dict[str, Any], reader: type, names: frozenset[str]) -> Iterator
             yield Fault(key, "is missing", f"one of {', '.join(options(key))}")
     for key in plain.keys() - hints.keys():
         yield from faults(plain[key], Any, key)
+    if isinstance(engine := plain.get("deepspeed"), Mapping):
+        yield from faults_of_engine(engine)
     if isinstance(paper := plain.get("paper"), Mapping):
         yield from _unread_of_paper(paper, names | of_yaml())
 
@@ -90,12 +93,9 @@ def refusal(fault: Fault, plain: Any) -> UserError:
 
 def _unknown(fault: Fault, plain: Any) -> UserError:
     place, _, word = fault.key.rpartition(".")
-    if guess := nearest(word, fault.valid):
-        name = guess.split("'")[1]
-        guess = f" Did you mean '{place}.{name}'?" if place else guess
-    near = meant(fault.key, keys_of(plain))
-    if near and (not guess or near.rpartition(".")[2] == word):
-        guess = f" Did you mean '{near}'?"
+    beside = [f"{place}.{name}".removeprefix(".") for name in fault.valid]
+    near = meant(fault.key, beside) or meant(fault.key, keys_of(plain))
+    guess = f" Did you mean '{near}'?" if near else ""
     if not place and word in ADDED:
         guess = f" Did you mean '+{word}=NAME'?"
     valid = ", ".join(fault.valid)

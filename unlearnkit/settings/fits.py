@@ -145,12 +145,15 @@ def _node(value: Mapping[str, Any], hint: Any, marks: tuple[Any, ...], key: str)
         yield Fault(f"{key}._target_", f"is {shown(name)}", "a class or a function")
         return
     read = reader(target)
+    for name_of_hydra in ("_partial_", "_recursive_"):
+        yield from faults(value.get(name_of_hydra, False), bool, f"{key}.{name_of_hydra}")
+    if value.get("_partial_") is not True:
+        yield from _class(read, hint, marks, key, str(name))
     yield from _keys({k: v for k, v in value.items() if k not in OF_HYDRA}, read, key)
     given = {*value, *list(read.parameters)[: len(value.get("_args_") or ())]}
     if value.get("_partial_") is not True:
         for lacking in sorted(read.required - given):
             yield Fault(f"{key}.{lacking}", "is missing", described(read.parameters[lacking]))
-        yield from _class(read, hint, marks, key, str(name))
 
 
 def _keys(value: Mapping[str, Any], read: Reader, key: str) -> Iterator[Fault]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import pkgutil
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any
-
-from hydra.utils import get_object
 
 OF_HYDRA = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")
 
@@ -70,4 +69,4 @@ def found(name: str) -> Any:
     Raises:
         Exception: whatever its import raises.
     """
-    return get_object(name)
+    return pkgutil.resolve_name(name)

@@ -6,8 +6,6 @@ from typing import Annotated, Any, Literal
 
 from unlearnkit.settings.bounds import Arguments, Count, Made, Seed
 
-NO_EPOCHS = "'{key}' does nothing beside {steps} steps"
-
 
 class Run:
     """`python -m unlearnkit`. `train` holds what the method's finetune stages take, so these say what it may hold."""

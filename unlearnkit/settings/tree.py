@@ -25,7 +25,13 @@ def meant(key: str, known: Iterable[str]) -> str | None:
     given, then one of `train`, then the shortest.
     """
     path, _, word = key.rpartition(".")
-    every = [name for name in known if name != key and not name.rpartition(".")[2].startswith("_")]
+    every = [
+        name
+        for name in known
+        if not f"{key}.".startswith(f"{name}.")
+        and not name.startswith(f"{key}.")
+        and not name.rpartition(".")[2].startswith("_")
+    ]
 
     def best(names: list[str]) -> str | None:
         def rank(name: str) -> tuple[float, bool, int, int]:
