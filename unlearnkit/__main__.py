@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from unlearnkit import configuration, identity
-from unlearnkit.settings.check import check
+from unlearnkit.settings.check import check, check_hydra
 from unlearnkit.settings.places import remove_empty
 from unlearnkit.settings.run import Run
 from unlearnkit.settings.sources import borrowed
@@ -49,6 +49,7 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
 
         cell.carry_out(cfg, folder)
         return
+    check_hydra(HydraConfig.get().overrides.hydra)
     check(cfg, Run)
     from unlearnkit import ranks
     from unlearnkit.run import run

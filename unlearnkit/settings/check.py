@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
+from hydra.conf import HydraConf
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit.errors import UserError, nearest
@@ -31,6 +33,24 @@ def check(config: DictConfig, reader: type) -> None:
     for fault in _all(plain, reader, names):
         raise refusal(fault, plain)
     _check_epochs(config)
+
+
+def check_hydra(words: Iterable[str]) -> None:
+    """The same for overrides of what Hydra itself reads, as its own classes have it.
+
+    Raises:
+        UserError: the first key that it does not.
+    """
+    for word in words:
+        kind: Any = HydraConf
+        path = word.lstrip("+~").partition("=")[0].split(".")
+        for place, name in enumerate(path[1:], start=1):
+            if not is_dataclass(kind):
+                break
+            hints = typing.get_type_hints(kind)
+            if name not in hints and "/" not in path[0]:
+                raise _unknown(Fault(".".join(path[: place + 1]), "", valid=tuple(hints), unknown=True), {})
+            kind = hints.get(name)
 
 
 def _check_names(config: DictConfig, reader: type, names: frozenset[str]) -> None:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    get_scheduler,
+)
 
 from unlearnkit import ranks
 from unlearnkit.data.streams import Stream
@@ -120,6 +128,27 @@ class Finetune(Stage):
     def stream_names(self) -> dict[str, str]:
         return {f"terms.{name}.stream": term.stream for name, term in self.terms.items()}
 
+    def check(self, key: str) -> None:
+        """Make the optimiser and its schedule once, over nothing.
+
+        Raises:
+            UserError: what transformers or torch refuse of the arguments.
+        """
+        if self.deepspeed or ranks.count() > 1:  # these bind the process
+            return
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                arguments = self._arguments(Path(folder), 0, 2, None)
+                kind, settings = Trainer.get_optimizer_cls_and_kwargs(arguments)
+                optimiser = kind([torch.nn.Parameter(torch.zeros(1))], **settings)
+                schedule, more = arguments.lr_scheduler_type, arguments.lr_scheduler_kwargs
+                get_scheduler(schedule, optimiser, arguments.get_warmup_steps(2), 2, more)  # type: ignore[arg-type]
+        except (ValueError, TypeError, ImportError, RuntimeError) as error:
+            raise UserError(
+                f"{key}.arguments: {(str(error).splitlines() or [type(error).__name__])[0][:200]}",
+                "Set train.arguments.KEY= to what transformers.TrainingArguments takes",
+            ) from error
+
     def steps(self, streams: dict[str, Stream]) -> int:
         """Optimiser steps that the training takes."""
         if self.max_steps is not None:
@@ -132,7 +161,9 @@ class Finetune(Stage):
         if self.deepspeed:
             self._announce(context)
         max_steps = self.steps(context.streams)
-        arguments = self._arguments(model, context, max_steps)
+        folder = context.folder / "checkpoints" / context.stage
+        engine = zero.settings(self.deepspeed, model.dtype) if self.deepspeed else None
+        arguments = self._arguments(folder, context.seed, max_steps, engine)
         shards = arguments.world_size * self.accumulation
         limit = min(self.max_length or model.max_length, model.max_length)
         encode = lambda prompt, response: model.template.encode(model.tokenizer, prompt, response)  # noqa: E731
@@ -175,25 +206,25 @@ class Finetune(Stage):
         model.model.eval()
         return model
 
-    def _arguments(self, model: LanguageModel, context: Context, max_steps: int) -> TrainingArguments:
+    def _arguments(self, folder: Path, seed: int, max_steps: int, engine: dict[str, Any] | None) -> TrainingArguments:
         on_cpu = not torch.cuda.is_available()
         defaults = {
-            "output_dir": str(context.folder / "checkpoints" / context.stage),
+            "output_dir": str(folder),
             "max_steps": max_steps,
             "per_device_train_batch_size": 1,  # an item of Steps is one rank's whole micro-batch
             "gradient_accumulation_steps": self.accumulation,
-            "seed": context.seed,
+            "seed": seed,
             "use_cpu": on_cpu,
             "ddp_backend": "gloo" if on_cpu and ranks.count() > 1 else None,
             "report_to": [],
             "remove_unused_columns": False,
             "label_names": [],
             "dataloader_pin_memory": not on_cpu,
-            "deepspeed": zero.settings(self.deepspeed, model.dtype) if self.deepspeed else None,
+            "deepspeed": engine,
         }
         arguments = TrainingArguments(**{**defaults, **self.arguments})
         arguments._n_gpu = min(arguments.n_gpu, 1)  # one process a GPU: never nn.DataParallel
-        if self.deepspeed:
+        if engine:
             zero.forget_config()
         return arguments
 
