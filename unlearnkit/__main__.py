@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from unlearnkit import configuration, identity
 from unlearnkit.settings.check import check, check_hydra
-from unlearnkit.settings.places import remove_empty
+from unlearnkit.settings.places import claim_folders, remove_empty
 from unlearnkit.settings.run import Run
 from unlearnkit.settings.sources import borrowed
 from unlearnkit.settings.usage import check_flags, usage
@@ -85,6 +85,7 @@ def command() -> None:
         print(usage())
         return
     check_flags(sys.argv[1:])
+    claim_folders()
     job()
 
 

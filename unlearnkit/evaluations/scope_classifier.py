@@ -42,6 +42,7 @@ from unlearnkit.metrics.display import show_interval, show_value
 from unlearnkit.metrics.interval import Estimate, estimate
 from unlearnkit.models.encoder import SentenceEncoder, batches
 from unlearnkit.settings.bounds import AboveZero, Positive, Seed
+from unlearnkit.settings.places import claim_folders
 
 STREAMS = {"unlearn": "forget", "retention": "retain"}
 LABELS = {"unlearn": 1, "retention": 0}
@@ -208,6 +209,7 @@ def carry_out(cfg: DictConfig) -> None:
 def main() -> None:
     """The command line; errors a user can mend are two lines and exit code 2."""
     configuration.register_resolvers()
+    claim_folders()
     configuration.exit_with_two_lines(job, "scope_classifier")
 
 

@@ -144,7 +144,7 @@ def check_mode() -> None:
         return
     import wandb
 
-    if not (os.environ.get("WANDB_API_KEY") or wandb.api.api_key):
+    if not (os.environ.get("WANDB_API_KEY") or wandb.login(prompt=False)):
         raise UserError(f"WANDB_MODE={mode} needs an API key, and there is none", f"Run 'wandb login'. {offline}")
     server = urlsplit(wandb.Settings().base_url)
     if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):

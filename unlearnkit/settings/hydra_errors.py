@@ -40,11 +40,13 @@ def of_hydra(error: BaseException, primary: str = "config") -> UserError:
                 f"Unknown {group} '{name}'.{nearest(name, valid)} Valid: {', '.join(valid)}",
                 f"Choose one of these with {'+' if group in ADDED else ''}{group}=",
             )
-    if found := re.search(r"Could not override '([^'@]+)(?:@[^']*)?'", text):
-        return _not_there(found.group(1).replace("/", "."), primary)
+    if found := re.search(r"Could not override '(\w+)'", text):
+        return _not_there(found.group(1), primary)
     if found := re.search(r"Key '([^']+)' is not in struct", text):
         full = re.search(r"full_key: (\S+)", text)
         return _unknown(full.group(1) if full else found.group(1), found.group(1), cause, primary)
+    if found := re.search(r"Could not override '([^'@]+)", text):
+        return _not_there(found.group(1).replace("/", "."), primary)
     if found := re.search(r"Interpolation key '([^']+)' not found", text):
         return _lacking(found.group(1), re.search(r"full_key: (\S+)", text))
     if isinstance(error, InterpolationResolutionError) and (inner := error.__cause__) is not None:

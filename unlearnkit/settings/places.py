@@ -8,7 +8,14 @@ import re
 import sys
 from pathlib import Path
 
-SHOWS = ("--cfg", "-c", "--info", "-i", "--help", "--hydra-help")  # commands that make nothing
+SHOWS = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # commands that make nothing
+_claims = False
+
+
+def claim_folders() -> None:
+    """From now on `unused` makes what it names: this process is a command that writes there."""
+    global _claims
+    _claims = True
 
 
 def word(text: object) -> str:
@@ -20,12 +27,12 @@ def word(text: object) -> str:
 def unused(folder: str) -> str:
     """The folder, made by this process alone; where it is there already, the first of FOLDER-2, FOLDER-3, ...
 
-    A process gets the same answer each time it asks.
+    A process gets the same answer each time it asks. One that has not said `claim_folders` only gets a name.
 
     Raises:
         OSError: it cannot be made.
     """
-    if set(SHOWS) & {argument.partition("=")[0] for argument in sys.argv[1:]}:
+    if not _claims or set(SHOWS) & {argument.partition("=")[0] for argument in sys.argv[1:]}:
         return folder
     Path(folder).parent.mkdir(parents=True, exist_ok=True)
     names = itertools.chain([folder], (f"{folder}-{number}" for number in itertools.count(2)))
@@ -41,8 +48,9 @@ def _made(folder: str) -> bool:
 
 
 def remove_empty(folder: Path) -> None:
-    """Take away a folder that nothing was written to, and the one that it alone is in."""
-    for place in (folder, folder.parent):
+    """Take away a run's folder that nothing was written to, and those that were made for it alone."""
+    above = folder.parent.parent
+    for place in (folder, folder.parent, *([above] if above.name == "outputs" else [])):
         try:
             place.rmdir()
         except OSError:

@@ -51,5 +51,4 @@ def meant(key: str, known: Iterable[str]) -> str | None:
         return found
     if len(word) > 3 and (found := best([name for name, own in last.items() if word in own.split("_")])):
         return found
-    close = difflib.get_close_matches(key, every, n=1, cutoff=0.6)
-    return close[0] if close else None
+    return None
