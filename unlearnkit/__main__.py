@@ -20,27 +20,46 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from unlearnkit import configuration, identity
+from unlearnkit.settings.check import check, check_hydra
+from unlearnkit.settings.places import claim_folders, remove_empty
+from unlearnkit.settings.run import Run
+from unlearnkit.settings.sources import borrowed
+from unlearnkit.settings.usage import check_flags, usage
 
 configuration.register_resolvers()
 warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
 
 
 @hydra.main(config_path=str(configuration.FOLDER), config_name="config", version_base="1.3")
-def job(cfg: DictConfig) -> float | None:
+def job(cfg: DictConfig) -> None:
     """One run, or a cell of a sweep; what fails in a cell is written down there and the sweep goes on."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    identity.rename(cfg)
-    if "sweep" in cfg:
-        from unlearnkit.cell import carry_out
+    try:
+        with configuration.two_lines():
+            identity.rename(cfg)
+            carry_out(cfg, folder)
+    finally:
+        remove_empty(folder)
 
-        carry_out(cfg, folder)
-        return None
+
+def carry_out(cfg: DictConfig, folder: Path) -> None:
+    """The same, with its errors."""
+    if "sweep" in cfg:
+        from unlearnkit import cell
+
+        cell.carry_out(cfg, folder)
+        return
+    check_hydra(HydraConfig.get().overrides.hydra)
+    check(cfg, Run)
     from unlearnkit import ranks
     from unlearnkit.run import run
     from unlearnkit.runs.summary import show
 
+    told = borrowed(cfg, str(HydraConfig.get().runtime.choices.get("model")))
     try:
         ranks.start()
+        if told and ranks.is_first():
+            print(told, flush=True)
         own, folder = folder, ranks.from_first(lambda: folder)
         if own != folder and not any(own.iterdir()):  # ${now:} was another second on this rank
             own.rmdir()
@@ -52,7 +71,6 @@ def job(cfg: DictConfig) -> float | None:
     if ranks.is_first():
         show(folder)
     ranks.barrier()
-    return None
 
 
 def resuming(folder: Path) -> str:
@@ -61,17 +79,26 @@ def resuming(folder: Path) -> str:
     return shlex.join(["python", "-m", "unlearnkit", *chosen, f"hydra.run.dir={folder}"])
 
 
+def command() -> None:
+    """Hydra's command, or our help."""
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(usage())
+        return
+    check_flags(sys.argv[1:])
+    claim_folders()
+    job()
+
+
 def main() -> None:
     """The command line; errors a user can mend are two lines and exit code 2."""
     try:
-        configuration.exit_with_two_lines(job)
+        configuration.exit_with_two_lines(command)
     except KeyboardInterrupt:  # of a sweep
         again = shlex.join(["python", "-m", "unlearnkit", *sys.argv[1:]])
         print(f"\nInterrupted. What is done is kept; to go on: {again}", file=sys.stderr)
         raise SystemExit(130) from None
-    from unlearnkit import ranks
-
-    ranks.end()
+    if ranks := sys.modules.get("unlearnkit.ranks"):  # else nothing was computed
+        ranks.end()
 
 
 if __name__ == "__main__":

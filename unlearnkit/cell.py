@@ -18,6 +18,8 @@ from unlearnkit import configuration
 from unlearnkit.files import only_one, write
 from unlearnkit.identity import INPUTS, OF_SWEEPS, resolved
 from unlearnkit.inputs import inputs
+from unlearnkit.settings.check import check
+from unlearnkit.settings.run import Run
 from unlearnkit.sweeps import ERROR, run_in
 
 LOCK = ".lock"
@@ -50,6 +52,7 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
         try:
             if ranks.is_first():
                 (folder / ERROR).unlink(missing_ok=True)
+            check(cfg, Run)
             run(cfg, folder)
         except Exception as error:
             if not alone:

@@ -1,39 +1,48 @@
-"""Where the YAML lives, the resolvers it uses, and Hydra's errors in two lines."""
+"""The resolvers our YAML uses, and errors in two lines whatever Hydra would print of them."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError, nearest, speak_plainly
 from unlearnkit.identity import fingerprint, resolved
+from unlearnkit.settings.hydra_errors import of_hydra
+from unlearnkit.settings.places import unused, word
+from unlearnkit.settings.yaml import ADDED, FOLDER, options
 
-_PACKAGE = Path(__file__).parent
-# Installed beside the package from a wheel, at the top of a checkout.
-FOLDER = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
-
-
-ADDED = ("method", "domain", "sweep", "scale")  # groups of which nothing is chosen by default
+__all__ = ["ADDED", "FOLDER", "explain", "exit_with_two_lines", "grid", "options", "register_resolvers", "two_lines"]
 
 
 def register_resolvers() -> None:
     """The resolvers our YAML uses.
 
     `${choice:GROUP,default}`: the option chosen for a config group. `${row:TABLE,name,default}`: a table's row by
-    name (a path could not say it: a model's name may hold a dot). `${negative:x}`: -x. `${grid:}`: the axes of the
-    chosen sweep. `${fingerprint:}`: of all that decides the run's result.
+    name (a path could not say it: a model's name may hold a dot). `${called:NAME,path,hub,OWN}`: NAME of the model
+    that is OWN on the hub, else what the folder or the hub calls the one that was given. `${without:x,value}`: the
+    value where there is no x. `${of:x,y,value}`: the value where x is y. `${unused:FOLDER}`: a folder of this process
+    alone. `${word:x}`: a part of its name. `${negative:x}`: -x. `${grid:}`: the axes of the chosen sweep.
+    `${fingerprint:}`: of all that decides the run's result.
     """
     OmegaConf.register_new_resolver("choice", _choice, replace=True)
-    OmegaConf.register_new_resolver("row", lambda table, name, default: table.get(name, table[default]), replace=True)
+    OmegaConf.register_new_resolver("row", _row, replace=True)
+    OmegaConf.register_new_resolver("called", called, replace=True)
+    OmegaConf.register_new_resolver("without", lambda other, value: None if other else value, replace=True)
+    OmegaConf.register_new_resolver("word", word, replace=True)
+    OmegaConf.register_new_resolver("unused", unused, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("of", lambda value, own, chosen: chosen if value == own else None, replace=True)
     OmegaConf.register_new_resolver("negative", lambda number: -float(number), replace=True)
     OmegaConf.register_new_resolver("grid", _grid, replace=True)
     OmegaConf.register_new_resolver("fingerprint", _fingerprint, replace=True)
@@ -44,6 +53,17 @@ def _choice(group: str, default: str = "none") -> str:
         return default
     chosen = HydraConfig.get().runtime.choices.get(group)
     return default if chosen is None else str(chosen)
+
+
+def _row(table: DictConfig, name: str | None, default: str) -> Any:
+    return table[name] if name is not None and name in table else table[default]
+
+
+def called(name: str | None, path: str | None, hub: str | None, own: str | None) -> str | None:
+    """A model's name in folders and tables: that of its source, where this is not the one that `name` was given to."""
+    if path:
+        return Path(str(path)).expanduser().absolute().name or name
+    return str(hub).rpartition("/")[2] if hub and hub != own else name
 
 
 def _grid(*, _root_: DictConfig) -> dict[str, str]:
@@ -72,25 +92,69 @@ def _fingerprint(*, _root_: DictConfig) -> str:
     return fingerprint(resolved(_root_))
 
 
+_wanted = ""  # HYDRA_FULL_ERROR as the user has it
+_told: set[str] = set()  # what jobs of a multirun have told of, while the others went on
+_process = 0
+
+
 def exit_with_two_lines(command: Callable[[], object], primary: str = "config") -> None:
     """Run a command; what a user can mend becomes two lines on stderr and exit code 2.
 
     HYDRA_FULL_ERROR=1 shows the traceback instead. `primary` is the command's own config, whose keys are valid.
     """
-    wanted = os.environ.get("HYDRA_FULL_ERROR", "0")
+    global _wanted, _process
+    _wanted, _process = os.environ.get("HYDRA_FULL_ERROR", "0"), os.getpid()
+    _told.clear()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra re-raises its errors instead of printing them its way
+    speak_plainly()
     try:
         command()
     except Exception as error:
-        told = explain(error, primary)
-        if not _speaks():
-            raise SystemExit(2 if told else 1) from None
-        if wanted == "1" or told is None:
-            raise
-        print(f"Error: {told.what}\n  Fix: {told.fix}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _stop(error, primary)
+        raise
     finally:
-        os.environ["HYDRA_FULL_ERROR"] = wanted
+        os.environ["HYDRA_FULL_ERROR"] = _wanted
+    if _told:
+        raise SystemExit(2)
+
+
+@contextlib.contextmanager
+def two_lines(primary: str = "config") -> Iterator[None]:
+    """The same inside a job, where Hydra would put a line of its own in front of an error that reaches it.
+
+    In a multirun's own process the jobs that follow go on, and the command exits with 2 at its end; a launcher's
+    other processes get the error itself, for their launcher counts by it.
+    """
+    try:
+        yield
+    except Exception as error:
+        if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN and _process:
+            told = explain(error, primary)
+            if told is None or _wanted == "1" or os.getpid() != _process:
+                raise
+            if str(told) not in _told:
+                tell(told)
+            _told.add(str(told))
+            return
+        _stop(error, primary)
+        raise
+
+
+def _stop(error: Exception, primary: str) -> None:
+    """Tell of an error that a user can mend, and leave; come back with any other."""
+    told = explain(error, primary)
+    if not _speaks():
+        raise SystemExit(2 if told else 1) from None
+    if _wanted == "1" or told is None:
+        return
+    tell(told)
+    raise SystemExit(2) from None
+
+
+def tell(error: UserError) -> None:
+    """The two lines, on stderr; a line's own breaks are shown, not made."""
+    what, fix = (" ".join(line.split("\n")) for line in (error.what, error.fix))
+    print(f"Error: {what}\n  Fix: {fix}", file=sys.stderr)
 
 
 def _speaks() -> bool:
@@ -118,52 +182,18 @@ def explain(error: BaseException, primary: str = "config") -> UserError | None:
             f"{error.strerror}: {error.filename}",
             "Free some space or choose another folder with hydra.run.dir=FOLDER",
         )
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        return _explain_config(str(error), error, primary)
+    if isinstance(error, HydraException | OmegaConfBaseException) or _raised_by_hydra(error):
+        return of_hydra(error, primary)
     ranks = sys.modules.get("unlearnkit.ranks")
     return ranks.lost(error) if ranks else None
 
 
-def _explain_config(text: str, error: BaseException, primary: str) -> UserError:
-    if missing := re.search(r"(?:Could not find|Could not load) '([\w/.-]+)/([\w.-]+)'", text):
-        group, name = missing.groups()
-        valid = options(group)
-        if valid:
-            return UserError(
-                f"Unknown {group} '{name}'.{nearest(name, valid)} Valid: {', '.join(valid)}",
-                f"Choose one of these with {'+' if group in ADDED else ''}{group}=",
-            )
-    if missing := re.search(r"Could not override '(\w+)'", text):
-        group = missing.group(1)
-        groups = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
-        if group in groups:
-            return UserError(
-                f"'{group}=' needs a plus: no {group} is chosen by default", f"Write +{group}=NAME instead"
-            )
-        lines = (FOLDER / f"{primary}.yaml").read_text().splitlines()
-        keys = [line.split(":")[0] for line in lines if line[:1].islower()]
-        valid = [*groups, *(key for key in keys if key not in ("defaults", "hydra", *groups))]
-        return UserError(f"Unknown config group or key '{group}'.{nearest(group, valid)}", f"Valid: {', '.join(valid)}")
-    cause = error.__cause__ or error
-    if missing := re.search(r"Key '([\w.~-]+)' is not in struct", text + str(cause)):
-        key = re.search(r"full_key: ([\w.\[\]-]+)", text + str(cause))
-        siblings = _siblings(cause)
-        return UserError(
-            f"Unknown key '{key.group(1) if key else missing.group(1)}'.{nearest(missing.group(1), siblings)}"
-            + (f" Valid here: {', '.join(siblings)}" if siblings else ""),
-            "'python -m unlearnkit --cfg job' prints every key; prefix a new one with +",
-        )
-    return UserError(_first_line(error), "'python -m unlearnkit --help' lists the groups, '--cfg job' every key")
-
-
-def options(group: str) -> list[str]:
-    """Names of a config group's YAML files; those that begin with _ are only inherited from."""
-    return sorted(path.stem for path in (FOLDER / group).glob("[!_]*.yaml"))
-
-
-def _siblings(cause: BaseException) -> list[str]:
-    parent = getattr(cause, "parent_node", None)
-    return [str(key) for key in parent] if parent is not None and hasattr(parent, "keys") else []
+def _raised_by_hydra(error: BaseException) -> bool:
+    """Hydra refuses a command line with bare ValueErrors and assertions too."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith(("hydra.", "omegaconf."))
 
 
 def _full_key(error: BaseException) -> str:

@@ -22,8 +22,16 @@ class UserError(Exception):
         return f"{self.what}\n{self.fix}"
 
 
+def speak_plainly() -> None:
+    """A terminal that knows ASCII alone gets ? for what it cannot show, where a command would end in an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
 def exit_code(command: Callable[[], None]) -> int:
     """0; after a `UserError` 2, its two lines on stderr, or its traceback with HYDRA_FULL_ERROR=1."""
+    speak_plainly()
     try:
         command()
     except UserError as error:

@@ -17,7 +17,7 @@ from unlearnkit.identity import INPUTS, without_secrets
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
 from unlearnkit.report import write_report
-from unlearnkit.runs.checks import agreed_inputs, bind_streams, check_stages
+from unlearnkit.runs.checks import agreed_inputs, bind_streams, check_split, check_stages, check_texts
 from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.tracking import Nowhere, Tracker
 from unlearnkit.stages.base import Context, Stage, previewed
@@ -30,6 +30,8 @@ def run(cfg: DictConfig, folder: Path) -> dict:
         UserError: anything a user can mend, as early as it can be known.
     """
     data: Data = instantiate(cfg.data, _convert_="all")
+    check_texts(data)
+    check_split(cfg.curve_split, data)
     config = cast(dict, OmegaConf.to_container(cfg, resolve=True))
     out = RunFolder(folder, {**without_secrets(config), INPUTS: agreed_inputs(config, data)}, cfg.resume)
     if out.finished:

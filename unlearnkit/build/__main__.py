@@ -23,7 +23,8 @@ def job(cfg: DictConfig) -> None:
     from unlearnkit.build.run import run
 
     try:
-        run(cfg)
+        with configuration.two_lines("build"):
+            run(cfg)
     except KeyboardInterrupt:
         print("\nInterrupted. Run the same command again: finished requests are kept, not asked again", file=sys.stderr)
         sys.stderr.flush()

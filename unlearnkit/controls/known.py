@@ -8,6 +8,7 @@ from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.facts import forced
 from unlearnkit.models import LanguageModel
+from unlearnkit.settings.bounds import Count
 
 
 class Known:
@@ -17,12 +18,12 @@ class Known:
     them, are cut down in place.
 
     Args:
-        limits: set -> how many known facts are taken of each split, in the data's order.
+        limits: set -> how many known facts are taken of each split, in the data's order; all if None.
     """
 
     merge = True
 
-    def __init__(self, limits: dict[str, int]):
+    def __init__(self, limits: dict[str, Count | None]):
         self.limits = limits
 
     def __call__(self, model: LanguageModel, data: Data, folder: Path) -> LanguageModel:

@@ -22,6 +22,7 @@ from unlearnkit.models.checkpoints import rewind_log
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.forward import force_answers
 from unlearnkit.records.generate import records_of
+from unlearnkit.settings.bounds import Seed, Share
 from unlearnkit.stages.base import Context
 from unlearnkit.stages.finetune import Finetune
 
@@ -60,7 +61,7 @@ class Taught:
     """
 
     def __init__(
-        self, stage: Finetune, cache: bool = True, seed: int = 0, min_accuracy: float = 0.9, merge: bool = False
+        self, stage: Finetune, cache: bool = True, seed: Seed = 0, min_accuracy: Share = 0.9, merge: bool = False
     ):
         self.stage, self.cache, self.seed = stage, cache, seed
         self.min_accuracy, self.merge = min_accuracy, merge

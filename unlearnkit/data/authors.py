@@ -15,6 +15,7 @@ import numpy as np
 from unlearnkit.data.examples import Data, Example, read_jsonl
 from unlearnkit.data.scopes import Splits, general_examples, scope_data
 from unlearnkit.errors import UserError
+from unlearnkit.settings.bounds import Positive, Seed
 
 EMBEDDED = Path(__file__).parent / "embedded" / "authors"
 PRONOUNS = {"women": {"he": "she", "his": "her", "him": "her"}, "men": {"he": "he", "his": "his", "him": "him"}}
@@ -23,7 +24,7 @@ NUMBERS = range(10, 100)  # at the end of an email's user name
 HELD_OUT = ("validation", "test", "test")  # questions of an author and scope; the others are trained on
 
 
-def load(name: str = "authors", authors: int = 5, seed: int = 0, general: str | None = None) -> Data:
+def load(name: str = "authors", authors: Positive = 5, seed: Seed = 0, general: str | None = None) -> Data:
     """Ten questions an author and scope, two on each of five facts: 7 train, 1 validation, 2 test.
 
     Validation and test ask for facts that training holds in another wording. Every author has a name, an email

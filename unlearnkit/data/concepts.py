@@ -18,6 +18,7 @@ from unlearnkit.data.examples import Data, Example, nonempty, read_jsonl
 from unlearnkit.data.scopes import general_examples
 from unlearnkit.errors import UserError
 from unlearnkit.files import write
+from unlearnkit.settings.bounds import Positive
 
 EMBEDDED = Path(__file__).parent / "embedded" / "concepts"
 FILE = "paragraphs.json"
@@ -35,8 +36,8 @@ def load(
     corpus: str | None = None,
     named: dict[str, str] | None = None,
     aliases: dict[str, list[str]] | None = None,
-    paragraphs: int = 6000,
-    words: int | None = 350,
+    paragraphs: Positive = 6000,
+    words: Positive | None = 350,
     retain: str = "pages",
     general: str | None = None,
 ) -> Data:

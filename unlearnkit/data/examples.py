@@ -74,6 +74,10 @@ def check_row(row: Any, required: Iterable[str], path: Path | str, number: int) 
     for name in required:
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise malformed(path, number, f"the field '{name}' is missing or empty", json.dumps(row, default=str))
+    for name, value in row.items():
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            why = f"the field '{name}' holds a lone surrogate, half of a character"
+            raise malformed(path, number, why, json.dumps(row, default=str))
 
 
 def malformed(path: Path | str, number: int, why: str, row: str) -> UserError:

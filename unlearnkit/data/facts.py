@@ -10,6 +10,7 @@ import numpy as np
 
 from unlearnkit.data.examples import Data, Example, check_row, malformed
 from unlearnkit.errors import UserError
+from unlearnkit.settings.bounds import Positive, Seed
 
 URL = "https://rome.baulab.info/data/dsets/known_1000.json"
 SPLITS = ("validation", "test")
@@ -19,9 +20,9 @@ def load(
     name: str = "facts",
     path: str | None = None,
     split: str = "test",
-    seed: int = 0,
-    edited: int = 20,
-    others: int = 100,
+    seed: Seed = 0,
+    edited: Positive = 20,
+    others: Positive = 100,
 ) -> Data:
     """Streams `facts` and `forget` (what is rewritten) and sets `edited` (the same) and `others`, as candidates.
 

@@ -10,6 +10,7 @@ from unlearnkit.data.examples import Data, Example, check_row, malformed
 from unlearnkit.data.scopes import SCOPES, Splits, general_examples, hold_out, scope_data
 from unlearnkit.data.sources import hub_rows
 from unlearnkit.errors import UserError
+from unlearnkit.settings.bounds import Count
 
 FIELDS = ("text", "labels")  # question, answer
 PARTS = ("train", "val")
@@ -21,7 +22,7 @@ def load(
     path: str | None = None,
     hub: str = "zjunlp/KnowUnDo",
     revision: str | None = None,
-    validation: int = 40,
+    validation: Count = 40,
     general: str | None = None,
 ) -> Data:
     """Both scopes of a domain; the authors' `val` is our test split, as they report on it.

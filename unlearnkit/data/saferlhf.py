@@ -8,7 +8,7 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from unlearnkit.data.examples import Data, Example, check_row, malformed, nonemp
 from unlearnkit.data.sources import hub_rows, parquet_rows
 from unlearnkit.data.truthfulqa import load_pairs
 from unlearnkit.errors import UserError
+from unlearnkit.settings.bounds import Arguments, Count, Positive, Seed
 
 HUB = "PKU-Alignment/PKU-SafeRLHF"
 _TEXTS, _FLAGS = ("prompt", "response_0", "response_1"), ("is_response_0_safe", "is_response_1_safe")
@@ -29,11 +30,11 @@ def load(
     path: str | None = None,
     hub: str = HUB,
     revision: str | None = None,
-    normal: dict[str, Any] | None = None,
-    test: int = 100,
-    validation: int = 100,
-    seed: int = 0,
-    max_rows: int | None = None,
+    normal: Annotated[dict[str, Any] | None, Arguments("unlearnkit.data.truthfulqa.load_pairs")] = None,
+    test: Positive = 100,
+    validation: Count = 100,
+    seed: Seed = 0,
+    max_rows: Positive | None = None,
 ) -> Data:
     """Streams `forget` (unsafe pairs), `safe` (safe pairs), `retain` (TruthfulQA); sets as in appendix B.2.
 

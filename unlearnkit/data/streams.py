@@ -9,6 +9,7 @@ import numpy as np
 
 from unlearnkit.data.examples import Example
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.settings.bounds import Positive
 
 
 class Stream(Protocol):
@@ -90,7 +91,7 @@ class MismatchedResponses:
     `source` draws at the same step, so both share their prompt's tokens in the packed row.
     """
 
-    def __init__(self, source: str, per_prompt: int, responses: str | None = None):
+    def __init__(self, source: str, per_prompt: Positive, responses: str | None = None):
         self.source, self.per_prompt, self.responses = source, per_prompt, responses or source
 
     def bind(self, streams: dict[str, Stream]) -> MismatchedResponses:

@@ -13,6 +13,7 @@ from unlearnkit.records.cache import cached
 from unlearnkit.records.generate import generate, records_of
 from unlearnkit.records.lengths import check_lengths
 from unlearnkit.records.record import Record
+from unlearnkit.settings.bounds import Positive
 
 
 class Concepts(Evaluation):
@@ -31,10 +32,10 @@ class Concepts(Evaluation):
         self,
         sets: dict[str, list[str]],
         metrics: dict[str, Metric],
-        max_new_tokens: int = 30,
-        batch_size: int = 64,
-        limit: int | None = None,
-        curve_limit: int | None = None,
+        max_new_tokens: Positive = 30,
+        batch_size: Positive = 64,
+        limit: Positive | None = None,
+        curve_limit: Positive | None = None,
     ):
         super().__init__("concepts", sets, metrics)
         self.max_new_tokens, self.batch_size = max_new_tokens, batch_size

@@ -14,12 +14,13 @@ from unlearnkit.records.forward import force_answers
 from unlearnkit.records.generate import records_of
 from unlearnkit.records.lengths import check_lengths
 from unlearnkit.records.record import Record
+from unlearnkit.settings.bounds import Positive
 
 
 class Facts(Evaluation):
     """Which attributes are still the top answer: one teacher-forced pass, nothing is generated."""
 
-    def __init__(self, sets: dict[str, list[str]], metrics: dict[str, Metric], curve_limit: int | None = None):
+    def __init__(self, sets: dict[str, list[str]], metrics: dict[str, Metric], curve_limit: Positive | None = None):
         super().__init__("facts", sets, metrics)
         self.curve_limit = curve_limit
 

@@ -19,6 +19,7 @@ from unlearnkit.records.forward import force_answers, free_text, score
 from unlearnkit.records.generate import generate, records_of
 from unlearnkit.records.lengths import check_lengths
 from unlearnkit.records.record import Record
+from unlearnkit.settings.bounds import Positive
 
 
 class Similarity(Protocol):
@@ -49,10 +50,10 @@ class Safety(Evaluation):
         judge: Judge,
         similarity: Similarity,
         reference: Callable[[], LanguageModel] | None = None,
-        max_new_tokens: int = 40,
-        batch_size: int = 64,
-        limit: int | None = None,
-        curve_limit: int | None = 16,
+        max_new_tokens: Positive = 40,
+        batch_size: Positive = 64,
+        limit: Positive | None = None,
+        curve_limit: Positive | None = 16,
     ):
         super().__init__("safety", sets, metrics)
         self.judge, self.similarity = judge, similarity

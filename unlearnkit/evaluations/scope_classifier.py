@@ -40,6 +40,8 @@ from unlearnkit.identity import versions
 from unlearnkit.metrics.display import show_interval, show_value
 from unlearnkit.metrics.interval import Estimate, share
 from unlearnkit.models.encoder import SentenceEncoder, batches
+from unlearnkit.settings.bounds import AboveZero, Positive, Seed
+from unlearnkit.settings.places import claim_folders
 
 STREAMS = {"unlearn": "forget", "retention": "retain"}
 LABELS = {"unlearn": 1, "retention": 0}
@@ -62,7 +64,7 @@ class EmbeddedClassifier:
         c: inverse strength of the L2 penalty.
     """
 
-    def __init__(self, path: str | None = None, c: float = 10.0):
+    def __init__(self, path: str | None = None, c: AboveZero = 10.0):
         self.encoder, self.head = SentenceEncoder(path), LogisticRegression(C=c, max_iter=1000)
 
     def fit(self, questions: list[str], labels: list[int]) -> None:
@@ -84,7 +86,15 @@ class TransformerClassifier:
         UserError: the weights are not there.
     """
 
-    def __init__(self, model: str, epochs: float, learning_rate: float, batch_size: int, max_length: int, seed: int):
+    def __init__(
+        self,
+        model: str,
+        epochs: AboveZero,
+        learning_rate: AboveZero,
+        batch_size: Positive,
+        max_length: Positive,
+        seed: Seed,
+    ):
         set_seed(seed)
         level = logging.get_verbosity()
         logging.set_verbosity_error()  # a new head is meant, not a mistake
@@ -173,6 +183,12 @@ def table(numbers: Numbers, title: str) -> Table:
 @hydra.main(config_path=str(configuration.FOLDER), config_name="scope_classifier", version_base="1.3")
 def job(cfg: DictConfig) -> None:
     """One classifier: the table, and metrics.json in the output folder."""
+    with configuration.two_lines("scope_classifier"):
+        carry_out(cfg)
+
+
+def carry_out(cfg: DictConfig) -> None:
+    """The same, with its errors."""
     if cfg.kind not in cfg.classifiers:
         raise UserError(f"Unknown kind '{cfg.kind}'", f"Set kind= to {' or '.join(map(str, cfg.classifiers))}")
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -192,6 +208,7 @@ def job(cfg: DictConfig) -> None:
 def main() -> None:
     """The command line; errors a user can mend are two lines and exit code 2."""
     configuration.register_resolvers()
+    claim_folders()
     configuration.exit_with_two_lines(job, "scope_classifier")
 
 

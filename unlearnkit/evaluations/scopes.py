@@ -15,6 +15,7 @@ from unlearnkit.records.forward import force_answers
 from unlearnkit.records.generate import generate, records_of
 from unlearnkit.records.lengths import check_lengths
 from unlearnkit.records.record import Record
+from unlearnkit.settings.bounds import Positive
 
 
 class Scopes(Evaluation):
@@ -40,11 +41,11 @@ class Scopes(Evaluation):
         unions: dict[str, list[str]],
         generated: list[str],
         curve_sets: list[str],
-        max_new_tokens: int = 64,
-        batch_size: int = 64,
-        limit: int | None = None,
-        curve_limit: int | None = None,
-        generate_limit: int | None = None,
+        max_new_tokens: Positive = 64,
+        batch_size: Positive = 64,
+        limit: Positive | None = None,
+        curve_limit: Positive | None = None,
+        generate_limit: Positive | None = None,
     ):
         super().__init__("scopes", sets, metrics)
         self.prefixes, self.unions, self.generated, self.curve_sets = prefixes, unions, generated, curve_sets

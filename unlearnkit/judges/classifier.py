@@ -8,6 +8,7 @@ from transformers import AutoModelForSequenceClassification
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.judges.base import Verdict, skip_empty
 from unlearnkit.models.encoder import batches, load
+from unlearnkit.settings.bounds import Positive
 
 
 class ClassifierJudge:
@@ -31,8 +32,8 @@ class ClassifierJudge:
         model: str,
         harmful_labels: list[str],
         template: str = "{prompt}\n{response}",
-        batch_size: int = 32,
-        max_length: int = 512,
+        batch_size: Positive = 32,
+        max_length: Positive = 512,
         device: str | None = None,
     ):
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -20,6 +20,7 @@ from unlearnkit.files import write
 from unlearnkit.identity import without_secrets
 from unlearnkit.judges.base import Verdict, skip_empty
 from unlearnkit.judges.questions import FORMAT, PLAIN, SYSTEM, opening, parse, question
+from unlearnkit.settings.bounds import AboveZero, Count, Nonnegative, Positive
 
 KIND, FILE = "verdicts", "verdict.json"
 FEW_SHOT = Path(__file__).parent / "rows" / "few_shot.json"
@@ -47,10 +48,10 @@ class OpenAIJudge:
         model: str,
         base_url: str | None = None,
         api_key_env: str = "OPENAI_API_KEY",
-        concurrency: int = 8,
-        timeout: float = 60,
-        retries: int = 4,
-        temperature: float | None = 0.0,
+        concurrency: Positive = 8,
+        timeout: AboveZero = 60,
+        retries: Count = 4,
+        temperature: Nonnegative | None = 0.0,
         cache: str | Path | None = None,
         few_shot: str | Path | None = None,
     ):

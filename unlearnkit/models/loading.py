@@ -20,21 +20,23 @@ from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.models.converted import converted
 from unlearnkit.models.language_model import LanguageModel
 from unlearnkit.models.lineage import Lineage
-from unlearnkit.models.precision import chosen
+from unlearnkit.models.lora import Lora, check_targets
+from unlearnkit.models.precision import Dtype, chosen
 from unlearnkit.models.templates import Template
 from unlearnkit.models.whole import WholeLineage
+from unlearnkit.settings.bounds import Name
 
 ADAPTER = "adapter_config.json"  # a folder with this file holds an adapter
 
 
 def load(
-    name: str,
+    name: Name,
     hub: str | None = None,
     path: str | None = None,
     package: str | None = None,
     gguf: str | None = None,
-    dtype: str = "auto",
-    lora: dict[str, Any] | None = None,
+    dtype: Dtype = "auto",
+    lora: Lora = None,
     template: Template | None = None,
 ) -> LanguageModel:
     """Load a causal language model.
@@ -63,13 +65,39 @@ def load_source(name: str, source: str, dtype: str, lora: dict[str, Any] | None,
     except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         raise _absent(name, source, error) from error
     template.check(tokenizer, name)
-    if tokenizer.pad_token is None or tokenizer.pad_token_id >= config.get_text_config().vocab_size:
-        tokenizer.pad_token = tokenizer.eos_token  # padding is masked; it must only have an embedding
+    if lora is not None:
+        check_targets(config, lora)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    check_tokens(name, tokenizer, config)
     computed_in = chosen(dtype, config)
     # AdamW's small steps are lost in bf16 weights, so full fine-tuning keeps fp32 master weights.
     reload = partial(network, name, stored=torch.float32 if lora is None else computed_in)
     weights = lineage(reload(source), lora, source, reload, own_base=base == source)
     return LanguageModel(name, tokenizer, template, weights, computed_in)
+
+
+def check_tokens(name: str, tokenizer: Any, config: Any) -> None:
+    """Every token that this framework writes of itself has a row in the embeddings.
+
+    Raises:
+        UserError: one has not, or there is no token that ends a text.
+    """
+    if tokenizer.pad_token is None:
+        raise UserError(
+            f"The tokenizer of model '{name}' has neither a pad token nor one that ends a text",
+            "Set eos_token in its tokenizer_config.json",
+        )
+    rows = getattr(config.get_text_config(), "vocab_size", None)
+    for kind in ("pad", "eos", "bos"):
+        number = getattr(tokenizer, f"{kind}_token_id")
+        if rows is not None and number is not None and number >= rows:
+            token = getattr(tokenizer, f"{kind}_token")
+            raise UserError(
+                f"The {kind} token '{token}' of model '{name}' has the id {number}; its embeddings have {rows} rows",
+                "Take the tokenizer that the weights were trained with, or resize the embeddings"
+                " (resize_token_embeddings) and save both again",
+            )
 
 
 def lineage(

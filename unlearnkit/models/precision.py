@@ -11,7 +11,7 @@ import json
 import platform
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -21,6 +21,7 @@ from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import write
 
 AUTO = "auto"
+Dtype = Literal["auto", "bfloat16", "float32"]
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 TOKENS = 512  # rows of the measured product
 GAIN = 1.2  # how much faster bfloat16 has to be: casts and norms take back a part of it

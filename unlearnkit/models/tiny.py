@@ -8,12 +8,16 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from unlearnkit.cache import kept
+from unlearnkit.errors import UserError, nearest
 from unlearnkit.models.loading import LanguageModel, load_source
+from unlearnkit.models.lora import Lora
+from unlearnkit.models.precision import Dtype
 from unlearnkit.models.saving import make_portable
 from unlearnkit.models.templates import Template
+from unlearnkit.settings.bounds import Name
 
 CHAT = (
     "{% for m in messages %}<s>{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
@@ -52,7 +56,13 @@ def config(architecture: str) -> Any:
         sizes["num_key_value_heads"] = 2
     if architecture in ("mistral", "phi3"):
         sizes["sliding_window"] = 16  # shorter than most questions
-    return AutoConfig.for_model(architecture, intermediate_size=64, **sizes)
+    try:
+        return AutoConfig.for_model(architecture, intermediate_size=64, **sizes)
+    except ValueError as error:
+        raise UserError(
+            f"transformers has no architecture '{architecture}'.{nearest(architecture, CONFIG_MAPPING)}",
+            "Set model.architecture= to one that packs: llama, opt, qwen2, olmo, gpt2, gpt_neox, ...",
+        ) from error
 
 
 def write(folder: Path, architecture: str = "llama", seed: int = 0) -> Path:
@@ -67,11 +77,11 @@ def write(folder: Path, architecture: str = "llama", seed: int = 0) -> Path:
 
 
 def load(
-    name: str = "tiny",
+    name: Name = "tiny",
     architecture: str = "llama",
-    lora: dict[str, Any] | None = None,
+    lora: Lora = None,
     template: Template | None = None,
-    dtype: str = "float32",
+    dtype: Dtype = "float32",
 ) -> LanguageModel:
     """The tiny model of an architecture, made once into the cache."""
     made = {"architecture": architecture, "config": config(architecture).to_dict(), "chat": CHAT}

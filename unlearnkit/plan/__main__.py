@@ -10,6 +10,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import json
 import warnings
 from pathlib import Path
+from typing import Annotated, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -17,14 +18,30 @@ from omegaconf import DictConfig
 
 from unlearnkit import configuration
 from unlearnkit.files import write
+from unlearnkit.settings.bounds import Arguments
+from unlearnkit.settings.check import check
+from unlearnkit.settings.run import Run
 
 configuration.register_resolvers()
 warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
 
 
+class PlannedRun(Run):
+    """`python -m unlearnkit.plan`: a run's keys and the plan's own."""
+
+    plan: Annotated[dict[str, Any], Arguments("unlearnkit.plan.planner.Asked")]
+
+
 @hydra.main(config_path=str(configuration.FOLDER), config_name="plan", version_base="1.3")
 def job(cfg: DictConfig) -> None:
     """The plan of one run."""
+    with configuration.two_lines("plan"):
+        check(cfg, PlannedRun)
+        show(cfg)
+
+
+def show(cfg: DictConfig) -> None:
+    """The same, with its errors."""
     from unlearnkit.plan.run import run
 
     found = run(cfg, HydraConfig.get().runtime.choices.get("deepspeed") or "none")
@@ -34,7 +51,7 @@ def job(cfg: DictConfig) -> None:
 
 def main() -> None:
     """The command line; errors a user can mend are two lines and exit code 2."""
-    configuration.exit_with_two_lines(job)
+    configuration.exit_with_two_lines(job, "plan")
 
 
 if __name__ == "__main__":

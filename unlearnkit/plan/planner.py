@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +15,7 @@ from unlearnkit.plan.memory import Demand, Engine, Usage, usage
 from unlearnkit.plan.rows import Encode, Micro, largest
 from unlearnkit.plan.sizes import Sizes, narrow_bytes, sizes_of, skeleton
 from unlearnkit.plan.trace import TRACED, Peak, alike, peaks, trace
+from unlearnkit.settings.bounds import Arguments
 from unlearnkit.stages.finetune import Finetune
 
 
@@ -170,6 +171,24 @@ def smallest(grid: list[list[Planned]], memory: float) -> Planned | None:
         if all(planned.usage.total <= memory and planned.micro.divides for planned in trainings)
     ]
     return min(fits, key=lambda planned: planned.gpus, default=None)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The keys of the `plan` node; `checked` says what their numbers may be."""
+
+    gpus: int
+    memory: float
+    peak_flops: float
+    mfu: float
+    runtime: float
+    dtype: str
+    grid: list[int]
+    gpus_a_node: int
+    looked_at: int
+    json: str | None
+    stand_in: Annotated[dict[str, Any], Arguments("unlearnkit.plan.rows.StandIn")]
+    architectures: dict[str, dict[str, Any]]
 
 
 def plain(cfg: Any) -> Any:

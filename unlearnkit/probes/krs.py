@@ -15,6 +15,7 @@ from unlearnkit.probes.questions import ask
 from unlearnkit.probes.trace import Trace
 from unlearnkit.records.generate import records_of
 from unlearnkit.records.record import Record
+from unlearnkit.settings.bounds import Positive
 
 
 class KRS(Evaluation):
@@ -42,12 +43,12 @@ class KRS(Evaluation):
     def __init__(
         self,
         sets: list[str],
-        window: int = 5,
-        tokens: int = 30,
-        limit: int | None = 10,
+        window: Positive = 5,
+        tokens: Positive = 30,
+        limit: Positive | None = 10,
         as_published: bool = False,
-        tokens_a_row: int = 1024,
-        tokens_a_pass: int | None = None,
+        tokens_a_row: Positive = 1024,
+        tokens_a_pass: Positive | None = None,
     ):
         super().__init__("krs", {name: [] for name in sets}, {})
         for name, value in {"tokens": tokens, "limit": limit, "window": window, "sets": len(sets)}.items():

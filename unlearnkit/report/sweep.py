@@ -17,6 +17,7 @@ from unlearnkit.report.curves import heat_maps, loss_figures, sweep_figures
 from unlearnkit.report.page import gzipped, render, write_page
 from unlearnkit.report.reading import read_config, read_lines
 from unlearnkit.runs.reading import Column, Run, read_run
+from unlearnkit.runs.variants import base, told_apart
 
 if TYPE_CHECKING:
     from unlearnkit.sweeps import Sweep
@@ -42,7 +43,7 @@ def write_sweep(sweep: Sweep) -> Path:
             f"No run of the sweep '{sweep.name}' is finished: none of its {len(sweep.cells)} cells has its numbers",
             f"Run it: python -m unlearnkit +sweep={sweep.name}{scale}",
         )
-    runs = [read_run(folder) for folder in dict.fromkeys(cell.folder for cell in done)]
+    runs = told_apart([read_run(folder) for folder in dict.fromkeys(cell.folder for cell in done)])
     titles = method_titles(sweep.spec, runs)
     blocks = grouped(runs, titles)
     charts = charts_of(blocks, columns_of(sweep.spec))
@@ -69,9 +70,9 @@ def write_sweep(sweep: Sweep) -> Path:
 
 def method_titles(spec: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, str]:
     """Method -> what the paper calls it, in the order of the sweep's rows; others by their own name."""
-    rows, there = dict(spec.get("rows") or {}), {run.method for run in runs}
-    known = {method: str(rows[method]) for method in rows if method in there}
-    return known | {run.method: run.method for run in runs if run.method not in rows}
+    rows, there = dict(spec.get("rows") or {}), dict.fromkeys(run.method for run in runs)
+    known = {name: str(rows[row]) + name.removeprefix(row) for row in rows for name in there if base(name) == row}
+    return known | {run.method: run.method for run in runs if run.method not in known}
 
 
 def grouped(runs: Sequence[Run], titles: Mapping[str, str]) -> Blocks:

@@ -34,6 +34,38 @@ def bind_streams(data: Data, derived: dict[str, Any]) -> dict[str, Stream]:
     return {**streams, **{name: stream.bind(streams) for name, stream in derived.items()}}
 
 
+def check_texts(data: Data) -> None:
+    """Every text can be written down, and read by a tokenizer.
+
+    Raises:
+        UserError: one holds half of a character.
+    """
+    sets = (rows for splits in data.sets.values() for rows in splits.values())
+    for rows in (*data.streams.values(), *sets):
+        for row in rows:
+            for text in (row.prompt, row.response, row.subject or ""):
+                if any("\ud800" <= character <= "\udfff" for character in text):
+                    raise UserError(
+                        f"The row '{row.id}' of the data '{data.name}' holds a lone surrogate, half of a character",
+                        "Mend or remove it and run again",
+                    )
+
+
+def check_split(split: str, data: Data) -> None:
+    """Curves are measured on a split that the data have.
+
+    Raises:
+        UserError: another one.
+    """
+    known = list(dict.fromkeys(name for splits in data.sets.values() for name in splits))
+    if known and split not in known:
+        raise UserError(
+            f"curve_split={split} is no split of the data '{data.name}'.{nearest(split, known)}"
+            f" Valid: {', '.join(known)}",
+            "Set curve_split= to one of these",
+        )
+
+
 def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:
     """Every stream that a stage reads is there and holds something.
 
@@ -41,6 +73,12 @@ def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:
         UserError: an unknown stream, with the nearest name, or an empty one.
     """
     for stage_name, stage in stages.items():
+        if not isinstance(stage, Stage):
+            raise UserError(
+                f"stages.{stage_name} is a {type(stage).__name__}, not a stage",
+                f"Set stages.{stage_name}._target_= to a class of unlearnkit.stages, or to one that inherits Stage",
+            )
+        stage.check(f"stages.{stage_name}")
         for key, stream_name in stage.stream_names().items():
             stream = streams.get(stream_name)
             if stream is None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
+from unlearnkit.errors import UserError, nearest
 from unlearnkit.metrics.display import only_in_figures
 from unlearnkit.runs.reading import flatten
 
+MODES = ("offline", "online", "shared", "disabled", "dryrun")
 STEPS = "step"  # the x axis of every curve but those over layers
 
 
@@ -59,6 +63,7 @@ class WandB:
         name: str | None = None,
     ):
         self.project, self.tags, self.group, self.name = project, tags, group, name
+        check_mode()
 
     def start(self, config: dict[str, Any], folder: Path) -> None:
         path = folder / "wandb" / "id"
@@ -123,6 +128,33 @@ class WandB:
             self.run.define_metric(name, step_metric="layer")
         for layer, row in sorted(rows.items()):
             self.run.log({**row, "layer": layer})
+
+
+def check_mode() -> None:
+    """What can be known of WANDB_MODE before a model is loaded.
+
+    Raises:
+        UserError: an unknown mode; online without a key or without a network.
+    """
+    mode = os.environ.get("WANDB_MODE", "offline")
+    offline = "Leave WANDB_MODE out: the run is kept offline, and 'wandb sync FOLDER' sends it later"
+    if mode not in MODES:
+        raise UserError(f"Unknown WANDB_MODE '{mode}'.{nearest(mode, MODES)} Valid: {', '.join(MODES)}", offline)
+    if mode not in ("online", "shared"):
+        return
+    import wandb
+
+    if not (os.environ.get("WANDB_API_KEY") or wandb.login(prompt=False)):
+        raise UserError(f"WANDB_MODE={mode} needs an API key, and there is none", f"Run 'wandb login'. {offline}")
+    server = urlsplit(wandb.Settings().base_url)
+    if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
+        return
+    try:
+        socket.create_connection((server.hostname or "", server.port or 443), timeout=10).close()
+    except OSError as error:
+        raise UserError(
+            f"WANDB_MODE={mode}, but {server.hostname} cannot be reached: {error.strerror or error}", offline
+        ) from error
 
 
 def open_run(folder: Path, **settings: Any) -> Any:

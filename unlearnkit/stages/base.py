@@ -48,6 +48,9 @@ class Stage(ABC):
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         """Do the stage's work; the model may be changed in place."""
 
+    def check(self, key: str) -> None:  # noqa: B027  most stages have nothing more to refuse
+        """Refuse settings that can be known to be wrong without a model; `key` is where they stand in the config."""
+
     def stream_names(self) -> dict[str, str]:
         """Streams this stage reads, by the config key that names them."""
         return {}

@@ -24,6 +24,7 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.anatomy import anatomy
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.models.packing import pack
+from unlearnkit.settings.bounds import Positive, Seed
 from unlearnkit.stages.activations import ending_after, inputs_of
 from unlearnkit.stages.rewriting import key_width
 from unlearnkit.stages.samples import sample, start_token
@@ -63,9 +64,9 @@ class Text:
     """
 
     corpus: str = SAMPLED
-    tokens: int | None = None
-    length: int = 128
-    seed: int = 0
+    tokens: Positive | None = None
+    length: Positive = 128
+    seed: Seed = 0
 
     def content(self, tokens: int) -> dict[str, Any]:
         """All that decides the tokens that are read, besides the model."""

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    get_scheduler,
+)
 
 from unlearnkit import ranks
 from unlearnkit.data.streams import Stream
@@ -23,10 +31,47 @@ from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Tokenise
 from unlearnkit.ranks import zero
 from unlearnkit.ranks.signals import StopWhenAsked
+from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Count, Positive
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.reference import reference_log_probs
 from unlearnkit.stages.steps import Steps
 from unlearnkit.stages.trainer import TermsTrainer
+
+# Of transformers' arguments those that a training here reads; what has a key of its own is set there.
+TRAINING = Arguments(
+    "transformers.TrainingArguments",
+    but={
+        "max_steps": "Set PLACE.max_steps=",
+        "num_train_epochs": "Set PLACE.epochs= with PLACE.max_steps=null",
+        "per_device_train_batch_size": "Set PLACE.batch_size=, which counts over all ranks and micro-batches",
+        "gradient_accumulation_steps": "Set PLACE.accumulation=",
+        "seed": "Set seed=",
+        "data_seed": "Set seed=, which decides the data's order too",
+        "deepspeed": "Choose an engine with deepspeed=",
+        "output_dir": "Choose the run's folder with hydra.run.dir=",
+        "resume_from_checkpoint": "Give the folder of the run to go on with, hydra.run.dir=FOLDER",
+        "label_smoothing_factor": "A term has its own loss: leave it out",
+        "bf16": "Set model.dtype=bfloat16",
+        "fp16": "Set model.dtype=bfloat16",
+        "save_steps": "Set PLACE.save_every=",
+        "save_total_limit": "Set PLACE.save_limit=",
+        **dict.fromkeys(
+            ("eval_strategy", "eval_steps", "eval_delay", "eval_on_start", "do_eval", "per_device_eval_batch_size"),
+            "Set eval_every=, the steps between measurements on curve_split",
+        ),
+        **dict.fromkeys(("load_best_model_at_end", "metric_for_best_model"), "The last step is kept: leave it out"),
+    },
+    bounds={
+        "learning_rate": Bound(0),
+        "weight_decay": Bound(0),
+        "max_grad_norm": Bound(0),
+        "warmup_steps": Bound(0),
+        "logging_steps": Bound(0, above=True),
+        "adam_beta1": Bound(0, 1, below=True),
+        "adam_beta2": Bound(0, 1, below=True),
+        "adam_epsilon": Bound(0),
+    },
+)
 
 
 class Finetune(Stage):
@@ -49,20 +94,27 @@ class Finetune(Stage):
     def __init__(
         self,
         terms: dict[str, Loss],
-        max_steps: int | None,
-        batch_size: int,
-        accumulation: int = 1,
-        max_length: int | None = None,
+        max_steps: Positive | None,
+        batch_size: Positive,
+        accumulation: Positive = 1,
+        max_length: Positive | None = None,
         truncate: bool = False,
-        arguments: dict[str, Any] | None = None,
-        epochs: float | None = None,
+        arguments: Annotated[dict[str, Any] | None, TRAINING] = None,
+        epochs: AboveZero | None = None,
         deepspeed: dict[str, Any] | None = None,
-        save_every: int = 0,
-        save_limit: int = 2,
+        save_every: Count = 0,
+        save_limit: Positive = 2,
     ):
         if max_steps is None and epochs is None:
             raise UserError("The training has neither max_steps nor epochs", "Set train.max_steps= or train.epochs=")
         self.terms = {name: term for name, term in terms.items() if term.weight != 0}
+        if not self.terms:
+            raise UserError(
+                f"The training has nothing to minimise: every weight is 0 ({', '.join(terms)})"
+                if terms
+                else "The training has nothing to minimise: it has no terms",
+                "Give a term a weight other than 0, such as stages.STAGE.terms.NAME.weight=1",
+            )
         self.max_steps, self.batch_size, self.accumulation = max_steps, batch_size, accumulation
         self.max_length, self.truncate, self.arguments = max_length, truncate, arguments or {}
         self.epochs = epochs
@@ -76,6 +128,27 @@ class Finetune(Stage):
     def stream_names(self) -> dict[str, str]:
         return {f"terms.{name}.stream": term.stream for name, term in self.terms.items()}
 
+    def check(self, key: str) -> None:
+        """Make the optimiser and its schedule once, over nothing.
+
+        Raises:
+            UserError: what transformers or torch refuse of the arguments.
+        """
+        if self.deepspeed or ranks.count() > 1:  # these bind the process
+            return
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                arguments = self._arguments(Path(folder), 0, 2, None)
+                kind, settings = Trainer.get_optimizer_cls_and_kwargs(arguments)
+                optimiser = kind([torch.nn.Parameter(torch.zeros(1))], **settings)
+                schedule, more = arguments.lr_scheduler_type, arguments.lr_scheduler_kwargs
+                get_scheduler(schedule, optimiser, arguments.get_warmup_steps(2), 2, more)  # type: ignore[arg-type]
+        except (ValueError, TypeError, ImportError, RuntimeError) as error:
+            raise UserError(
+                f"{key}.arguments: {(str(error).splitlines() or [type(error).__name__])[0][:200]}",
+                "Set train.arguments.KEY= to what transformers.TrainingArguments takes",
+            ) from error
+
     def steps(self, streams: dict[str, Stream]) -> int:
         """Optimiser steps that the training takes."""
         if self.max_steps is not None:
@@ -88,7 +161,9 @@ class Finetune(Stage):
         if self.deepspeed:
             self._announce(context)
         max_steps = self.steps(context.streams)
-        arguments = self._arguments(model, context, max_steps)
+        folder = context.folder / "checkpoints" / context.stage
+        engine = zero.settings(self.deepspeed, model.dtype) if self.deepspeed else None
+        arguments = self._arguments(folder, context.seed, max_steps, engine)
         shards = arguments.world_size * self.accumulation
         limit = min(self.max_length or model.max_length, model.max_length)
         encode = lambda prompt, response: model.template.encode(model.tokenizer, prompt, response)  # noqa: E731
@@ -131,25 +206,25 @@ class Finetune(Stage):
         model.model.eval()
         return model
 
-    def _arguments(self, model: LanguageModel, context: Context, max_steps: int) -> TrainingArguments:
+    def _arguments(self, folder: Path, seed: int, max_steps: int, engine: dict[str, Any] | None) -> TrainingArguments:
         on_cpu = not torch.cuda.is_available()
         defaults = {
-            "output_dir": str(context.folder / "checkpoints" / context.stage),
+            "output_dir": str(folder),
             "max_steps": max_steps,
             "per_device_train_batch_size": 1,  # an item of Steps is one rank's whole micro-batch
             "gradient_accumulation_steps": self.accumulation,
-            "seed": context.seed,
+            "seed": seed,
             "use_cpu": on_cpu,
             "ddp_backend": "gloo" if on_cpu and ranks.count() > 1 else None,
             "report_to": [],
             "remove_unused_columns": False,
             "label_names": [],
             "dataloader_pin_memory": not on_cpu,
-            "deepspeed": zero.settings(self.deepspeed, model.dtype) if self.deepspeed else None,
+            "deepspeed": engine,
         }
         arguments = TrainingArguments(**{**defaults, **self.arguments})
         arguments._n_gpu = min(arguments.n_gpu, 1)  # one process a GPU: never nn.DataParallel
-        if self.deepspeed:
+        if engine:
             zero.forget_config()
         return arguments
 

@@ -7,7 +7,7 @@ import re
 import time
 from collections import Counter
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from unlearnkit.files import write
 from unlearnkit.metrics.interval import plain_mean
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.packing import Tokenise, Tokens, pack
+from unlearnkit.settings.bounds import Bound, Positive, Seed
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.region import Tensor, compare, inverted_region, located, random_region, thresholds
 
@@ -48,13 +49,13 @@ class Locate(Stage):
         self,
         max_cosine: float | None,
         min_gradient: float | None,
-        copies: int = 5,
-        rows: int | None = None,
-        replaced: float = 1.0,
+        copies: Positive = 5,
+        rows: Positive | None = None,
+        replaced: Annotated[float, Bound(0, 1, above=True)] = 1.0,
         region: Literal["located", "random", "inverted"] = "located",
-        seed: int | None = 42,
-        batch_size: int = 8,
-        max_length: int | None = None,
+        seed: Seed | None = 42,
+        batch_size: Positive = 8,
+        max_length: Positive | None = None,
         unlearn: str = "forget",
         retention: str = "retain",
     ):

@@ -17,6 +17,7 @@ from unlearnkit.memory import peak_since_reset, reset_peak
 from unlearnkit.metrics.interval import plain_mean
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.anatomy import anatomy
+from unlearnkit.settings.bounds import Count, Positive
 from unlearnkit.stages.activations import gather
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.covariance import Text, key_moments
@@ -53,13 +54,13 @@ class Memit(Stage):
         search: Search,
         text: Text,
         stream: str = "facts",
-        last_layer: int | None = None,
-        layers: int = 4,
+        last_layer: Count | None = None,
+        layers: Positive = 4,
         moment_weight: float | None = None,
         dummy: str = "dummy",
-        contexts: int = 5,
-        context_tokens: int = 10,
-        batch_size: int = 4,
+        contexts: Count = 5,
+        context_tokens: Positive = 10,
+        batch_size: Positive = 4,
     ):
         if search.objective not in OBJECTIVES:
             raise UserError(

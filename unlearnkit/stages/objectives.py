@@ -13,6 +13,7 @@ from torch import nn
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.anatomy import PLACES, anatomy, bare
 from unlearnkit.models.packing import Packed, Tokens, pack
+from unlearnkit.settings.bounds import AboveZero, Nonnegative, Positive
 from unlearnkit.stages.activations import outputs_through, places_in
 from unlearnkit.stages.requests import Request
 
@@ -40,13 +41,13 @@ class Search:
     """
 
     objective: str = "empty"
-    steps: int = 25
-    learning_rate: float = 0.5
-    clamp: float = 4.0
-    kl: float = 0.0625
-    decay: float = 0.5
+    steps: Positive = 25
+    learning_rate: AboveZero = 0.5
+    clamp: AboveZero = 4.0
+    kl: Nonnegative = 0.0625
+    decay: Nonnegative = 0.5
     enough: float = 0.05
-    layers: int | None = None
+    layers: Positive | None = None
 
 
 @dataclass

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from unlearnkit.errors import UserError, exit_code
 from unlearnkit.runs.reading import collect
+from unlearnkit.runs.variants import base, told_apart
 from unlearnkit.tables import aggregate, latex, markdown, write
 
 
@@ -34,7 +35,10 @@ def is_folder(what: str) -> bool:
 
 
 def of_folder(args: argparse.Namespace) -> str:
-    tables = aggregate(collect(Path(args.what)), args.methods, args.columns)
+    runs = told_apart(collect(Path(args.what)))
+    named = dict.fromkeys(run.method for run in runs)
+    methods = [own for wanted in args.methods for own in ([m for m in named if base(m) == wanted] or [wanted])]
+    tables = aggregate(runs, methods, args.columns)
     return "\n".join((latex if args.latex else markdown)(table) for table in tables)
 
 

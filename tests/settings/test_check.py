@@ -1,0 +1,189 @@
+"""A config held against what reads it: unknown keys and wrong values, over every key there is."""
+
+import copy
+import functools
+import math
+import random
+
+import pytest
+from composed import composed
+from omegaconf import OmegaConf
+
+from unlearnkit.errors import UserError
+from unlearnkit.losses import Loss
+from unlearnkit.settings.check import check, check_hydra
+from unlearnkit.settings.run import Run
+
+
+class OwnLoss(Loss):
+    """A user's own."""
+
+    def __init__(self, stream, temperature=1.0, weight=1.0):
+        super().__init__(stream, weight)
+        self.temperature = temperature
+
+    def __call__(self, answers):
+        return answers.logits.sum() * 0
+
+
+CONFIGS = (
+    ("+method=sku", "model=tiny"),
+    ("+method=memflex", "model=smollm2-135m", "data=authors", "eval=[scopes,krs,general]"),
+    ("+method=memit_entropy", "data=facts", "model=tiny", "eval=facts", "judge=openai", "logger=none"),
+    ("+method=dpo", "data=concepts", "model=llama2-7b", "eval=[concepts,safety_paper]", "judge=classifier"),
+    ("+method=npo", "data=saferlhf", "model=opt-2.7b"),
+    ("+method=ga", "data=knowundo_copyright", "eval=scope_classifier_paper"),
+)
+# What no key takes whose value is of that type; a number of steps may be a share, and 5 is a name of a concept.
+WRONG = {
+    bool: ["no", 3, [True], {"a": 1}],
+    int: ["two", -7, True, [1], {"a": 1}, math.nan],
+    float: ["abc", math.nan, math.inf, True, [0.1], {"a": 1}],
+    str: [True, {"a": 1}],
+    type(None): [{"nosuch": 1}],
+    list: [5, True, {"a": 1}],
+}
+
+
+@functools.cache
+def config(*words):
+    return composed(*words)
+
+
+def refused(words, key=None, value=None):
+    cfg = copy.deepcopy(config(*words))
+    if key is not None:
+        OmegaConf.update(cfg, key, value, merge=False, force_add=True)
+    with pytest.raises(UserError) as caught:
+        check(cfg, Run)
+    assert "\n" not in caught.value.what + caught.value.fix
+    return caught.value
+
+
+def leaves(part, path=""):
+    if isinstance(part, dict):
+        for key, value in part.items():
+            yield from leaves(value, f"{path}.{key}".removeprefix("."))
+    else:
+        yield path, part
+
+
+def wrong_values():
+    """(words, key, a value that it cannot take), of every key of six configs."""
+    for words in CONFIGS:
+        for key, value in leaves(OmegaConf.to_container(config(*words), resolve=True)):
+            if not key.startswith(("paper.", "deepspeed.")):
+                yield from ((words, key, wrong) for wrong in WRONG[type(value)])
+
+
+@pytest.mark.parametrize("words", CONFIGS, ids=lambda words: words[0])
+def test_what_is_written_is_read(words):
+    check(config(*words), Run)
+
+
+def test_a_sample_of_wrong_values_is_refused():
+    for words, key, value in random.Random(0).sample(list(wrong_values()), 60):
+        refused(words, key, value)
+
+
+@pytest.mark.long
+def test_every_wrong_value_is_refused():
+    for words, key, value in wrong_values():
+        refused(words, key, value)
+
+
+def interpolated(key):
+    """The node stands elsewhere, where it is looked at."""
+    parent, _, last = key.rpartition(".")
+    node = config(*CONFIGS[0])
+    return OmegaConf.is_interpolation(OmegaConf.select(node, parent) if parent else node, last)
+
+
+def test_a_key_that_nothing_reads_is_refused_at_any_depth():
+    nodes = {key.rpartition(".")[0] for key, _ in leaves(OmegaConf.to_container(config(*CONFIGS[0]), resolve=True))}
+    open_nodes = ("eval.safety.sets", "eval.safety.metrics", "paper", "stages.acquire.terms", "sweep")
+    for node in sorted(nodes - {""}):
+        parents = [node.rsplit(".", up)[0] for up in range(node.count(".") + 1)]
+        if node in open_nodes or node.startswith("paper.row") or any(map(interpolated, parents)):
+            continue
+        assert f"Nothing reads '{node}.nosuch'" in refused(CONFIGS[0], f"{node}.nosuch", 1).what
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("train.lr", "train.arguments.learning_rate"),
+        ("max_steps", "train.max_steps"),
+        ("methd", "method"),
+        ("batch_size", "train.batch_size"),
+        ("learning_rate", "train.arguments.learning_rate"),
+        ("train.arguments.learning_rat", "train.arguments.learning_rate"),
+        ("paper.rows.tiny.max_stepz", "paper.rows.tiny.max_steps"),
+        ("model.lora.alpha", "model.lora.lora_alpha"),
+        ("stages.negate.scael", "stages.negate.scale"),
+    ],
+)
+def test_the_key_that_was_meant(key, meant):
+    assert f"Did you mean '{meant}'?" in refused(CONFIGS[0], key, 1).what
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("train.arguments.max_steps", 3, "would be overruled"),
+        ("train.arguments.lr_scheduler_type", "lineer", "linear, cosine"),
+        ("train.epochs", 3, "train.epochs=3 does nothing: train.max_steps=4"),
+        ("model.dtype", "fp16", "Did you mean 'bfloat16'?"),
+        ("model.name", "../x", "a name without a slash"),
+        ("model.lora.lora_dropout", 1, "below 1"),
+        ("seed", 2**32, "at most 4294967295"),
+        ("stages.acquire._target_", "nosuch.Stage", "cannot be imported"),
+        ("stages.acquire._target_", "unlearnkit.losses.NLL", "makes no Stage"),
+        ("judge._target_", "unlearnkit.losses.NLL", "makes no Judge"),
+        ("data.name", "\ud800", "lone surrogate"),
+        ("deepspeed", {"zero_optimization": {"stage": 7}}, "zero_optimization.stage"),
+    ],
+)
+def test_what_is_said_of_a_value(key, value, said):
+    assert said in refused(CONFIGS[0], key, value).what
+
+
+def test_a_missing_parameter_is_named():
+    cfg = copy.deepcopy(config(*CONFIGS[0]))
+    OmegaConf.set_struct(cfg, False)
+    del cfg.stages.acquire.terms.guided_distortion["stream"]
+    with pytest.raises(UserError, match="stages.acquire.terms.guided_distortion.stream is missing"):
+        check(cfg, Run)
+
+
+def own(**more):
+    cfg = copy.deepcopy(config(*CONFIGS[0]))
+    term = {"_target_": f"{__name__}.OwnLoss", "stream": "forget", **more}
+    OmegaConf.update(cfg, "stages.acquire.terms.own", term, force_add=True)
+    return cfg
+
+
+@pytest.fixture
+def importable(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or sys.modules[OwnLoss.__module__])
+
+
+def test_a_users_own_loss_takes_its_own_keys(importable):
+    check(own(temperature=2.0), Run)
+    with pytest.raises(UserError, match="Did you mean 'stages.acquire.terms.own.temperature'"):
+        check(own(temprature=2.0), Run)
+
+
+def test_a_users_own_variable_is_read_by_an_interpolation():
+    cfg = copy.deepcopy(config(*CONFIGS[0]))
+    OmegaConf.update(cfg, "mine", {"weight": 2.0}, force_add=True)
+    cfg.stages.acquire.terms.guided_distortion.weight = "${mine.weight}"
+    check(cfg, Run)
+
+
+def test_hydras_own_keys():
+    check_hydra(["hydra.run.dir=x", "+hydra.job.env_set.A=1", "hydra.sweeper.params={}"])
+    with pytest.raises(UserError, match="Did you mean 'hydra.run.dir'"):
+        check_hydra(["+hydra.run.dirr=x"])

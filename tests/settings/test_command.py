@@ -1,0 +1,86 @@
+"""The command line: two lines and nothing else, before a model is loaded; a user's own code and YAML work."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from forked import command
+
+TINY = ("model=tiny", "logger=none", "eval_every=0", "train.max_steps=2", "eval.safety.limit=2")
+TINY += ("eval.safety.max_new_tokens=4",)
+OWN = """
+from unlearnkit.losses import NLL
+
+
+class Loss(NLL):
+    def __init__(self, stream, temperature=1.0, weight=1.0):
+        super().__init__(stream, weight)
+        self.temperature = temperature
+"""
+METHOD = """# @package _global_
+defaults: [/stage@stages.finetune: finetune, _self_]
+stages: {finetune: {terms: {own: {_target_: mypackage.Loss, stream: forget, weight: -1.0, temperature: 2.0}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["+method=sku", "+train.lr=1e-5"], "Nothing reads 'train.lr'. Did you mean 'train.arguments.learning_rate'?"),
+        (["+method=sku", "lr=1e-5"], "Did you mean 'train.arguments.learning_rate'?"),
+        (["+method=null"], "'+method=null' chooses no method"),
+        (["judge=null"], "'judge=null' chooses no judge"),
+        (["+method=sku", "seed=0,1"], "'seed=0,1' is several values"),
+        (["+method=sku", "model.template.text=### {prompt}"], "has characters that need quotes"),
+        (["+method=sku", "curve_split=dev"], "curve_split=dev is no split of the data 'mischief'"),
+        (["+method=sku", "+train.arguments.optim=adamw_bnb_8bit"], "stages.acquire.arguments: "),
+        (["+method=sku", "model.lora.target_modules=[q_prj]"], "Did you mean 'q_proj'?"),
+        (["+method=ga", "stages.finetune.terms.forget.weight=0"], "nothing to minimise: every weight is 0 (forget)"),
+        (["-m", "+method=sku", "seed=0,1", "train.batch_size=0"], "train.batch_size=0"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_two_lines_and_no_others(words, said, tmp_path):
+    done = command("unlearnkit", *words, *TINY, cwd=tmp_path)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 2 and len(lines) == 2, done.stderr
+    assert lines[0].startswith("Error: ") and said in lines[0] and lines[1].startswith("  Fix: "), done.stderr
+
+
+def own(tmp_path, *words):
+    (tmp_path / "mypackage.py").write_text(OWN)
+    (tmp_path / "yaml" / "method").mkdir(parents=True)
+    (tmp_path / "yaml" / "method" / "mine.yaml").write_text(METHOD)
+    return subprocess.run(
+        [sys.executable, "-m", "unlearnkit", "+method=mine", *words, *TINY, "hydra.run.dir=out"],
+        cwd=tmp_path, env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("where", [("--config-dir", "yaml"), ("hydra.searchpath=[file://yaml]",)], ids=["dir", "path"])
+def test_a_users_own_loss_and_yaml(tmp_path, where):
+    done = own(tmp_path, *where)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "metrics.json").is_file()
+
+
+def test_a_misspelt_key_of_a_users_own_loss(tmp_path):
+    done = own(tmp_path, "--config-dir", "yaml", "+stages.finetune.terms.own.temprature=2")
+    assert done.returncode == 2 and "Did you mean 'stages.finetune.terms.own.temperature'?" in done.stderr
+
+
+def test_ascii_alone(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "unlearnkit", "+method=ga", *TINY, "train.max_steps=1"],
+        cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_online_without_a_key(tmp_path):
+    words = [word for word in TINY if word != "logger=none"]
+    environment = {"WANDB_MODE": "online", "NETRC": str(tmp_path / "none"), "WANDB_API_KEY": ""}
+    done = command("unlearnkit", "+method=ga", *words, cwd=tmp_path, HOME=str(tmp_path), **environment)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 2, done.stderr
+    assert "WANDB_MODE=online needs an API key" in done.stderr

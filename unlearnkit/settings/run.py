@@ -1,0 +1,41 @@
+"""What reads the keys at the top of a run's config: the command itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from unlearnkit.settings.bounds import Arguments, Count, Made, Seed
+
+
+class Run:
+    """`python -m unlearnkit`. `train` holds what the method's finetune stages take, so these say what it may hold."""
+
+    model: Annotated[Any, Made("unlearnkit.models.LanguageModel")]
+    target: Annotated[Any, Made("unlearnkit.controls.Target")]
+    judge: Annotated[Any, Made("unlearnkit.judges.base.Judge")]
+    data: Annotated[Any, Made("unlearnkit.data.examples.Data")]
+    logger: Annotated[Any, Made("unlearnkit.runs.tracking.Tracker")]
+    eval: dict[str, Annotated[Any, Made("unlearnkit.evaluations.Evaluation")]]
+    streams: dict[str, Annotated[Any, Made()]]
+    train: Annotated[
+        dict[str, Any],
+        Arguments(
+            "unlearnkit.stages.Finetune",
+            but={
+                "terms": "Set the terms of a stage with stages.STAGE.terms.NAME=",
+                "deepspeed": "Choose an engine with deepspeed=",
+            },
+            also={"eval_every": Count},
+        ),
+    ]
+    deepspeed: dict[str, Any]
+    stages: dict[str, Annotated[Any, Made("unlearnkit.stages.Stage")]]
+    method: str
+    seed: Seed
+    eval_every: Count
+    curve_split: str  # of the data's, see `unlearnkit.runs.checks`
+    save_model: bool
+    resume: Literal["auto", "never"]
+    paper: Any  # see `unlearnkit.settings.references`
+    sweep: dict[str, Any]
+    scale: str | None
