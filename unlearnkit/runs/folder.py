@@ -15,7 +15,7 @@ import yaml
 
 from unlearnkit import __version__, ranks
 from unlearnkit.errors import UserError
-from unlearnkit.files import write, write_numbers
+from unlearnkit.files import without_nan, write, write_numbers
 from unlearnkit.identity import differences, versions
 from unlearnkit.memory import peak_memory
 from unlearnkit.models import LanguageModel
@@ -194,6 +194,7 @@ class RunFolder:
             "finished": finished,
             "versions": versions(),
         }
+        self.metrics = without_nan(self.metrics)  # what is returned is what is written
         if ranks.is_first():
             write_numbers(self.folder / "metrics.json", self.metrics)
 
