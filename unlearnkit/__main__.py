@@ -24,7 +24,7 @@ from unlearnkit.settings.check import check, check_hydra
 from unlearnkit.settings.places import claim_folders, remove_empty
 from unlearnkit.settings.run import Run
 from unlearnkit.settings.sources import borrowed
-from unlearnkit.settings.usage import check_flags, usage
+from unlearnkit.settings.usage import check_flags, flags_first, usage
 
 configuration.register_resolvers()
 warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
@@ -85,6 +85,7 @@ def command() -> None:
         print(usage())
         return
     check_flags(sys.argv[1:])
+    sys.argv[1:] = flags_first(sys.argv[1:])
     claim_folders()
     job()
 

@@ -8,7 +8,7 @@ import pytest
 
 from unlearnkit import configuration
 from unlearnkit.errors import UserError
-from unlearnkit.settings.usage import check_flags, usage
+from unlearnkit.settings.usage import check_flags, flags_first, usage
 
 UNLEARNKIT = Path(sys.executable).parent / "unlearnkit"
 
@@ -43,6 +43,11 @@ def test_flags_that_hydra_takes():
     check_flags(
         ["-m", "+method=ga", "--cfg", "job", "--resolve", "--config-dir=x", "-sc", "install=bash", "train.x=-1"]
     )
+
+
+def test_flags_may_stand_anywhere():
+    given = ["+method=ga", "--config-dir", "own", "seed=1", "-m"]
+    assert flags_first(given) == ["--config-dir", "own", "-m", "+method=ga", "seed=1"]
 
 
 @pytest.mark.skipif(not UNLEARNKIT.is_file(), reason="the console command is not installed")
