@@ -55,8 +55,8 @@ def _choice(group: str, default: str = "none") -> str:
     return default if chosen is None else str(chosen)
 
 
-def _row(table: DictConfig, name: str | None, default: str) -> Any:
-    return table[name] if name is not None and name in table else table[default]
+def _row(table: DictConfig, name: object, default: str) -> Any:
+    return table[name] if isinstance(name, str) and name in table else table[default]
 
 
 def called(name: str | None, path: str | None, hub: str | None, own: str | None) -> str | None:
