@@ -100,7 +100,14 @@ def test_what_decides_nothing(folder, tmp_path):
     assert of(linked, lora={**LORA, "r": 2}) == before  # no adapter yet
 
 
-OTHER = {"text": "{prompt} Answer:", "separator": " ", "system": "Be kind.", "closed": False}
+OTHER = {
+    "text": "{prompt} Answer:",
+    "separator": " ",
+    "system": "Be kind.",
+    "closed": False,
+    "arguments": {"enable_thinking": False},
+    "date": "2031-01-02",
+}
 
 
 def test_every_field_of_the_template(folder):

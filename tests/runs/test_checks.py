@@ -42,7 +42,7 @@ def test_an_unknown_stream_and_its_nearest(data):
 
 
 def test_a_term_of_weight_0_is_not_asked_for_its_stream(data):
-    check_stages(stages(keep=NLL("retian", weight=0)), bind_streams(data, {}))
+    check_stages(stages(a=NLL("forget"), keep=NLL("retian", weight=0)), bind_streams(data, {}))
 
 
 def test_an_empty_stream(examples):
