@@ -67,7 +67,8 @@ def logits(model):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"], ids=str)
 @pytest.mark.parametrize("architecture", sorted(PLACES))
 def test_only_the_edited_value_vectors_change(architecture, dtype, made, context, capsys):
-    lora = {"r": 2, "target_modules": "all-linear"} if dtype == "bfloat16" else None  # without LoRA weights are kept in fp32
+    # Without LoRA weights are kept in fp32.
+    lora = {"r": 2, "target_modules": "all-linear"} if dtype == "bfloat16" else None
     model = made(architecture, lora, dtype)
     before = {name: value.clone() for name, value in model.model.state_dict().items()}
     assert memit()(model, context) is model
