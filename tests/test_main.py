@@ -50,7 +50,7 @@ def test_the_main_job_on_the_tiny_model(tmp_path):
         (["+method=sku", *TINY, "hydra.run.dir=/proc/nowhere"], "/proc/nowhere"),
         (["+method=memflex", *AUTHORS, "stages.locate.max_cosine=-2"], "max_cosine=-2 and min_gradient="),
         (["+method=ga", *AUTHORS, "target.min_accuracy=0.9"], "The target did not learn its data"),
-        (["+method=sku", *AUTHORS, "stages.negate.scale=nan"], "negate.scale=nan is no finite number"),
+        (["+method=sku", *AUTHORS, "stages.negate.scale=nan"], "stages.negate.scale=nan, and it takes a number"),
         (["+method=ga", "model=tiny", "data=knowundo_privacy", "data.path=nowhere"], "No data file at nowhere/unlearn"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

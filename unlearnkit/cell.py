@@ -52,7 +52,7 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
         try:
             if ranks.is_first():
                 (folder / ERROR).unlink(missing_ok=True)
-            check(cfg, Run)
+            check(cfg, Run, resolved=True)
             run(cfg, folder)
         except Exception as error:
             if not alone:

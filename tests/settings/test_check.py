@@ -148,6 +148,14 @@ def test_what_is_said_of_a_value(key, value, said):
     assert said in refused(CONFIGS[0], key, value).what
 
 
+def test_epochs_of_a_papers_row_stand_beside_the_steps_of_a_scale():
+    plain = OmegaConf.create(OmegaConf.to_container(config(*CONFIGS[0]), resolve=True))
+    OmegaConf.update(plain, "train.epochs", 10, force_add=True)
+    check(plain, Run, resolved=True)
+    with pytest.raises(UserError, match="train.epochs=10 does nothing"):
+        check(plain, Run)
+
+
 def test_a_missing_parameter_is_named():
     cfg = copy.deepcopy(config(*CONFIGS[0]))
     OmegaConf.set_struct(cfg, False)

@@ -18,11 +18,14 @@ from unlearnkit.settings.tree import keys_of, meant
 from unlearnkit.settings.yaml import ADDED, groups, options
 
 
-def check(config: DictConfig, reader: type) -> None:
+def check(config: DictConfig, reader: type, resolved: bool = False) -> None:
     """Refuse a key that nothing reads and a value that its reader cannot take.
 
     What is at the top is read by `reader`'s annotated names; a node with a `_target_` by what that names; and every
     key by an interpolation that says its name.
+
+    Args:
+        resolved: interpolations are gone, so that what a user wrote out cannot be told from what a paper's row says.
 
     Raises:
         UserError: the first such key.
@@ -32,7 +35,8 @@ def check(config: DictConfig, reader: type) -> None:
     plain = {str(key): _resolved(config, str(key)) for key in config}
     for fault in _all(plain, reader, names):
         raise refusal(fault, plain)
-    _check_epochs(config)
+    if not resolved:
+        _check_epochs(config)
 
 
 def check_hydra(words: Iterable[str]) -> None:
