@@ -250,6 +250,14 @@ def test_arguments_of_the_template():
     assert quiet.encode(tokenizer, "x", "y")[0] == quiet.encode_prompt(tokenizer, "x")
 
 
+def test_arguments_that_are_lists_and_mappings():
+    tokenizer = tokenizer_of("Qwen 3")
+    template = Template(arguments={"tools_in_use": ["search"], "more": {"a": [1]}, "enable_thinking": False})
+    prompt, response = template.encode(tokenizer, "x", "y")
+    assert prompt == Template(arguments={"enable_thinking": False}).encode_prompt(tokenizer, "x")
+    assert response[-1] == tokenizer.convert_tokens_to_ids("<|im_end|>")
+
+
 def test_a_template_that_refuses_a_system_message_is_two_lines():
     with pytest.raises(UserError, match="cannot be rendered with a system message: System role not supported"):
         Template(system="Be kind").check(tokenizer_of("Gemma"), "own")

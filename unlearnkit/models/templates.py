@@ -106,7 +106,7 @@ class Template:
 
     def turn(self, tokenizer: PreTrainedTokenizerBase) -> tuple[str, int | None]:
         """White space that the chat template puts before an answer, and the special token that it puts after it."""
-        return _turn(self, tokenizer, str(tokenizer.chat_template), tuple(sorted((self.arguments or {}).items())))
+        return _turn(self, tokenizer, str(tokenizer.chat_template))
 
     def check(self, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
         """Before weights are loaded.
@@ -168,8 +168,8 @@ class Template:
 
 
 @functools.lru_cache(maxsize=64)
-def _turn(template: Template, tokenizer: PreTrainedTokenizerBase, *_: object) -> tuple[str, int | None]:
-    """See `Template.turn`; it is rendered once a tokenizer."""
+def _turn(template: Template, tokenizer: PreTrainedTokenizerBase, _chat: str) -> tuple[str, int | None]:
+    """See `Template.turn`; it is rendered once a template, tokenizer and chat template."""
     question = {"role": "user", "content": "x"}
     try:
         asked = template._render(tokenizer, [question], add_generation_prompt=True)
