@@ -28,6 +28,10 @@ def test_bad_input_is_two_lines(tmp_path):
     done = command("unlearnkit.show", "+method=ga", "model=tiny", "model.template.text=Question", cwd=tmp_path)
     assert done.returncode == 2
     assert "has no {prompt}" in done.stderr
+    assert "Error executing job" not in done.stderr
+    done = command("unlearnkit.show", "+method=ga", "model=tiny", "+train.lr=1e-5", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: Nothing reads 'train.lr'. Did you mean 'train.arguments.learning_rate'?")
 
 
 def test_lines_of_tokens():

@@ -16,6 +16,8 @@ import hydra
 from omegaconf import DictConfig
 
 from unlearnkit import configuration
+from unlearnkit.settings.check import check
+from unlearnkit.settings.run import Run
 
 configuration.register_resolvers()
 warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
@@ -25,7 +27,14 @@ WIDTH = 100  # characters a line of tokens
 
 @hydra.main(config_path=str(configuration.FOLDER), config_name="show", version_base="1.3")
 def job(cfg: DictConfig) -> None:
-    """Print what is shown."""
+    """Examples of one run."""
+    with configuration.two_lines("show"):
+        check(cfg, Run)
+        show(cfg)
+
+
+def show(cfg: DictConfig) -> None:
+    """The same, with its errors."""
     from hydra.utils import instantiate
     from rich.console import Console
     from rich.markup import escape
