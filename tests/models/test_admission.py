@@ -148,7 +148,7 @@ def test_a_model_that_mixes_examples_is_refused():
 
 def test_a_config_is_checked_once(monkeypatch):
     seen = []
-    monkeypatch.setattr(admission, "packing_error", lambda model: seen.append(model) or 0.0)
+    monkeypatch.setattr(admission, "_refusal", lambda model: seen.append(model) or "")
     for _ in range(2):
         check_packing(made("llama"))
     check_packing(made("mistral"))

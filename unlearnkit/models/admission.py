@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -40,7 +41,8 @@ def check_packing(model: PreTrainedModel) -> None:
 def _refusal(model: PreTrainedModel) -> str:
     """Why the architecture cannot be packed; empty if it can."""
     try:
-        error, leaked = packing_error(model), leak(model)
+        row = _Row(model)
+        error, leaked = row.error(), row.leak()
     except NotCarried as failure:
         return f"it has {failure}"
     except torch.OutOfMemoryError:
@@ -54,37 +56,13 @@ def _refusal(model: PreTrainedModel) -> str:
     return ""
 
 
-@torch.no_grad()
 def packing_error(model: PreTrainedModel) -> float:
-    """The largest difference of packed and separate logits, relative to the largest logit, on random tokens.
-
-    A row of three examples: one longer than the widest window, and two that share a prompt. Compared are the last
-    tokens of the first, which see the furthest back, and all of the others.
-    """
-    row = _Row(model)
-    packed = row.logits(row.alone, row.first, row.second)
-    separate = [
-        model(input_ids=ids[None], use_cache=False, logits_to_keep=kept).logits[0]
-        for ids, kept in ((row.alone, row.tail), (torch.cat([row.prompt, row.first]), 12), (row.whole_second, 4))
-    ]
-    expected = torch.cat(separate)
-    return float((packed - expected).abs().max() / expected.abs().max())
-
-
-@torch.no_grad()
-def leak(model: PreTrainedModel) -> float:
-    """The largest change of a logit, relative to the largest, where tokens that it may not see are others."""
-    row = _Row(model)
-    before = row.logits(row.alone, row.first, row.second)
-    prompt, second = slice(row.tail, row.tail + 5), slice(-4, None)
-    moved = row.logits(row.other(row.alone), row.other(row.first), row.second) - before
-    later = row.logits(row.alone, row.first, row.other(row.second)) - before
-    changes = [moved[prompt], moved[second], later[:-4]]
-    return float(torch.stack([change.abs().max() for change in changes]).max() / before.abs().max())
+    """The largest difference of packed and separate logits, relative to the largest logit, on random tokens."""
+    return _Row(model).error()
 
 
 class _Row:
-    """Random tokens: an example alone, then a prompt with two answers."""
+    """Random tokens: an example alone, longer than the widest window, then a prompt with two answers."""
 
     def __init__(self, model: PreTrainedModel):
         text = model.config.get_text_config()
@@ -93,13 +71,38 @@ class _Row:
         self.model, self.words, self.tail = model, text.vocab_size, min(16, size)
         self.generator = torch.Generator().manual_seed(0)
         self.alone, self.prompt, self.first, self.second = (self._draw(length) for length in (size, 5, 7, 4))
-        self.whole_second = torch.cat([self.prompt, self.second])
 
     def _draw(self, length: int) -> torch.Tensor:
         return torch.randint(3, self.words, (length,), generator=self.generator).to(self.model.device)
 
-    def other(self, tokens: torch.Tensor) -> torch.Tensor:
-        return self._draw(len(tokens))
+    @functools.cached_property
+    def packed(self) -> torch.Tensor:
+        """The row's logits."""
+        return self.logits(self.alone, self.first, self.second)
+
+    @torch.no_grad()
+    def error(self) -> float:
+        """The largest difference of packed and separate logits, relative to the largest logit.
+
+        Compared are the last tokens of the long example, which see the furthest back, and all of the others.
+        """
+        packed = self.packed  # before the separate ones, for it tells what an architecture asks that is not carried
+        whole_first, whole_second = torch.cat([self.prompt, self.first]), torch.cat([self.prompt, self.second])
+        separate = [
+            self.model(input_ids=ids[None], use_cache=False, logits_to_keep=kept).logits[0]
+            for ids, kept in ((self.alone, self.tail), (whole_first, 12), (whole_second, 4))
+        ]
+        expected = torch.cat(separate)
+        return float((packed - expected).abs().max() / expected.abs().max())
+
+    @torch.no_grad()
+    def leak(self) -> float:
+        """The largest change of a logit, relative to the largest, where tokens that it may not see are others."""
+        prompt, second = slice(self.tail, self.tail + 5), slice(-4, None)
+        moved = self.logits(self._draw(len(self.alone)), self._draw(7), self.second) - self.packed
+        later = self.logits(self.alone, self.first, self._draw(4)) - self.packed
+        changes = [moved[prompt], moved[second], later[:-4]]
+        return float(torch.stack([change.abs().max() for change in changes]).max() / self.packed.abs().max())
 
     def logits(self, alone: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """(tail + 16, V) of the row, without the beginning of the long example."""
@@ -117,8 +120,8 @@ class _Row:
 
 def windows(config: Any) -> list[int]:
     """Every width in a config that may limit how far a token sees, whatever its name."""
-    found = {}
-    for key, value in config.get_text_config().to_dict().items():
-        if isinstance(value, int) and not isinstance(value, bool) and ("window" in key or "chunk" in key):
-            found[key] = value
-    return sorted(width for width in found.values() if width > 0)
+    return sorted(
+        value
+        for key, value in config.get_text_config().to_dict().items()
+        if type(value) is int and value > 0 and ("window" in key or "chunk" in key)
+    )
