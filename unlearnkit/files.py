@@ -50,6 +50,15 @@ def write(path: Path, text: str, errors: str = "strict") -> None:
         partial.write_text(text, encoding="utf-8", errors=errors)
 
 
+def writable(text: str) -> bool:
+    """Text of whole characters; half of a pair, a lone surrogate, no file can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def write_numbers(path: Path, content: Any) -> None:
     """Write JSON in which a float that is no number is null: JSON has none, and readers take null for unknown.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnkit.errors import UserError
+from unlearnkit.files import writable
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def check_row(row: Any, required: Iterable[str], path: Path | str, number: int) 
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise malformed(path, number, f"the field '{name}' is missing or empty", json.dumps(row, default=str))
     for name, value in row.items():
-        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        if isinstance(value, str) and not writable(value):
             why = f"the field '{name}' holds a lone surrogate, half of a character"
             raise malformed(path, number, why, json.dumps(row, default=str))
 

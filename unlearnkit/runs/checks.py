@@ -9,6 +9,7 @@ from unlearnkit import ranks
 from unlearnkit.data.examples import Data, nonempty
 from unlearnkit.data.streams import Shuffled, Stream
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.files import writable
 from unlearnkit.inputs import ROWS, inputs, rows_of
 from unlearnkit.stages.base import Stage
 
@@ -44,7 +45,7 @@ def check_texts(data: Data) -> None:
     for rows in (*data.streams.values(), *sets):
         for row in rows:
             for text in (row.prompt, row.response, row.subject or ""):
-                if any("\ud800" <= character <= "\udfff" for character in text):
+                if not writable(text):
                     raise UserError(
                         f"The row '{row.id}' of the data '{data.name}' holds a lone surrogate, half of a character",
                         "Mend or remove it and run again",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
+from unlearnkit.files import writable
 from unlearnkit.settings.bounds import Arguments, Bound, Made, Word
 from unlearnkit.settings.readers import OF_HYDRA, Reader, found, reader
 from unlearnkit.settings.words import LISTS, MAPPINGS, bare, described, members, shown, written
@@ -32,7 +33,7 @@ def faults(value: Any, hint: Any, key: str) -> Iterator[Fault]:
     A mapping with a `_target_` is held against the signature of what it names, whatever the annotation.
     """
     hint, marks = bare(hint)
-    if isinstance(value, str) and not _writable(value):
+    if isinstance(value, str) and not writable(value):
         yield Fault(key, "holds a lone surrogate, which no file can hold", "text of whole characters")
         return
     if value is None and _takes_none(hint):
@@ -51,14 +52,6 @@ def faults(value: Any, hint: Any, key: str) -> Iterator[Fault]:
         yield from _any_of(value, parts, marks, key)
         return
     yield from _one(value, hint, marks, key)
-
-
-def _writable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _takes_none(hint: Any) -> bool:
