@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from unlearnkit.errors import UserError
+from unlearnkit.identity import flat
 from unlearnkit.report.answers import MOST_BYTES, examples
 from unlearnkit.report.curves import heat_maps, loss_figures, sweep_figures
 from unlearnkit.report.page import gzipped, render, write_page
@@ -92,18 +93,9 @@ def grouped(runs: Sequence[Run], titles: Mapping[str, str]) -> Blocks:
 
 def variant(run: Run, others: Sequence[Run]) -> str:
     """`train.arguments.learning_rate=0.001`: what of its config is not so in all the others, but for the seed."""
-    own, *rest = (_flat(yaml.safe_load(read_config(one.folder))) for one in (run, *others))
+    own, *rest = (flat(yaml.safe_load(read_config(one.folder))) for one in (run, *others))
     odd = [key for key, value in own.items() if any(other.get(key) != value for other in rest)]
     return ", ".join(f"{key}={own[key]}" for key in odd if key.rpartition(".")[2] not in NO_VARIANT)
-
-
-def _flat(config: Any, path: str = "") -> dict[str, Any]:
-    if not isinstance(config, dict):
-        return {path: config}
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= _flat(value, f"{path}.{key}" if path else str(key))
-    return flat
 
 
 def columns_of(spec: Mapping[str, Any]) -> list[Column]:
