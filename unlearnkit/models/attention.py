@@ -27,7 +27,7 @@ AUTO, PIECES, KERNEL = "auto", "pieces", "varlen"
 WAYS = {AUTO: "packed", PIECES: "packed_pieces", KERNEL: "packed_varlen"}  # way -> its name in transformers
 
 
-class NotCarried(NotImplementedError):
+class NotCarried(Exception):
     """An architecture asks something of attention that packed rows do not do."""
 
 
