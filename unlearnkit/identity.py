@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import yaml
@@ -111,4 +111,12 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Of the packages that decide a number."""
     names = ("torch", "transformers", "peft", "accelerate", "datasets")
-    return {"unlearnkit": __version__, **{name: version(name) for name in names}}
+    found = {name: _version(name) for name in names}
+    return {"unlearnkit": __version__, **{name: version for name, version in found.items() if version}}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # a run that does not need it goes on without
+        return None
