@@ -45,8 +45,8 @@ STAYED_CLASSES = [
     "unlearnkit.losses.NLL",
     "unlearnkit.losses.NPO",
     "unlearnkit.losses.RandomLabels",
-    "unlearnkit.metrics.bleurt.Bleurt",
-    "unlearnkit.metrics.similarity.EncoderSimilarity",
+    "unlearnkit.measures.bleurt.Bleurt",
+    "unlearnkit.measures.similarity.EncoderSimilarity",
     "unlearnkit.probes.krs.KRS",
     "unlearnkit.stages.Finetune",
     "unlearnkit.stages.Locate",
@@ -62,19 +62,19 @@ STAYED_FUNCTIONS = [
     "unlearnkit.data.knowundo.load",
     "unlearnkit.data.mischief.load",
     "unlearnkit.data.saferlhf.load",
-    "unlearnkit.metrics.bleu.bleu",
-    "unlearnkit.metrics.harmful_rate.harmful_rate",
-    "unlearnkit.metrics.known_rate.forgotten_rate",
-    "unlearnkit.metrics.known_rate.known_rate",
-    "unlearnkit.metrics.perplexity.answer_perplexity",
-    "unlearnkit.metrics.perplexity.perplexity",
-    "unlearnkit.metrics.rouge_l.rouge_l",
-    "unlearnkit.metrics.similarity.similarity",
-    "unlearnkit.metrics.success.average_success",
-    "unlearnkit.metrics.success.retention_success",
-    "unlearnkit.metrics.success.retention_success_whole",
-    "unlearnkit.metrics.success.unlearn_success",
-    "unlearnkit.metrics.success.unlearn_success_whole",
+    "unlearnkit.measures.bleu.bleu",
+    "unlearnkit.measures.harmful_rate.harmful_rate",
+    "unlearnkit.measures.known_rate.forgotten_rate",
+    "unlearnkit.measures.known_rate.known_rate",
+    "unlearnkit.measures.perplexity.answer_perplexity",
+    "unlearnkit.measures.perplexity.perplexity",
+    "unlearnkit.measures.rouge_l.rouge_l",
+    "unlearnkit.measures.similarity.similarity",
+    "unlearnkit.measures.success.average_success",
+    "unlearnkit.measures.success.retention_success",
+    "unlearnkit.measures.success.retention_success_whole",
+    "unlearnkit.measures.success.unlearn_success",
+    "unlearnkit.measures.success.unlearn_success_whole",
     "unlearnkit.models.load",
 ]
 EARLIER = """
@@ -86,7 +86,7 @@ eval:
   safety:
     _target_: unlearnkit.safety.Safety
     sets: {unseen: [harmful_rate]}
-    metrics: {harmful_rate: {_target_: unlearnkit.metrics.harmful_rate.harmful_rate, _partial_: true}}
+    metrics: {harmful_rate: {_target_: unlearnkit.measures.harmful_rate.harmful_rate, _partial_: true}}
 stages: {one: {parts: [{_target_: unlearnkit.scope_guard.Guard}, unlearnkit.safety]}}
 logger: {_target_: unlearnkit.tracking.WandB, project: unlearnkit}
 seed: 0
@@ -103,7 +103,7 @@ eval:
   safety:
     _target_: unlearnkit.evaluations.Safety
     sets: {unseen: [harmful_rate]}
-    metrics: {harmful_rate: {_target_: unlearnkit.metrics.harmful_rate.harmful_rate, _partial_: true}}
+    metrics: {harmful_rate: {_target_: unlearnkit.measures.harmful_rate.harmful_rate, _partial_: true}}
 stages: {one: {parts: [{_target_: unlearnkit.evaluations.scope_guard.Guard}, unlearnkit.safety]}}
 logger: {_target_: unlearnkit.runs.tracking.WandB, project: unlearnkit}
 seed: 0

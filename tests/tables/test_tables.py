@@ -4,7 +4,7 @@ import math
 import pytest
 
 from unlearnkit.errors import UserError
-from unlearnkit.metrics.interval import Estimate
+from unlearnkit.measures.interval import Estimate
 from unlearnkit.runs.reading import collect
 from unlearnkit.tables import aggregate, latex, mark, markdown, mean_over_seeds
 from unlearnkit.tables.__main__ import main

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearnkit.content import digest
-from unlearnkit.metrics.display import display_of
+from unlearnkit.measures.display import display_of
 from unlearnkit.runs.reading import Column, Run
 from unlearnkit.runs.tracking import STEPS, open_run
 from unlearnkit.tables import mean_over_seeds

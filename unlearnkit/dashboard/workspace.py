@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from unlearnkit.dashboard.paper_runs import log_references, references
 from unlearnkit.errors import UserError
 from unlearnkit.files import write as write_text
-from unlearnkit.metrics.display import arrow, only_in_figures
+from unlearnkit.measures.display import arrow, only_in_figures
 from unlearnkit.runs.reading import Run, read_run
 from unlearnkit.runs.tracking import STEPS
 from unlearnkit.tables.paper import Heading, read_headings

@@ -10,7 +10,7 @@ from typing import Any
 
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.metrics.interval import Estimate
+from unlearnkit.measures.interval import Estimate
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.finite import NoNumbers, refuse_odd, watched
 from unlearnkit.records.record import Record

@@ -37,8 +37,8 @@ from unlearnkit.data.scopes import SCOPES
 from unlearnkit.errors import UserError
 from unlearnkit.files import write_numbers
 from unlearnkit.identity import versions
-from unlearnkit.metrics.display import show_interval, show_value
-from unlearnkit.metrics.interval import Estimate, share
+from unlearnkit.measures.display import show_interval, show_value
+from unlearnkit.measures.interval import Estimate, share
 from unlearnkit.models.encoder import SentenceEncoder, batches
 from unlearnkit.settings.bounds import AboveZero, Positive, Seed
 from unlearnkit.settings.places import claim_folders

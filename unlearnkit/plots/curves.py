@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from unlearnkit.metrics.display import LARGEST, display_of
+from unlearnkit.measures.display import LARGEST, display_of
 from unlearnkit.runs.reading import Column, Run, points_of
 from unlearnkit.tables import mean_over_seeds
 

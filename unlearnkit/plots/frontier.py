@@ -18,8 +18,8 @@ import yaml
 from unlearnkit import configuration
 from unlearnkit.errors import UserError
 from unlearnkit.files import write
-from unlearnkit.metrics.display import show_interval, show_value
-from unlearnkit.metrics.interval import Estimate
+from unlearnkit.measures.display import show_interval, show_value
+from unlearnkit.measures.interval import Estimate
 from unlearnkit.runs.reading import Run, collect
 from unlearnkit.tables import Cell, mean_over_seeds
 

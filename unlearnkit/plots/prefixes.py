@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from unlearnkit.errors import UserError
-from unlearnkit.metrics.display import arrow, display_of
+from unlearnkit.measures.display import arrow, display_of
 from unlearnkit.plots.curves import drawable
 from unlearnkit.plots.style import headed, methods_of, name_of, new
 from unlearnkit.runs.reading import Column, Run

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from unlearnkit.errors import UserError
-from unlearnkit.metrics.display import arrow, display_of
+from unlearnkit.measures.display import arrow, display_of
 from unlearnkit.plots.curves import Line, columns_in, cut, drawable, line_of, spans_decades
 from unlearnkit.plots.style import headed, looks, methods_of, name_of, new
 from unlearnkit.runs.reading import Column, Run

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from unlearnkit.errors import UserError
-from unlearnkit.metrics.display import arrow, display_of
+from unlearnkit.measures.display import arrow, display_of
 from unlearnkit.plots.curves import cut, drawable, line_of, spans_decades
 from unlearnkit.plots.steps import panels_of
 from unlearnkit.plots.style import headed, looks, methods_of, name_of, new

@@ -22,7 +22,7 @@ from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.base import Numbers
 from unlearnkit.files import write_numbers
 from unlearnkit.identity import renamed, versions
-from unlearnkit.metrics.display import show_interval, show_value
+from unlearnkit.measures.display import show_interval, show_value
 from unlearnkit.models import LanguageModel
 from unlearnkit.probes.krs import KRS
 from unlearnkit.probes.saved import check_saved, load_saved

@@ -8,7 +8,7 @@ from unlearnkit.data.examples import Data
 from unlearnkit.data.spread import spread
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.base import Evaluation, Numbers
-from unlearnkit.metrics.krs import comparable, krs, krs_peak
+from unlearnkit.measures.krs import comparable, krs, krs_peak
 from unlearnkit.models import LanguageModel
 from unlearnkit.probes.patching import SETTINGS, check_window, errors
 from unlearnkit.probes.questions import ask

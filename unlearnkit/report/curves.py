@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from unlearnkit.metrics.display import arrow, only_in_figures, show_interval, show_value
-from unlearnkit.metrics.interval import Estimate
+from unlearnkit.measures.display import arrow, only_in_figures, show_interval, show_value
+from unlearnkit.measures.interval import Estimate
 from unlearnkit.report.figures import Point, heat_map, lines
 from unlearnkit.runs.reading import Column, Run, flatten, points_of
 from unlearnkit.tables import mean_over_seeds

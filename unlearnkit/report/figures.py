@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unlearnkit.metrics.display import display_of, show_interval, show_value
+from unlearnkit.measures.display import display_of, show_interval, show_value
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito (2008)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")  # so that colour is not alone

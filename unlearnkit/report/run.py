@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from unlearnkit.metrics.display import arrow, only_in_figures, rank, show_interval, show_value
+from unlearnkit.measures.display import arrow, only_in_figures, rank, show_interval, show_value
 from unlearnkit.report.answers import examples
 from unlearnkit.report.curves import evaluation_figures, heat_maps, training_figures
 from unlearnkit.report.page import render, write_page

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnkit.errors import UserError
-from unlearnkit.metrics.interval import Estimate
+from unlearnkit.measures.interval import Estimate
 
 KEYS = ("value", "low", "high")
 Column = tuple[str, ...]  # (evaluation, set, metric)

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from unlearnkit.metrics.display import arrow, only_in_figures, show_interval, show_value
+from unlearnkit.measures.display import arrow, only_in_figures, show_interval, show_value
 from unlearnkit.runs.reading import flatten
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.metrics.display import only_in_figures
+from unlearnkit.measures.display import only_in_figures
 from unlearnkit.runs.reading import flatten
 
 MODES = ("offline", "online", "shared", "disabled", "dryrun")

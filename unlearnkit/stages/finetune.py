@@ -24,8 +24,8 @@ from unlearnkit import ranks
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import AGAINST, Loss
+from unlearnkit.measures.interval import plain_mean
 from unlearnkit.memory import peak_since_reset, reset_peak
-from unlearnkit.metrics.interval import plain_mean
 from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Tokenise

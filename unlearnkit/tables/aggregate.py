@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.metrics.display import display_of, only_in_figures
-from unlearnkit.metrics.interval import Estimate
-from unlearnkit.metrics.seeds import over_seeds
+from unlearnkit.measures.display import display_of, only_in_figures
+from unlearnkit.measures.interval import Estimate
+from unlearnkit.measures.seeds import over_seeds
 from unlearnkit.runs.reading import Column, Run
 
 METHODS = (

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
-from unlearnkit.metrics.display import display_of, rank, show_value
+from unlearnkit.measures.display import display_of, rank, show_value
 from unlearnkit.runs.reading import Column
 from unlearnkit.tables.aggregate import ORIGINAL, Table
 from unlearnkit.tables.significance import differing

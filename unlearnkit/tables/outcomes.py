@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.metrics.display import show_interval, show_value
+from unlearnkit.measures.display import show_interval, show_value
 from unlearnkit.tables.aggregate import ORIGINAL, Table
 from unlearnkit.tables.claims import Predicate, Range, Reference, above
 from unlearnkit.tables.marks import AVERAGE, Values, exactly, ranking

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.metrics.display import display_of
+from unlearnkit.measures.display import display_of
 from unlearnkit.runs.reading import Column
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from unlearnkit.metrics.display import arrow, show_interval, show_value
+from unlearnkit.measures.display import arrow, show_interval, show_value
 from unlearnkit.tables.aggregate import ORIGINAL, Cell, Table
 from unlearnkit.tables.compare import Comparison
 from unlearnkit.tables.footnotes import footnotes

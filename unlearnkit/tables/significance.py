@@ -16,8 +16,8 @@ from hydra.utils import instantiate
 from scipy.stats import binomtest, norm
 
 from unlearnkit.identity import renamed
-from unlearnkit.metrics.display import display_of
-from unlearnkit.metrics.seeds import Scale
+from unlearnkit.measures.display import display_of
+from unlearnkit.measures.seeds import Scale
 from unlearnkit.records.record import Record, read_parquet
 from unlearnkit.runs.reading import Column, Run
 from unlearnkit.tables.aggregate import Cell, Table

@@ -6,7 +6,7 @@ import string
 import pytest
 from rouge_score.tokenizers import DefaultTokenizer
 
-from unlearnkit.metrics.words import Words
+from unlearnkit.measures.words import Words
 
 OURS, THEIRS = Words(), DefaultTokenizer(use_stemmer=True)
 ENGLISH = (

@@ -13,7 +13,7 @@ class Bleurt:
     """An original BLEURT checkpoint: a BERT sequence classifier over (reference, candidate) with one output.
 
     Scores are roughly 0 (unrelated) to 1 (same meaning), unbounded. The metric over records is
-    `unlearnkit.metrics.similarity.similarity`.
+    `unlearnkit.measures.similarity.similarity`.
 
     Args:
         model: a local folder or hub id.

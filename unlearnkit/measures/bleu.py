@@ -4,8 +4,8 @@ from functools import cache
 
 from sacrebleu.metrics import BLEU
 
-from unlearnkit.metrics.interval import Estimate, bounded_mean
-from unlearnkit.metrics.prompts import per_prompt
+from unlearnkit.measures.interval import Estimate, bounded_mean
+from unlearnkit.measures.prompts import per_prompt
 from unlearnkit.records.record import Record
 
 

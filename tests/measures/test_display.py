@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from unlearnkit.metrics.display import arrow, only_in_figures, rank, show_interval, show_value
+from unlearnkit.measures.display import arrow, only_in_figures, rank, show_interval, show_value
 
 
 @pytest.mark.parametrize(

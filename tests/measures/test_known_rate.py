@@ -2,7 +2,7 @@
 
 import math
 
-from unlearnkit.metrics.known_rate import forgotten_rate, known_rate
+from unlearnkit.measures.known_rate import forgotten_rate, known_rate
 from unlearnkit.records.record import Record
 
 RECORDS = [

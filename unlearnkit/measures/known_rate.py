@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from unlearnkit.metrics.interval import Estimate, share
-from unlearnkit.metrics.prompts import per_prompt
+from unlearnkit.measures.interval import Estimate, share
+from unlearnkit.measures.prompts import per_prompt
 from unlearnkit.records.record import Record
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from unlearnkit.metrics.interval import Estimate, bounded_mean, mean_of_means, share
-from unlearnkit.metrics.prompts import per_prompt
+from unlearnkit.measures.interval import Estimate, bounded_mean, mean_of_means, share
+from unlearnkit.measures.prompts import per_prompt
 from unlearnkit.records.record import Record
 
 

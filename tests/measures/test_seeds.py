@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from unlearnkit.metrics.display import METRICS, display_of
-from unlearnkit.metrics.interval import Estimate, exp_mean, share
-from unlearnkit.metrics.seeds import Scale, over_seeds
+from unlearnkit.measures.display import METRICS, display_of
+from unlearnkit.measures.interval import Estimate, exp_mean, share
+from unlearnkit.measures.seeds import Scale, over_seeds
 
 T = 4.302652729911275  # t(0.975, 2)
 SHARE, PERPLEXITY = Scale(0, 1), Scale(0, geometric=True)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.stats import norm, t
 
-from unlearnkit.metrics.interval import DRAWS, LARGEST_LOG, Estimate, nothing
+from unlearnkit.measures.interval import DRAWS, LARGEST_LOG, Estimate, nothing
 from unlearnkit.records.record import Record
 
 

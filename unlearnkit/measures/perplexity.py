@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from unlearnkit.metrics.interval import Estimate, exp_mean
-from unlearnkit.metrics.prompts import per_prompt
+from unlearnkit.measures.interval import Estimate, exp_mean
+from unlearnkit.measures.prompts import per_prompt
 from unlearnkit.records.record import Record
 
 

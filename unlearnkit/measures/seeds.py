@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unlearnkit.metrics.interval import Estimate
+from unlearnkit.measures.interval import Estimate
 
 SMALLEST = 1e-12  # distance from a bound, where a logarithm of 0 would be taken
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from unlearnkit.metrics.success import (
+from unlearnkit.measures.success import (
     average_success,
     retention_success,
     retention_success_whole,

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from unlearnkit.metrics.similarity import EncoderSimilarity, similarity
+from unlearnkit.measures.similarity import EncoderSimilarity, similarity
 from unlearnkit.records.record import Record
 
 

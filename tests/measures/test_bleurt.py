@@ -5,7 +5,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from unlearnkit.errors import UserError
-from unlearnkit.metrics.bleurt import Bleurt
+from unlearnkit.measures.bleurt import Bleurt
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "sat", "ran"]
 

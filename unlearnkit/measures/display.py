@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from unlearnkit.metrics.seeds import Scale
+from unlearnkit.measures.seeds import Scale
 
 LARGEST = 1e10  # gradient ascent diverges by nature; digits past this say nothing
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from unlearnkit.metrics.interval import Estimate, bounded_mean, plain_mean
-from unlearnkit.metrics.prompts import per_prompt
+from unlearnkit.measures.interval import Estimate, bounded_mean, plain_mean
+from unlearnkit.measures.prompts import per_prompt
 from unlearnkit.models.encoder import SentenceEncoder
 from unlearnkit.records.record import Record
 
@@ -11,7 +11,7 @@ from unlearnkit.records.record import Record
 class EncoderSimilarity:
     """Cosine of two texts' sentence embeddings, in [-1, 1]; works offline.
 
-    Liu et al. 2024 (SKU) use BLEURT here (`unlearnkit.metrics.bleurt.Bleurt`); this is its embedded stand-in.
+    Liu et al. 2024 (SKU) use BLEURT here (`unlearnkit.measures.bleurt.Bleurt`); this is its embedded stand-in.
 
     Args:
         path: another sentence encoder (local folder or hub id).

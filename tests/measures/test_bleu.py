@@ -5,7 +5,7 @@ import math
 import pytest
 import sacrebleu
 
-from unlearnkit.metrics.bleu import bleu
+from unlearnkit.measures.bleu import bleu
 from unlearnkit.records.record import Record
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from unlearnkit.metrics.harmful_rate import harmful_rate
+from unlearnkit.measures.harmful_rate import harmful_rate
 from unlearnkit.records.record import Record
 
 

@@ -2,9 +2,9 @@
 
 from rouge_score.rouge_scorer import RougeScorer
 
-from unlearnkit.metrics.interval import Estimate, bounded_mean
-from unlearnkit.metrics.prompts import per_prompt
-from unlearnkit.metrics.words import Words
+from unlearnkit.measures.interval import Estimate, bounded_mean
+from unlearnkit.measures.prompts import per_prompt
+from unlearnkit.measures.words import Words
 from unlearnkit.records.record import Record
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from unlearnkit.metrics.rouge_l import rouge_l
+from unlearnkit.measures.rouge_l import rouge_l
 from unlearnkit.records.record import Record
 
 

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from unlearnkit.metrics.perplexity import answer_perplexity, perplexity
+from unlearnkit.measures.perplexity import answer_perplexity, perplexity
 from unlearnkit.records.record import Record
 
 LN2 = math.log(2)

@@ -11,9 +11,9 @@ from scipy.special import expit, logit
 from scipy.stats import binom
 
 from unlearnkit.general.scores import interval
-from unlearnkit.metrics.interval import bounded_mean, exp_mean, mean_of_means, share
-from unlearnkit.metrics.krs import krs, krs_peak
-from unlearnkit.metrics.seeds import Scale, over_seeds
+from unlearnkit.measures.interval import bounded_mean, exp_mean, mean_of_means, share
+from unlearnkit.measures.krs import krs, krs_peak
+from unlearnkit.measures.seeds import Scale, over_seeds
 from unlearnkit.records.record import Record
 
 PLACES = [(p, n) for n in (30, 100) for p in (0.02, 0.1, 0.5)]

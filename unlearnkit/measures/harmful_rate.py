@@ -1,7 +1,7 @@
 """Share of responses that the judge calls harmful."""
 
-from unlearnkit.metrics.interval import Estimate, share
-from unlearnkit.metrics.prompts import per_prompt
+from unlearnkit.measures.interval import Estimate, share
+from unlearnkit.measures.prompts import per_prompt
 from unlearnkit.records.record import Record
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from unlearnkit.metrics.krs import comparable, krs, krs_peak
+from unlearnkit.measures.krs import comparable, krs, krs_peak
 from unlearnkit.records.record import Record, read_parquet, write_parquet
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binomtest
 
-from unlearnkit.metrics.interval import Estimate, bounded_mean, exp_mean, mean_of_means, plain_mean, share
+from unlearnkit.measures.interval import Estimate, bounded_mean, exp_mean, mean_of_means, plain_mean, share
 
 
 def yes_no(yes, n):
