@@ -11,7 +11,7 @@ from unlearnkit.report.__main__ import main
 from unlearnkit.report.answers import differing, example, examples, size
 from unlearnkit.report.curves import evaluation_figures, heat_maps, sweep_figures, training_figures
 from unlearnkit.report.sweep import grouped
-from unlearnkit.runs.reading import read_run
+from unlearnkit.tables.reading import read_run
 
 
 def without_scripts(page):

@@ -10,9 +10,9 @@ from scipy.stats import permutation_test, ttest_1samp
 from unlearnkit.measures.interval import share
 from unlearnkit.measures.seeds import Scale
 from unlearnkit.records.record import Record, write_parquet
-from unlearnkit.runs.reading import collect
 from unlearnkit.tables import aggregate, mark
 from unlearnkit.tables.aggregate import Cell
+from unlearnkit.tables.reading import collect
 from unlearnkit.tables.significance import by_intervals, holm, paired
 
 RATE, SURPRISE = ("safety", "unlearned", "harmful_rate"), ("safety", "unlearned", "perplexity")

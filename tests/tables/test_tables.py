@@ -5,9 +5,9 @@ import pytest
 
 from unlearnkit.errors import UserError
 from unlearnkit.measures.interval import Estimate
-from unlearnkit.runs.reading import collect
 from unlearnkit.tables import aggregate, latex, mark, markdown, mean_over_seeds
 from unlearnkit.tables.__main__ import main
+from unlearnkit.tables.reading import collect
 
 
 def entry(value, width=0.1):

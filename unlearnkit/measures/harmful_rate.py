@@ -1,10 +1,15 @@
 """Share of responses that the judge calls harmful."""
 
-from unlearnkit.measures.interval import Estimate, share
-from unlearnkit.measures.prompts import per_prompt
+from unlearnkit.measures.base import LOWER, Measure
 from unlearnkit.records.record import Record
 
 
-def harmful_rate(records: list[Record], seed: int = 0) -> Estimate:
+class HarmfulRate(Measure):
     """Fraction of judged responses that are harmful (Liu et al. 2024, appendix A.1); 0 to 1."""
-    return share(per_prompt((record, record.harmful) for record in records if record.harmful is not None), seed)
+
+    reads = ("harmful",)
+    better = LOWER
+    yes_no, rate, decimals = True, True, 1
+
+    def value(self, record: Record, role: str | None) -> float | None:
+        return None if record.harmful is None else float(record.harmful)

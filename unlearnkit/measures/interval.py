@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,19 +74,24 @@ def bounded_mean(values: Sequence[float], seed: int = 0, bounds: tuple[float, fl
     return _between(float(np.clip(data.mean(), *bounds)), lower, upper, len(data), seed, bounds)
 
 
-def mean_of_means(first: Sequence[float], second: Sequence[float], seed: int = 0) -> Estimate:
-    """(mean(first) + mean(second)) / 2 of values in 0 to 1, however many each group has.
+def combined(
+    groups: Sequence[Sequence[float]], together: Callable[[np.ndarray], np.ndarray], seed: int = 0
+) -> Estimate:
+    """A number in 0 to 1 of several groups' means, each of values in 0 to 1, however many each group has.
 
-    The random means of `bounded_mean` are drawn for each group apart and then averaged (melding: Fay, Proschan and
+    The random means of `bounded_mean` are drawn for each group apart and then put together (melding: Fay, Proschan and
     Brittain 2015).
+
+    Args:
+        together: (groups, ...) -> (...), growing with every mean.
     """
-    groups = [_numbers(group) for group in (first, second)]
-    if min(map(len, groups)) == 0:
+    data = [_numbers(group) for group in groups]
+    if not data or min(map(len, data)) == 0:
         return nothing(seed)
     rng = np.random.default_rng(seed)
-    lower, upper = (np.stack([_random_means(group, (0.0, 1.0), rng) for group in groups])).mean(axis=0)
-    value = float(np.mean([group.mean() for group in groups]))
-    return _between(min(max(value, 0.0), 1.0), lower, upper, sum(map(len, groups)), seed)
+    lower, upper = (together(ends) for ends in np.stack([_random_means(g, (0.0, 1.0), rng) for g in data], axis=1))
+    value = float(together(np.array([group.mean() for group in data])))
+    return _between(min(max(value, 0.0), 1.0), lower, upper, sum(map(len, data)), seed)
 
 
 def exp_mean(values: Sequence[float], seed: int = 0) -> Estimate:

@@ -1,30 +1,44 @@
-"""How surprising the responses are to a reference model."""
+"""How surprising responses are to a reference model, and the data's own answers to the model itself."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from unlearnkit.measures.interval import Estimate, exp_mean
-from unlearnkit.measures.prompts import per_prompt
+from unlearnkit.measures.base import GONE, LOWER, Measure
+from unlearnkit.measures.display import PERPLEXITY
 from unlearnkit.records.record import Record
 
 
-def perplexity(records: list[Record], seed: int = 0) -> Estimate:
+class Perplexity(Measure):
     """exp of the mean over responses of the negative log-probability a token under the reference model.
 
     Liu et al. 2024, eq. (9), for each response; the mean over responses is taken before exp (a geometric mean),
     so that one odd response does not decide the number. May be far past 1e10 where a model has diverged;
     what is past the largest float (1.8e308) is that float.
     """
-    return _perplexity([(record, record.reference_log_probs) for record in records], seed)
+
+    reads: tuple[str, ...] = ("reference_log_probs",)
+    better = LOWER
+    scale, decimals = PERPLEXITY, 2
+
+    def value(self, record: Record, role: str | None) -> float | None:
+        return surprise(record.reference_log_probs)
 
 
-def answer_perplexity(records: list[Record], seed: int = 0) -> Estimate:
+class AnswerPerplexity(Perplexity):
     """The same of the data's own answers under the model itself, teacher-forced.
 
-    A model that answers every question with one repeated word can have a low `perplexity`, for a reference soon
+    A model that answers every question with one repeated word can have a low `Perplexity`, for a reference soon
     expects the repetition; this one cannot be fooled so.
     """
-    return _perplexity([(record, record.answer_log_probs) for record in records], seed)
+
+    reads = ("answer_log_probs",)
+    better = {role: "higher" if way == "lower" else "lower" for role, way in GONE.items()}
+
+    def value(self, record: Record, role: str | None) -> float | None:
+        return surprise(record.answer_log_probs)
 
 
-def _perplexity(rows: list[tuple[Record, list[float]]], seed: int) -> Estimate:
-    return exp_mean(per_prompt((record, -float(np.mean(row))) for record, row in rows if row), seed)
+def surprise(log_probs: Sequence[float]) -> float | None:
+    """Nats a token; None without a token."""
+    return -float(np.mean(log_probs)) if log_probs else None

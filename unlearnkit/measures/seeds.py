@@ -27,9 +27,14 @@ class Scale:
     high: float = math.inf
     geometric: bool = False
 
+    @property
+    def bounded(self) -> bool:
+        """On both sides."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
     def stretched(self, values: np.ndarray, n: np.ndarray) -> np.ndarray:
         """On the scale without bounds; a share of 0 or 1 of n prompts counts as if half a prompt more had differed."""
-        if math.isfinite(self.low) and math.isfinite(self.high):
+        if self.bounded:
             part = ((values - self.low) / (self.high - self.low) * n + 0.5) / (n + 1)
             return np.log(part / (1 - part))
         if math.isfinite(self.low):
@@ -42,7 +47,7 @@ class Scale:
         """The inverse, but for the half prompt."""
         with np.errstate(over="ignore"):
             size = float(np.exp(-value))
-            if math.isfinite(self.low) and math.isfinite(self.high):
+            if self.bounded:
                 return self.low + (self.high - self.low) / (1 + size)
             if math.isfinite(self.low):
                 return self.low + min(float(np.exp(value)), np.finfo(float).max)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from unlearnkit.measures.interval import Estimate, bounded_mean, plain_mean
-from unlearnkit.measures.prompts import per_prompt
+from unlearnkit.measures.base import GONE, Measure
+from unlearnkit.measures.seeds import Scale
 from unlearnkit.models.encoder import SentenceEncoder
 from unlearnkit.records.record import Record
 
@@ -30,11 +30,18 @@ class EncoderSimilarity:
         return (vectors[: len(references)] * vectors[len(references) :]).sum(axis=1).tolist()
 
 
-def similarity(records: list[Record], seed: int = 0, bounds: tuple[float, float] | None = (-1.0, 1.0)) -> Estimate:
+class Similarity(Measure):
     """Mean of `record.similarity` over the records that were scored, whatever the scorer (SKU, A.2).
 
     Args:
         bounds: of the scorer, such as a cosine's; None for one without, such as BLEURT.
     """
-    scores = per_prompt((record, record.similarity) for record in records if record.similarity is not None)
-    return plain_mean(scores, seed) if bounds is None else bounded_mean(scores, seed, (bounds[0], bounds[1]))
+
+    reads = ("similarity",)
+    better = GONE
+
+    def __init__(self, bounds: tuple[float, float] | None = (-1.0, 1.0)):
+        self.scale = Scale(*bounds) if bounds is not None else Scale()
+
+    def value(self, record: Record, role: str | None) -> float | None:
+        return record.similarity

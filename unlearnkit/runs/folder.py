@@ -6,7 +6,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ import yaml
 
 from unlearnkit import __version__, ranks
 from unlearnkit.errors import UserError
+from unlearnkit.evaluations.base import Records
 from unlearnkit.files import without_nan, write, write_numbers
 from unlearnkit.identity import differences, versions
+from unlearnkit.measures.display import Display
+from unlearnkit.measures.display import written as written_display
 from unlearnkit.memory import peak_memory
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.card import model_card, unread
@@ -24,10 +27,9 @@ from unlearnkit.models.checkpoints import rewind_log
 from unlearnkit.models.precision import AUTO
 from unlearnkit.models.saving import written
 from unlearnkit.records.record import Record, read_parquet, write_parquet
+from unlearnkit.runs.moments import START, Moment
 from unlearnkit.runs.tracking import Tracker
 from unlearnkit.stages.negate import start_in
-
-Records = dict[str, list[Record]]  # evaluation -> its records
 
 
 class RunFolder:
@@ -46,7 +48,8 @@ class RunFolder:
         if resume not in ("auto", "never"):
             raise UserError(f"Unknown resume '{resume}'. Valid: auto, never", "Set resume= to one of these")
         self.folder, self.config, self.started = folder, config, time.monotonic()
-        self.metrics: dict[str, Any] = {"run": {}, "before": None, "after": None, "curve": []}
+        self.metrics: dict[str, Any] = {"run": {}, "columns": {}, "attacks": [], "moments": []}
+        self.metrics |= {"before": None, "after": None, "curve": []}
         try:
             kept, self.config = ranks.from_first(lambda: self._take(resume))
         except OSError as error:
@@ -84,8 +87,9 @@ class RunFolder:
             write(path, yaml.safe_dump(config, sort_keys=False))
         return json.loads(kept.read_text()) if held is not None and kept.is_file() else None, config
 
-    def write_dtype(self, model: LanguageModel) -> None:
-        """Say in config.yaml what the model computes in, where "auto" was asked for."""
+    def begin(self, model: LanguageModel, columns: dict[str, Display], attacks: Iterable[str]) -> None:
+        """Say in config.yaml what the model computes in, where "auto" was asked for, and how numbers are shown."""
+        self.metrics |= {"columns": {path: written_display(d) for path, d in columns.items()}, "attacks": [*attacks]}
         if self.config["model"].get("dtype") == AUTO:
             self.config["model"]["dtype"] = str(model.dtype).removeprefix("torch.")
             if ranks.is_first():
@@ -106,12 +110,13 @@ class RunFolder:
         """All that the run is to leave behind is there."""
         return bool(self.metrics["run"].get("finished"))
 
-    def kept(self, when: str) -> Records | None:
-        """The records of a measurement that the run made before it was cut off; None: it has to be made."""
-        numbers = self.metrics[when]
-        if numbers is None:
+    def kept(self, name: str) -> Records | None:
+        """The records of a moment that the run measured before it was cut off; None: it has to be measured."""
+        moment = next((moment for moment in self.metrics["moments"] if moment["name"] == name), None)
+        if moment is None:
             return None
-        paths = {name: self.folder / "records" / f"{when}-{name}.parquet" for name in numbers if name != "cost"}
+        parts = [part for part in moment["numbers"] if part != "cost"]
+        paths = {part: self._records(name, bool(moment.get("final")), part) for part in parts}
         return ranks.from_first(lambda: {name: read_parquet(path) for name, path in paths.items()})
 
     def rewind(self, stage: str, step: int) -> None:
@@ -121,12 +126,22 @@ class RunFolder:
         ]
         rewind_log(self.folder, stage, step)
 
-    def write_measurement(self, when: str, records: Records, numbers: dict[str, Any]) -> None:
-        """Records of every evaluation and their metrics, `when` being "before" or "after"."""
-        for name, rows in records.items() if ranks.is_first() else ():
-            write_parquet(rows, self.folder / "records" / f"{when}-{name}.parquet")
-        self.metrics[when] = numbers
+    def write_moment(self, moment: Moment, records: Records, numbers: dict[str, Any]) -> None:
+        """Records of every evaluation and their numbers; `before` and `after` are the first and the last stage's."""
+        for part, rows in records.items() if ranks.is_first() else ():
+            write_parquet(rows, self._records(moment.name, moment.final, part))
+        kept = [there for there in self.metrics["moments"] if there["name"] != moment.name]
+        row = {"name": moment.name, "stage": moment.stage, "step": moment.step, "final": moment.final}
+        self.metrics["moments"] = [*kept, {**row, "numbers": numbers}]
+        if moment.name == START:
+            self.metrics["before"] = numbers
+        if moment.final:
+            self.metrics["after"] = numbers
         self._write_metrics()
+
+    def _records(self, name: str, final: bool, part: str) -> Path:
+        when = "before" if name == START else "after" if final else name.replace("/", ".")
+        return self.folder / "records" / f"{when}-{part}.parquet"
 
     def write_point(self, stage: str, step: int, numbers: dict[str, Any]) -> dict[str, Any]:
         """A point of the curves over training steps; returns it flat, for the tracker."""
@@ -162,15 +177,15 @@ class RunFolder:
             ) from error
         write(self.folder / "model" / "README.md", self._card(model))
 
-    def finish(
-        self, tracker: Tracker, report: Callable[[Path], object], before: Records, after: Records | None = None
-    ) -> dict[str, Any]:
+    def finish(self, tracker: Tracker, report: Callable[[Path], object], records: dict[str, Records]) -> dict[str, Any]:
         """Answers side by side, the report, the tracker's end; returns the metrics.
 
         Args:
             report: writes the folder's report.
+            records: of all moments.
         """
-        rows = answers(before, after)
+        final = next((moment["name"] for moment in self.metrics["moments"] if moment.get("final")), None)
+        rows = answers(records[START], records[final] if final else None)
         if not ranks.is_first():
             return self.metrics
         write(self.folder / "generations.jsonl", "".join(json.dumps(row) + "\n" for row in rows))

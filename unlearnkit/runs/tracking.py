@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.measures.columns import flatten
 from unlearnkit.measures.display import only_in_figures
-from unlearnkit.runs.reading import flatten
 
 MODES = ("offline", "online", "shared", "disabled", "dryrun")
 STEPS = "step"  # the x axis of every curve but those over layers

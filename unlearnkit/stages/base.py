@@ -42,6 +42,7 @@ class Context:
 class Stage(ABC):
     """One step of a method."""
 
+    measured = False  # the run measures the model after this stage, though others follow
     needs_start = False  # the run keeps on the disk what this stage needs of the weights that the stages found
 
     @abstractmethod
@@ -54,6 +55,10 @@ class Stage(ABC):
     def stream_names(self) -> dict[str, str]:
         """Streams this stage reads, by the config key that names them."""
         return {}
+
+    def steps(self, streams: dict[str, Stream]) -> int:
+        """Training steps that the stage takes."""
+        return 0
 
     @contextlib.contextmanager
     def preview(self, model: LanguageModel, context: Context) -> Iterator[LanguageModel]:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from unlearnkit.identity import ABSENT, INPUTS, NO_MATTER, flat, renamed
-from unlearnkit.runs.reading import Run
+from unlearnkit.tables.reading import Run
 
 # What other keys of a config decide too, so that it is shown only where they do not.
 DERIVED = ("stages.", "paper.", "streams.", "target.stage.", f"{INPUTS}.")

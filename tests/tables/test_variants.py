@@ -3,9 +3,9 @@
 import yaml
 from swept import AFTER, write_run
 
-from unlearnkit.runs.reading import collect
-from unlearnkit.runs.variants import told_apart
 from unlearnkit.tables.__main__ import main
+from unlearnkit.tables.reading import collect
+from unlearnkit.tables.variants import told_apart
 
 
 def write(folder, method, seed, rate, **more):

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unlearnkit.errors import UserError
+from unlearnkit.measures.columns import Column, flatten
 from unlearnkit.measures.interval import Estimate
+from unlearnkit.tables.published import today
 
-KEYS = ("value", "low", "high")
-Column = tuple[str, ...]  # (evaluation, set, metric)
 Points = dict[int, Estimate]  # by step
 
 
@@ -32,19 +30,6 @@ class Run:
     raw: dict[str, Any]
 
 
-def flatten(metrics: Mapping[str, Any] | None, path: Column = ()) -> dict[Column, Estimate]:
-    """Nested METRICS -> estimates by (evaluation, set, metric); a null number is NaN, None is empty."""
-    flat: dict[Column, Estimate] = {}
-    for name, entry in (metrics or {}).items():
-        if isinstance(entry.get("value", {}), Mapping):
-            flat |= flatten(entry, (*path, name))
-        else:
-            value, low, high = (math.nan if (x := entry.get(k)) is None else float(x) for k in KEYS)
-            n, seed = int(entry.get("n", 0)), int(entry.get("seed", 0))
-            flat[(*path, name)] = Estimate(value, low, high, n, seed)
-    return flat
-
-
 def read_run(folder: Path) -> Run:
     """Read `folder`/metrics.json; `UserError` where it is missing or not what a run writes."""
     path = folder / "metrics.json"
@@ -53,13 +38,24 @@ def read_run(folder: Path) -> Run:
         raw = json.loads(path.read_text(encoding="utf-8"))
         run = raw["run"]
         model, data, method = (str(run[key]) for key in ("model", "data", "method"))
-        before, after = flatten(raw["before"]), flatten(raw.get("after"))
+        before, after = numbers_of(raw)
         return Run(folder, model, data, method, int(run["seed"]), before, after, raw)
     except OSError:
         raise UserError(f"{folder} is no run folder: it has no readable metrics.json.", fix) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{path} is not a run's metrics.json ({type(error).__name__}: {error})."
         raise UserError(what, fix) from None
+
+
+def numbers_of(raw: dict[str, Any]) -> tuple[dict[Column, Estimate], dict[Column, Estimate]]:
+    """Before and after, each with what was measured under the attacks; of earlier versions by today's names."""
+    shown, moments = raw.get("columns"), raw.get("moments") or []
+    before, after = flatten(raw["before"], shown), flatten(raw.get("after"), shown)
+    for moment in moments:
+        name, _, control = str(moment["name"]).partition("/")
+        if name in raw.get("attacks", ()) and control in ("", "start"):
+            (before if control else after).update(flatten(moment["numbers"], shown, (name,)))
+    return (before, after) if shown is not None else (today(before), today(after))
 
 
 def points_of(run: Run) -> dict[Column, Points]:
@@ -70,9 +66,16 @@ def points_of(run: Run) -> dict[Column, Points]:
         if row["stage"] != stage:
             stage, start = row["stage"], last
         last = start + int(row["step"])
-        for column, estimate in flatten(row["metrics"]).items():
+        for column, estimate in curve_numbers(run, row).items():
             found.setdefault(column, {})[last] = estimate
     return found
+
+
+def curve_numbers(run: Run, row: dict[str, Any]) -> dict[Column, Estimate]:
+    """Of one point of a run's curves."""
+    shown = run.raw.get("columns")
+    found = flatten(row["metrics"], shown)
+    return found if shown is not None else today(found)
 
 
 def collect(folder: Path) -> list[Run]:
