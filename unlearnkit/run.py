@@ -16,7 +16,15 @@ from unlearnkit.evaluations.base import Evaluations, Point, Records
 from unlearnkit.identity import INPUTS, without_secrets
 from unlearnkit.models import LanguageModel
 from unlearnkit.report import write_report
-from unlearnkit.runs.checks import agreed_inputs, bind_streams, check_split, check_stages, check_texts
+from unlearnkit.runs.checks import (
+    agreed_inputs,
+    bind_streams,
+    check_choices,
+    check_selection,
+    check_split,
+    check_stages,
+    check_texts,
+)
 from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.moments import START, check_attacks, moments
 from unlearnkit.runs.tracking import Nowhere, Tracker
@@ -42,6 +50,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     streams = bind_streams(data, instantiate(cfg.streams, _convert_="all"))
     check_stages(stages, streams)
     check_attacks(attacks, stages)
+    check_selection(stages, cfg.eval_every, cfg.curve_split)
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
     tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()
     target: Target = instantiate(cfg.target, _convert_="all")
@@ -57,7 +66,9 @@ def run(cfg: DictConfig, folder: Path) -> dict:
             records = evaluations.measure(finished, Point(cfg.curve_split, said, curve=True), curve_start)
         tracker.point(out.write_point(context.stage, step, evaluations.compute(records)))
 
-    context = Context(streams, cfg.seed, folder, "", measure, cfg.eval_every, tracker.log, out.rewind)
+    context = Context(
+        streams, cfg.seed, folder, "", measure, cfg.eval_every, out.points, out.write_choice, tracker.log, out.rewind
+    )
     curve_start: Records = {}
     records: dict[str, Records] = {}
     for moment in moments(stages, attacks, model, context, keep=cfg.train.save_every > 0):
@@ -71,6 +82,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
         if moment.name == START and stages and cfg.eval_every:
             curve_start |= evaluations.measure(moment.model, Point(cfg.curve_split, curve=True))
             tracker.point(out.write_point(next(iter(stages)), 0, evaluations.compute(curve_start)))
+            check_choices(stages, out.points(next(iter(stages)))[0])
         if moment.name == START and any(stage.needs_start for stage in stages.values()):
             out.keep_start(moment.model)
         if moment.final and cfg.save_model:

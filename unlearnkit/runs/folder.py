@@ -7,6 +7,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Records
 from unlearnkit.files import without_nan, write, write_numbers
 from unlearnkit.identity import differences, versions
+from unlearnkit.measures.columns import Column, flatten
 from unlearnkit.measures.display import Display
 from unlearnkit.measures.display import written as written_display
+from unlearnkit.measures.interval import Estimate
 from unlearnkit.memory import peak_memory
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.card import model_card, unread
@@ -30,6 +33,7 @@ from unlearnkit.records.record import Record, read_parquet, write_parquet
 from unlearnkit.runs.moments import START, Moment
 from unlearnkit.runs.tracking import Tracker
 from unlearnkit.stages.negate import start_in
+from unlearnkit.stages.selection import Choice
 
 
 class RunFolder:
@@ -131,7 +135,8 @@ class RunFolder:
         for part, rows in records.items() if ranks.is_first() else ():
             write_parquet(rows, self._records(moment.name, moment.final, part))
         kept = [there for there in self.metrics["moments"] if there["name"] != moment.name]
-        row = {"name": moment.name, "stage": moment.stage, "step": moment.step, "final": moment.final}
+        step = self.metrics.get("chosen", {}).get(moment.stage, {}).get("step", moment.step)
+        row = {"name": moment.name, "stage": moment.stage, "step": step, "final": moment.final}
         self.metrics["moments"] = [*kept, {**row, "numbers": numbers}]
         if moment.name == START:
             self.metrics["before"] = numbers
@@ -159,6 +164,18 @@ class RunFolder:
             for metric, estimate in metrics.items()
         }
         return {"stage": stage, "step": step, **flat}
+
+    def points(self, stage: str) -> dict[int, dict[Column, Estimate]]:
+        """Step -> what was measured of a stage; step 0 is the start, before the first of the stages."""
+        shown, curve = self.metrics["columns"], self.metrics["curve"]
+        start = [{**point, "stage": stage} for point in curve[:1] if point["step"] == 0]
+        rows = [*start, *(point for point in curve if point["stage"] == stage and point["step"])]
+        return {row["step"]: flatten(row["metrics"], shown) for row in rows}
+
+    def write_choice(self, stage: str, choice: Choice) -> None:
+        """The step of a stage that the run goes on from, as far as it has come."""
+        self.metrics["chosen"] = {**self.metrics.get("chosen", {}), stage: asdict(choice)}
+        self._write_metrics()
 
     def keep_start(self, model: LanguageModel) -> None:
         """What the stages need of the weights that they find."""

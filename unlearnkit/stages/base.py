@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from unlearnkit.data.streams import Stream
 from unlearnkit.models import LanguageModel
+from unlearnkit.stages.selection import Choice, Numbers
 
 
 @dataclass
@@ -23,6 +24,8 @@ class Context:
         folder: the run folder; a stage keeps its own files below it.
         stage: the name of the stage that is running.
         measure: called with (model, step) every `measure_every` training steps, see `run.py`.
+        points: stage -> step -> what was measured of it, step 0 the start.
+        chosen: called with (stage, choice) as steps are chosen (`unlearnkit.stages.selection`).
         log: called with one flat mapping a logged step.
         rewind: called with (stage, step) when a training begins or goes on: what was written of later steps is void.
         cost: stage -> what it took: seconds_a_step and peak_memory_gb, each as {value, low, high, n, seed}.
@@ -34,6 +37,8 @@ class Context:
     stage: str = ""
     measure: Callable[[LanguageModel, int], None] | None = None
     measure_every: int = 0
+    points: Callable[[str], Mapping[int, Numbers]] = field(default=lambda stage: {})
+    chosen: Callable[[str, Choice], None] = field(default=lambda stage, choice: None)
     log: Callable[[dict[str, Any]], None] = field(default=lambda row: None)
     rewind: Callable[[str, int], None] = field(default=lambda stage, step: None)
     cost: dict[str, dict[str, Any]] = field(default_factory=dict)
