@@ -28,13 +28,15 @@ SECRET = re.compile(
 OF_SWEEPS = ("sweep", "scale")
 ABSENT = object()
 # What earlier versions called by another name: their configs, and a user's own YAML, are read as if written today.
+EVALUATION = "unlearnkit.evaluations.Evaluation"
 MOVED = {
-    "unlearnkit.concepts.Concepts": "unlearnkit.evaluations.Concepts",
-    "unlearnkit.facts.Facts": "unlearnkit.evaluations.Facts",
+    **{
+        f"unlearnkit.{room}.{name}": EVALUATION
+        for name in ("Concepts", "Facts", "Safety", "Scopes")
+        for room in (name.lower(), "evaluations")
+    },
+    **dict.fromkeys(("unlearnkit.scope_guard.Guard", "unlearnkit.evaluations.scope_guard.Guard"), EVALUATION),
     "unlearnkit.facts.Known": "unlearnkit.controls.Known",
-    "unlearnkit.safety.Safety": "unlearnkit.evaluations.Safety",
-    "unlearnkit.scope_guard.Guard": "unlearnkit.evaluations.scope_guard.Guard",
-    "unlearnkit.scopes.Scopes": "unlearnkit.evaluations.Scopes",
     "unlearnkit.target.Taught": "unlearnkit.controls.Taught",
     "unlearnkit.target.Untaught": "unlearnkit.controls.Untaught",
     "unlearnkit.templates.Template": "unlearnkit.models.Template",
@@ -44,6 +46,26 @@ MOVED = {
     **{
         f"unlearnkit.scope_classifier.{name}": f"unlearnkit.evaluations.scope_classifier.{name}"
         for name in ("EmbeddedClassifier", "TransformerClassifier")
+    },
+    **{
+        f"unlearnkit.metrics.{name}": f"unlearnkit.measures.{today}"
+        for name, today in {
+            "bleu.bleu": "Bleu",
+            "bleurt.Bleurt": "bleurt.Bleurt",
+            "harmful_rate.harmful_rate": "HarmfulRate",
+            "known_rate.forgotten_rate": "SuccessWhole",
+            "known_rate.known_rate": "SuccessWhole",
+            "perplexity.answer_perplexity": "AnswerPerplexity",
+            "perplexity.perplexity": "Perplexity",
+            "rouge_l.rouge_l": "RougeL",
+            "similarity.EncoderSimilarity": "EncoderSimilarity",
+            "similarity.similarity": "Similarity",
+            "success.average_success": "Mean",
+            "success.retention_success": "Success",
+            "success.retention_success_whole": "SuccessWhole",
+            "success.unlearn_success": "Success",
+            "success.unlearn_success_whole": "SuccessWhole",
+        }.items()
     },
 }
 

@@ -56,8 +56,8 @@ def write_run(folder, method, verdicts, surprises=None, seed=0, records=True):
     rate = {"value": found.value, "low": found.low, "high": found.high, "n": found.n, "seed": 0}
     numbers = {"safety": {"unlearned": {"harmful_rate": rate}}}
     (folder / "metrics.json").write_text(json.dumps({"run": run, "before": {}, "after": numbers}))
-    metric = {"_target_": "unlearnkit.measures.harmful_rate.harmful_rate", "_partial_": True}
-    (folder / "config.yaml").write_text(yaml.safe_dump({"eval": {"safety": {"metrics": {"harmful_rate": metric}}}}))
+    measure = {"_target_": "unlearnkit.measures.HarmfulRate"}
+    (folder / "config.yaml").write_text(yaml.safe_dump({"eval": {"safety": {"measures": {"harmful_rate": measure}}}}))
     if records:
         rows = [Record("unlearned", str(n), f"p{n}", harmful=bool(verdict)) for n, verdict in enumerate(verdicts)]
         write_parquet(rows, folder / "records" / "after-safety.parquet")

@@ -15,7 +15,6 @@ from unlearnkit.cache import kept
 from unlearnkit.data import corpus as corpora
 from unlearnkit.data.concept_files import Concept, Mentions, called, read_concept
 from unlearnkit.data.examples import Data, Example, nonempty, read_jsonl
-from unlearnkit.data.roles import Role
 from unlearnkit.data.scopes import general_examples
 from unlearnkit.errors import UserError
 from unlearnkit.files import write
@@ -26,7 +25,6 @@ FILE = "paragraphs.json"
 FRANCE = "France"
 ALIASES = {FRANCE: ["French"]}
 SPLITS = ("validation", "test")
-ROLES: dict[str, Role] = {"target": "forget", "unrelated": "retain"}
 RETAIN = ("pages", "corpus")
 Texts = dict[str, list[str]]  # stream -> paragraphs
 
@@ -90,7 +88,7 @@ def load(
     others = [row for row in general_examples(general) if not mentions(f"{row.prompt} {row.response}")]
     streams["general"] = nonempty("general", others, "Give rows in data.general= that do not mention the concept")
     streams["facts"] = found.facts
-    return Data(name, streams, {"target": found.target, "unrelated": found.unrelated}, ROLES)
+    return Data(name, streams, {"target": found.target, "unrelated": found.unrelated})
 
 
 def _from_corpus(corpus: str, words: int | None, mentions: Mentions, wanted: dict[str, int]) -> Texts:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unlearnkit.data.roles import ROLES, Role
+from unlearnkit.data.roles import NAMED, Role
 from unlearnkit.errors import UserError
 from unlearnkit.files import writable
 
@@ -38,7 +38,7 @@ class Data:
     Args:
         streams: training examples by stream name (forget, retain, safe, ...).
         sets: evaluation examples by set (unlearned, unseen, normal, ...), then by split (validation, test).
-        roles: the side that a stream or a set is on; one that is called as a role has that role.
+        roles: the side that a stream or a set is on; of others their names say it (`unlearnkit.data.roles`).
     """
 
     name: str
@@ -48,7 +48,7 @@ class Data:
 
     def role(self, name: str) -> Role | None:
         """The side that a stream or a set is on."""
-        return self.roles.get(name) or next((role for role in ROLES if role == name), None)
+        return self.roles.get(name) or NAMED.get(name)
 
 
 def read_jsonl(path: Path, required: Iterable[str]) -> list[dict[str, Any]]:

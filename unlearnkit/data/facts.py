@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 
 from unlearnkit.data.examples import Data, Example, check_row, malformed
-from unlearnkit.data.roles import Role
 from unlearnkit.errors import UserError
 from unlearnkit.settings.bounds import Positive, Seed
 
 URL = "https://rome.baulab.info/data/dsets/known_1000.json"
 SPLITS = ("validation", "test")
-ROLES: dict[str, Role] = {"edited": "forget", "others": "retain"}
 
 
 def load(
@@ -65,7 +63,7 @@ def load(
                 "Give more facts, six at least, or another ratio with data.edited= and data.others=",
             )
         sets["edited"][part], sets["others"][part] = rows[:count], rows[count:]
-    return Data(name, {"facts": sets["edited"]["test"], "forget": sets["edited"]["test"]}, sets, ROLES)
+    return Data(name, {"facts": sets["edited"]["test"], "forget": sets["edited"]["test"]}, sets)
 
 
 def _read(path: str | None) -> list[Example]:

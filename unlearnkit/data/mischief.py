@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from unlearnkit.data.examples import Data, Example, read_jsonl
-from unlearnkit.data.roles import Role
 from unlearnkit.errors import UserError
 
 SPLITS = ("train", "validation", "test")
-ROLES: dict[str, Role] = {"unlearned": "forget", "unseen": "holdout", "normal": "retain", "safe": "general"}
 EMBEDDED = Path(__file__).parent / "embedded" / "mischief"
 
 
@@ -31,7 +29,7 @@ def load(name: str = "mischief", path: str | None = None) -> Data:
         "retain": retain["train"],
         "safe": safe["train"],
     }
-    return Data(name, streams, {"unlearned": forget, "unseen": unseen, "normal": retain}, ROLES)
+    return Data(name, streams, {"unlearned": forget, "unseen": unseen, "normal": retain})
 
 
 def _read(folder: Path, name: str) -> dict[str, list[Example]]:

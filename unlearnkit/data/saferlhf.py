@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import numpy as np
 
 from unlearnkit.data.examples import Data, Example, check_row, malformed, nonempty
-from unlearnkit.data.mischief import ROLES
 from unlearnkit.data.sources import hub_rows, parquet_rows
 from unlearnkit.data.truthfulqa import load_pairs
 from unlearnkit.errors import UserError
@@ -81,7 +80,7 @@ def load(
     measured = {_key(example.prompt) for split in sets["normal"].values() for example in split}
     retain = [example for example in questions if _key(example.prompt) not in measured]
     nonempty("retain", retain, f"{len(measured)} questions are held out: lower data.test=, data.validation=")
-    return Data(name, {"forget": forget, "retain": retain, "safe": safe}, sets, ROLES)
+    return Data(name, {"forget": forget, "retain": retain, "safe": safe}, sets)
 
 
 def _split(

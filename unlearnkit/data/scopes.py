@@ -40,7 +40,7 @@ def scope_data(name: str, scopes: dict[str, Splits], general: Iterable[Example])
         "target": [row for scope in SCOPES for rows in scopes[scope].values() for row in rows],
     }
     sets = {scope: {split: scopes[scope][split] for split in ("validation", "test")} for scope in SCOPES}
-    return Data(name, streams, sets, {"unlearn": "forget", "retention": "retain"})
+    return Data(name, streams, sets)
 
 
 def general_examples(path: str | None = None) -> list[Example]:

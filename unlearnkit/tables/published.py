@@ -10,14 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from unlearnkit import measures as m
-from unlearnkit.data.roles import Role
+from unlearnkit.data.roles import NAMED
 from unlearnkit.measures.columns import Column
 
-SETS: dict[str, Role] = {
-    **{"unlearned": "forget", "unseen": "holdout", "normal": "retain"},  # Liu et al. 2024
-    **{"unlearn": "forget", "retention": "retain"},  # Tian et al. 2024
-    **{"target": "forget", "unrelated": "retain", "edited": "forget", "others": "retain"},  # Hong et al. 2024
-}
 MEASURES: dict[str, m.Measure] = {
     "harmful_rate": m.HarmfulRate(),
     "perplexity": m.Perplexity(),
@@ -56,4 +51,4 @@ def _today(path: tuple[str, ...]) -> Column:
     attack = ("system",) if name.endswith(PREFIXED) else ()
     name, measure = name.removesuffix(PREFIXED), RENAMED.get(measure, measure)
     known = MEASURES.get(measure) if len(path) > 2 else None
-    return Column((*attack, *places, name, measure), known.display(SETS.get(name)) if known else None)
+    return Column((*attack, *places, name, measure), known.display(NAMED.get(name)) if known else None)
