@@ -48,7 +48,7 @@ DIPS = {
     ],
 )
 def test_by_hand(told, step, satisfied):
-    """12 of 10 is 83 % of the start's perplexity; 0.85 of 0.9 is 94 % of its success; of two equal steps the earlier."""
+    """12 of 10 is 83 % of the start's perplexity, 0.85 of 0.9 94 % of its success; of equal steps the earlier."""
     choice = Selection(told).choose(DIPS, START)
     assert (choice.step, choice.satisfied) == (step, satisfied)
 
