@@ -17,6 +17,7 @@ from unlearnkit.metrics.display import arrow, display_of
 from unlearnkit.plots.curves import Line, columns_in, cut, drawable, line_of, spans_decades
 from unlearnkit.plots.style import headed, looks, methods_of, name_of, new
 from unlearnkit.runs.reading import Column, Run
+from unlearnkit.runs.variants import base
 
 
 def steps(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
@@ -43,7 +44,7 @@ def steps(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
         for method, line in lines.items():
             handles[name_of(method, spec)] = draw_line(axes, line, style[method])
         drawn = [value for line in lines.values() for value in drawable(line.values)]
-        said = {m: (spec.get("curves") or {}).get(m, {}).get("/".join(column), {}) for m in methods}
+        said = {m: (spec.get("curves") or {}).get(base(m), {}).get("/".join(column), {}) for m in methods}
         points = mark_said(axes, said, style, max((line.steps[-1] for line in lines.values() if line.steps), default=0))
         drawn, marked = drawn + points, marked or bool(points)
         if spans_decades(drawn):
