@@ -17,7 +17,7 @@ from unlearnkit.identity import INPUTS, without_secrets
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
 from unlearnkit.report import write_report
-from unlearnkit.runs.checks import agreed_inputs, bind_streams, check_split, check_stages, check_texts
+from unlearnkit.runs.checks import agreed_inputs, bind_streams, check_model, check_split, check_stages, check_texts
 from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.tracking import Nowhere, Tracker
 from unlearnkit.stages.base import Context, Stage, previewed
@@ -45,13 +45,14 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     target: Target = instantiate(cfg.target, _convert_="all")
     model: LanguageModel = instantiate(out.config["model"], _convert_="all")
     out.write_dtype(model)
-    tracker.start(out.config, folder)
+    check_model(stages, model)
     model = target(model, data, folder)
 
     before = out.kept("before")
     if before is None:
         before = evaluations.measure(model, "test")
         out.write_measurement("before", before, evaluations.compute(before))
+    tracker.start(out.config, folder)
     if not stages:
         return out.finish(tracker, write_report, before)
 
