@@ -41,7 +41,9 @@ from unlearnkit.metrics.display import show_interval, show_value
 from unlearnkit.metrics.interval import Estimate, share
 from unlearnkit.models.encoder import SentenceEncoder, batches
 from unlearnkit.settings.bounds import AboveZero, Positive, Seed
+from unlearnkit.settings.check import check_command
 from unlearnkit.settings.places import claim_folders
+from unlearnkit.settings.run import Guarding
 
 STREAMS = {"unlearn": "forget", "retention": "retain"}
 LABELS = {"unlearn": 1, "retention": 0}
@@ -184,6 +186,7 @@ def table(numbers: Numbers, title: str) -> Table:
 def job(cfg: DictConfig) -> None:
     """One classifier: the table, and metrics.json in the output folder."""
     with configuration.two_lines("scope_classifier"):
+        check_command(cfg, Guarding)
         carry_out(cfg)
 
 
