@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 SHOWS = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # commands that make nothing
+CONFIG = "config.yaml"  # what a run writes first
 _claims = False
 
 
@@ -49,9 +50,20 @@ def _made(folder: str) -> bool:
 
 def remove_empty(folder: Path) -> None:
     """Take away a run's folder that nothing was written to, and those that were made for it alone."""
+    if Path.cwd().is_relative_to(folder.absolute()):  # no folder was asked for
+        return
     above = folder.parent.parent
     for place in (folder, folder.parent, *([above] if above.name == "outputs" else [])):
         try:
             place.rmdir()
         except OSError:
             return
+
+
+def remove_unbegun(folder: Path) -> None:
+    """Take away what a run wrote that was refused before it computed anything: its config and empty folders."""
+    if [path for path in folder.rglob("*") if not path.is_dir()] != [folder / CONFIG]:
+        return
+    (folder / CONFIG).unlink()
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir()
