@@ -21,7 +21,6 @@ from unlearnkit.runs.checks import (
     bind_streams,
     check_choices,
     check_model,
-    check_model,
     check_selection,
     check_split,
     check_stages,
