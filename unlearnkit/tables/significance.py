@@ -6,9 +6,8 @@ Where both answered the same prompts, the test is paired over these; over severa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import yaml
@@ -106,7 +105,7 @@ def _of_run(run: Run, column: Column) -> dict[tuple[str, ...], float]:
     path = run.folder / "records" / f"after-{column[0]}.parquet"
     try:
         evaluation = renamed(yaml.safe_load((run.folder / "config.yaml").read_text()))["eval"][column[0]]
-        metric = instantiate(_metrics(evaluation)[column[2]])
+        metric = instantiate((evaluation.get("metrics") or {})[column[2]])
         rows = read_parquet(path)
     except (OSError, KeyError, TypeError, IndexError):  # a run of another kind
         return {}
@@ -119,7 +118,3 @@ def _of_run(run: Run, column: Column) -> dict[tuple[str, ...], float]:
     if display_of(column[-1]).scale.geometric:
         values = {key: math.log(value) if value > 0 else math.nan for key, value in values.items()}
     return {key: value for key, value in values.items() if not math.isnan(value)}
-
-
-def _metrics(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
-    return evaluation.get("metrics") or {}
