@@ -52,7 +52,7 @@ def evaluation_figures(run: Run) -> Iterator[dict[str, Any]]:
     for (stage, evaluation, measure), sets in found.items():
         display = shown[stage, evaluation, measure]
         title = f"{measure} {arrow(display)} ({'/'.join((*evaluation, f'stage {stage}'))})"
-        yield lines(title, sets, display)
+        yield lines(title, sets, display, chosen=(run.raw.get("chosen") or {}).get(stage, {}).get("step"))
 
 
 def measured(run: Run) -> Iterator[tuple[str, int, Column, Estimate]]:
