@@ -161,6 +161,11 @@ class Evaluation(Part):
                             f"{nearest(part, self.measures)}",
                             f"Set eval.{self.name}.measures.{name}.of.{side} to one of: {', '.join(self.measures)}",
                         )
+                    if not measure.takes(self.measures[part]):
+                        raise UserError(
+                            f"The measure '{name}' is of '{part}', whose values do not all lie between 0 and 1",
+                            f"Set eval.{self.name}.measures.{name}.of.{side} to measures that do, such as success",
+                        )
                 if not self.members(side):
                     raise UserError(
                         f"The measure '{name}' is of '{side}', and the data '{self.data.name}' has no such set or role:"

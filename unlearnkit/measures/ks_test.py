@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from unlearnkit.measures.base import GONE
+from unlearnkit.measures.base import GONE, Measure
 from unlearnkit.measures.combined import Combined
 from unlearnkit.measures.interval import Estimate, nothing
 
@@ -29,6 +29,9 @@ class KSTest(Combined):
         self.against = against
         if against == "start":
             self.better = GONE
+
+    def takes(self, part: Measure) -> bool:
+        return True
 
     def of_values(self, own: Sequence[float], control: Sequence[float], seed: int = 0) -> Estimate:
         """Of the values by prompt of this model and of the control."""
