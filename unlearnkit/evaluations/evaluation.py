@@ -220,7 +220,8 @@ class Evaluation(Part):
         }
         answered = [name for name, own in fields.items() if "response" in own]
         forced = [name for name, own in fields.items() if own & set(ForceAlternatives.gives)]
-        check_lengths(model, examples, self.max_new_tokens, answered, forced)
+        compared = [name for name, own in fields.items() if "alternative_log_probs" in own]
+        check_lengths(model, examples, self.max_new_tokens, answered, forced, compared)
         samples = dict.fromkeys(answered, self.decoding.samples)
         forward = [a for a in self.annotators if a.forward and self._filled(a, fields)]
 
