@@ -27,6 +27,12 @@ def test_one_response(answer, response, value):
     assert RougeL()([record(answer, response)]).value == pytest.approx(value)
 
 
+@pytest.mark.parametrize(("of", "value"), [("fmeasure", 10 / 11), ("recall", 5 / 6), ("precision", 1)])
+def test_how_much_of_either_the_other_has(of, value):
+    rows = [record("the cat sat on the mat", "the cat on the mat")]
+    assert RougeL(of)(rows).value == pytest.approx(value)
+
+
 def test_records_without_a_response_are_left_out():
     found = RougeL()([record("a b", "a b"), record("a b", "c", name="2"), record("a b", "", tokens=0)], seed=4)
     assert (found.value, found.n, found.seed) == (0.5, 2, 4) and 0 <= found.low < 0.05 and 0.95 < found.high <= 1
