@@ -25,6 +25,8 @@ from hydra.utils import instantiate
 from measure import peak_memory, resident
 
 from unlearnkit import configuration
+from unlearnkit.data.examples import Data
+from unlearnkit.evaluations.base import Point
 
 MODEL = "smollm2-135m"
 
@@ -43,12 +45,12 @@ def ours(folder: str, names: list[str], limit: int, batch: str) -> dict:
     with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
         cfg = compose("config", overrides=overrides)
     general = instantiate(cfg.eval.general, _convert_="all")
-    general.check(None)
+    general.bind("general", Data("none", {}))
     model = instantiate(cfg.model, _convert_="all")
     loaded = resident()
     started, used = time.perf_counter(), processor_seconds()
     with peak_memory() as peak:
-        records = general.measure(model, None, "test", [])  # as after a stage: never from the cache
+        records = general.measure(model, Point("test"), [])  # as after a stage: never from the cache
     seconds, used = time.perf_counter() - started, processor_seconds() - used
     requests = sum(len(task.instances) for task in general.loaded.tasks.values())
     weights = sum(p.numel() * p.element_size() for p in model.model.parameters())

@@ -26,7 +26,7 @@ from hydra.utils import instantiate
 from measure import peak_memory
 
 from unlearnkit import configuration
-from unlearnkit.evaluations.base import Evaluations
+from unlearnkit.evaluations.base import Evaluations, Point
 from unlearnkit.models.packing import Tokenise
 from unlearnkit.records.forward import score
 from unlearnkit.runs.checks import bind_streams
@@ -95,14 +95,14 @@ def metrics_against_a_forward(folder: Path) -> tuple[float, float]:
     cfg = composed("ga")
     data, _, model, _ = prepared(cfg, folder)
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, 0)
-    records = evaluations.measure(model, "validation", {"scopes": []}, curve=True)["scopes"]
+    records = evaluations.measure(model, Point("validation", curve=True), {"scopes": []})["scopes"]
     tokens = [
         tuple(map(tuple, model.template.encode(model.tokenizer, record.prompt, record.answer))) for record in records
     ]
     ours, bare = [], []
     for _ in range(3):
         started = time.perf_counter()
-        evaluations.compute(evaluations.measure(model, "validation", {"scopes": []}, curve=True))
+        evaluations.compute(evaluations.measure(model, Point("validation", curve=True), {"scopes": []}))
         ours.append(time.perf_counter() - started)
         started = time.perf_counter()
         score(model.model, tokens)

@@ -39,7 +39,7 @@ def test_every_method_runs_whole(method, weights, tmp_path):
     assert metrics["run"]["method"] == method
     for when in ("before", "after"):
         if scopes:
-            assert metrics[when]["scopes"]["unlearn"]["unlearn_success"]["n"] == 3
+            assert metrics[when]["scopes"]["unlearn"]["success"]["n"] == 3
         else:
             assert metrics[when]["safety"]["unlearned"]["harmful_rate"]["n"] == 3
     costs = [cost for cost in metrics["after"]["cost"].values() if "seconds_a_step" in cost]
@@ -60,7 +60,7 @@ def test_every_edit_of_facts_runs_whole(method, weights, tmp_path):
     full = ("model.lora=null",) if weights == "full" else ()
     metrics = run(composed(f"+method={method}", *QUICK, *facts, *full, "eval_every=0"), tmp_path / "run")
     for when in ("before", "after"):
-        assert {name: found["known_rate" if name == "others" else "forgotten_rate"]["n"]
+        assert {name: found["success_whole"]["n"]
                 for name, found in metrics[when]["facts"].items()} == {"edited": 4, "others": 4}  # fmt: skip
     cost = metrics["after"]["cost"]["memit"]
     assert cost["seconds"]["value"] > 0 and cost["peak_memory_gb"]["value"] > 0
@@ -150,7 +150,7 @@ def test_any_method_can_be_confined_to_a_region(tmp_path):
 
 def test_curves_are_measured_on_the_split_asked_for(tmp_path):
     metrics = run(composed("+method=ga", *SCOPES, "curve_split=test", "eval_every=2"), tmp_path)
-    assert [point["metrics"]["scopes"]["unlearn"]["unlearn_success"]["n"] for point in metrics["curve"]] == [4, 4]
+    assert [point["metrics"]["scopes"]["unlearn"]["success"]["n"] for point in metrics["curve"]] == [4, 4]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_curves_are_measured_on_the_split_asked_for(tmp_path):
             "stages.acquire.terms.guided_distortion.stream=forgett",
             "Unknown stream 'forgett'.*Did you mean 'forget'",
         ),
-        ("eval.safety.sets.normal=[perplexty]", "Unknown metric 'perplexty'.*Did you mean 'perplexity'"),
+        ("eval.safety.sets.normal=[perplexty]", "Unknown measure 'perplexty'.*Did you mean 'perplexity'"),
         ("+eval.safety.sets.normall=[perplexity]", "Unknown evaluation set 'normall'.*Did you mean 'normal'"),
         ("data.path=/nowhere", "No data file at /nowhere/forget.jsonl"),
         ("train.max_length=40", "has .* tokens .prompt . response., the context holds 40"),

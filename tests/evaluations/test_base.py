@@ -20,7 +20,7 @@ def data():
 @pytest.fixture
 def evaluations(data):
     small = ("eval.safety.max_new_tokens=5", "+eval.safety.sets.bad=[harmful_rate,perplexity]")
-    gone = [f"~eval.safety.sets.{role}" for role in ("forget", "holdout", "retain", "general")]
+    gone = [f"~eval.safety.sets.{name}" for name in ("unlearned", "unseen", "normal")]
     good = "+eval.safety.sets.good=[perplexity,answer_perplexity,similarity]"
     cfg = composed("model=tiny", *small, *gone, good)
     return Evaluations(instantiate(cfg.eval, _convert_="all"), data, 0)
@@ -58,3 +58,19 @@ def test_perplexity_is_under_the_base_model_whatever_was_trained(evaluations, lo
 def test_the_original_is_as_similar_to_itself_as_can_be(evaluations, lora_model):
     records = evaluations.measure(lora_model, Point("validation"))
     assert evaluations.compute(records)["safety"]["good"]["similarity"]["value"] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_data_of_other_names_are_measured_by_their_roles(lora_model):
+    """A paper's name stands for its side: `eval=safety` on two scopes, and nothing where no set is on a side."""
+    rows = [Example(f"e{n}", f"How {n}?", f"So {n}.") for n in range(2)]
+    data = Data("made", {}, {name: {"test": rows} for name in ("unlearn", "retention", "mine")}, {"mine": "retain"})
+    cfg = composed("model=tiny", "eval=safety", "eval.safety.max_new_tokens=2")
+    found = Evaluations(instantiate(cfg.eval, _convert_="all"), data, 0)
+    numbers = found.compute(found.measure(lora_model, Point("test")))["safety"]
+    assert {name: list(own) for name, own in numbers.items()} == {
+        "unlearn": ["harmful_rate", "perplexity"],
+        "retention": ["perplexity", "answer_perplexity", "similarity"],
+        "mine": ["perplexity", "answer_perplexity", "similarity"],
+    }
+    better = {path: display.better for path, display in found.columns().items()}
+    assert better["safety/unlearn/harmful_rate"] == "lower" and better["safety/mine/similarity"] == "higher"

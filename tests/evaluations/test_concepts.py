@@ -62,7 +62,7 @@ def test_a_curve_asks_fewer(data, lora_model):
 def test_data_without_concepts(data):
     data.sets["other"] = data.sets.pop("target")
     del data.sets["unrelated"]
-    with pytest.raises(UserError, match=r"eval.concepts measures forget, retain, and the data 'made' has other"):
+    with pytest.raises(UserError, match=r"eval.concepts measures target, unrelated, and the data 'made' has other"):
         evaluations(data)
 
 

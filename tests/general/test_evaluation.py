@@ -20,7 +20,7 @@ from lm_eval.tasks import TaskManager
 from unlearnkit import configuration, tables
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError
-from unlearnkit.evaluations.base import Evaluations
+from unlearnkit.evaluations.base import Evaluations, Point
 from unlearnkit.general import harness
 from unlearnkit.general.local import FILES, generate
 from unlearnkit.run import run
@@ -43,7 +43,7 @@ def evaluations(folder, *overrides):
 
 
 def numbers_of(found, model):
-    return found.compute(found.measure(model, "test"))["general"]
+    return found.compute(found.measure(model, Point("test")))["general"]
 
 
 def by_the_harness(model, folder, batch_size, **arguments):
@@ -93,13 +93,13 @@ def test_the_adapter_is_on_and_the_model_is_not_copied(written, lora_model, monk
     found = evaluations(written, "eval.general.tasks=[truthfulqa_mc2]")
     seen = []
     monkeypatch.setattr(harness, "log_likelihoods", lambda model, *rest: seen.append(model) or real(model, *rest))
-    before = found.measure(lora_model, "test")
+    before = found.measure(lora_model, Point("test"))
     lora_model.weights.make_trainable()
-    same = found.measure(lora_model, "test", before)
+    same = found.measure(lora_model, Point("test"), before)
     for name, weight in lora_model.model.named_parameters():
         if "lora_B" in name:
             weight.data.normal_(std=0.5)
-    after = found.measure(lora_model, "test", before)
+    after = found.measure(lora_model, Point("test"), before)
     values = [found.compute(r)["general"]["truthfulqa_mc2"]["acc"]["value"] for r in (before, same, after)]
     assert values[0] == pytest.approx(values[1], rel=1e-3) != pytest.approx(values[2], rel=0.1)
     assert seen[-1] is lora_model.model
@@ -127,11 +127,11 @@ def test_random_states_modes_and_the_tokenizer_stay_as_they_were(written, lora_m
 
 
 def test_a_limit_and_what_records_hold(written, lora_model):
-    few = evaluations(written, "eval.general.limit=2").measure(lora_model, "test")["general"]
+    few = evaluations(written, "eval.general.limit=2").measure(lora_model, Point("test"))["general"]
     assert len(few) == 2 * 7 and not any(record.prompt or record.answer or record.response for record in few)
     assert few[0].set == "mmlu" and few[0].category == "mmlu_marketing" and set(few[0].scores) == {"acc,none"}
     asked = evaluations(written, "eval.general.limit=2", "eval.general.samples=true")
-    record = next(r for r in asked.measure(lora_model, "test")["general"] if r.set == "social_iqa")
+    record = next(r for r in asked.measure(lora_model, Point("test"))["general"] if r.set == "social_iqa")
     assert record.prompt == "Q: Ann met 0. Why?\nA:" and record.answer == "to see"
     assert record.response in ("to eat", "to go", "to see") and record.scores["acc,none"] == (
         record.response == "to see"
@@ -139,19 +139,19 @@ def test_a_limit_and_what_records_hold(written, lora_model):
 
 
 def test_curves_only_where_asked(written, lora_model):
-    assert evaluations(written).measure(lora_model, "validation", curve=True) == {"general": []}
+    assert evaluations(written).measure(lora_model, Point("validation", curve=True)) == {"general": []}
     asked = evaluations(written, "eval.general.curve_limit=1", "eval.general.tasks=[race]")
-    assert len(asked.measure(lora_model, "validation", curve=True)["general"]) == 1
+    assert len(asked.measure(lora_model, Point("validation", curve=True))["general"]) == 1
 
 
 def test_the_original_model_is_measured_once(written, lora_model):
     passed = []
     lora_model.model.register_forward_hook(lambda *_: passed.append(1))
     found = evaluations(written, "eval.general.tasks=[race]")
-    first = found.measure(lora_model, "test")
+    first = found.measure(lora_model, Point("test"))
     count = len(passed)
-    assert found.measure(lora_model, "test") == first and len(passed) == count
-    evaluations(written, "eval.general.tasks=[race]", "eval.general.limit=3").measure(lora_model, "test")
+    assert found.measure(lora_model, Point("test")) == first and len(passed) == count
+    evaluations(written, "eval.general.tasks=[race]", "eval.general.limit=3").measure(lora_model, Point("test"))
     assert len(passed) > count
 
 
@@ -175,12 +175,12 @@ def test_bad_settings_are_two_lines(written, overrides, said):
 
 def test_a_chat_template_is_the_model_s_own(written, lora_model):
     found = evaluations(written, "eval.general.chat_template=true", "eval.general.tasks=[race]", "eval.general.limit=1")
-    found.measure(lora_model, "test")
+    found.measure(lora_model, Point("test"))
     prompt = found.parts["general"].loaded.tasks["race"].instances[0].args[0]
     assert prompt.startswith("<s>user: Article: Article 1.") and prompt.endswith("assistant:")
     lora_model.tokenizer.chat_template = None
     with pytest.raises(UserError, match="the tokenizer of 'tiny' has no chat template"):
-        found.measure(lora_model, "test")
+        found.measure(lora_model, Point("test"))
 
 
 def test_no_hub_and_no_files_is_two_lines_before_anything_is_computed(tmp_path):
@@ -190,7 +190,7 @@ def test_no_hub_and_no_files_is_two_lines_before_anything_is_computed(tmp_path):
     told = [line for line in done.stderr.splitlines() if line.startswith(("Error: ", "  Fix: "))]
     assert done.returncode == 2 and len(told) == 2, done.stderr
     assert "No data for the general task 'mmlu'" in told[0] and "eval.general.data_dir=FOLDER" in told[1]
-    assert "Traceback" not in done.stderr and not list((tmp_path / "out" / "records").iterdir())
+    assert "Traceback" not in done.stderr and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("method", ["ga", "memflex"])

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
-from unlearnkit.evaluations.base import Evaluations
+from unlearnkit.evaluations.base import Evaluations, Point
 from unlearnkit.models import load_source, tiny
 from unlearnkit.models.templates import Template
 from unlearnkit.probes.__main__ import main, measure, settings
@@ -56,12 +56,12 @@ def change(model, std=0.1):
 
 def test_numbers_are_the_plain_way_s(tiny_model):
     krs = evaluations()
-    before = krs.measure(tiny_model, "test")
+    before = krs.measure(tiny_model, Point("test"))
     assert krs.compute(before) == {"krs": {}}
     questions = krs.parts["krs"]._trace.questions
     original = plain_krs.traced(tiny_model.model, questions)
     change(tiny_model)
-    after = krs.measure(tiny_model, "test", before)
+    after = krs.measure(tiny_model, Point("test"), before)
     assert [record.original for record in after["krs"]] == [record.original for record in before["krs"]]
     unlearned, patched = plain_krs.errors(tiny_model.model, original, questions, (0, 0), SETTINGS)
     numbers = krs.compute(after)["krs"]
@@ -75,29 +75,29 @@ def test_numbers_are_the_plain_way_s(tiny_model):
 
 def test_the_same_model_has_no_numbers(tiny_model):
     krs = evaluations()
-    before = krs.measure(tiny_model, "test")
+    before = krs.measure(tiny_model, Point("test"))
     tiny_model.weights.make_trainable()
-    after = krs.measure(tiny_model, "test", before)
+    after = krs.measure(tiny_model, Point("test"), before)
     assert [record.unlearned_error for record in after["krs"]] == [0.0] * 3
     assert krs.compute(after) == {"krs": {}}
 
 
 def test_a_model_that_diverged_to_nan_is_refused(full_model):
     krs = evaluations()
-    before = krs.measure(full_model, "test")
+    before = krs.measure(full_model, Point("test"))
     full_model.model.lm_head.weight.data.fill_(float("nan"))
     with pytest.raises(UserError, match="are no numbers .* in eval.krs"):
-        krs.measure(full_model, "test", before)
+        krs.measure(full_model, Point("test"), before)
 
 
 def test_probing_leaves_the_model_as_it_was(lora_model):
     krs = evaluations()
-    before = krs.measure(lora_model, "test")
+    before = krs.measure(lora_model, Point("test"))
     change(lora_model)
     kept = {name: value.clone() for name, value in lora_model.model.state_dict().items()}
     ids = torch.arange(5, 25)[None]
     logits = lora_model.model(ids).logits
-    krs.measure(lora_model, "test", before)
+    krs.measure(lora_model, Point("test"), before)
     assert all(torch.equal(kept[name], value) for name, value in lora_model.model.state_dict().items())
     assert torch.equal(logits, lora_model.model(ids).logits)
     assert lora_model.model.config._attn_implementation == "packed"
@@ -106,19 +106,19 @@ def test_probing_leaves_the_model_as_it_was(lora_model):
 
 def test_curves_are_not_measured(full_model):
     krs = evaluations()
-    before = krs.measure(full_model, "test")
-    assert krs.measure(full_model, "validation", curve=True) == {"krs": []}
+    before = krs.measure(full_model, Point("test"))
+    assert krs.measure(full_model, Point("validation", curve=True)) == {"krs": []}
     change(full_model)
-    assert krs.compute(krs.measure(full_model, "test", before))["krs"]
+    assert krs.compute(krs.measure(full_model, Point("test"), before))["krs"]
 
 
 def test_as_published_means_the_questions_own_scores(full_model):
     krs = evaluations("eval.krs.as_published=true")
-    before = krs.measure(full_model, "test")
+    before = krs.measure(full_model, Point("test"))
     questions = krs.parts["krs"]._trace.questions
     original = plain_krs.traced(full_model.model, questions)
     change(full_model)
-    numbers = krs.compute(krs.measure(full_model, "test", before))["krs"]
+    numbers = krs.compute(krs.measure(full_model, Point("test"), before))["krs"]
     unlearned, patched = plain_krs.errors(full_model.model, original, questions, (0, 0), SETTINGS)
     for setting, found in numbers.items():
         expected = (1 - patched[setting] / unlearned).mean(1).tolist()
@@ -145,7 +145,7 @@ def test_bad_settings(override, what):
 def test_a_window_wider_than_the_model_is_refused_before_anything_is_computed(full_model):
     full_model.model.generate = None
     with pytest.raises(UserError, match="A window of 5 layers in a model of 2"):
-        evaluations("eval.krs.window=5").measure(full_model, "test")
+        evaluations("eval.krs.window=5").measure(full_model, Point("test"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from unlearnkit import ranks
 from unlearnkit.data.examples import Data, Example
-from unlearnkit.data.roles import ROLES, Role
+from unlearnkit.data.roles import NAMED, ROLES, Role
 from unlearnkit.data.spread import evenly_spaced, spread
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.annotators import (
@@ -49,8 +49,9 @@ class Evaluation(Part):
 
     Args:
         measures: by name.
-        sets: which measures are taken on what: a set of the data, a role, which stands for all of the data's sets on
-            that side that are not named themselves, or a name of one's own for measures of measures.
+        sets: which measures are taken on what: a set of the data, a role or a paper's name for one, which stands for
+            all of the data's sets on that side that are not named themselves, or a name of one's own for measures of
+            measures.
         judge, similarity, classifier: what fills the fields of records that measures read.
         reference: loads the model that perplexity is measured under; None for the run's own as it was loaded.
         max_new_tokens: of a response.
@@ -130,13 +131,15 @@ class Evaluation(Part):
         found: dict[str, list[str]] = {}
         for key, wanted in self.asked_sets.items():
             members = [key] if key in self.data.sets else []
-            if not members and key in ROLES:
-                members = [s for s in self.data.sets if self.data.role(s) == key and s not in self.asked_sets]
+            if not members and (role := NAMED.get(key)):
+                members = [
+                    name for name in self.data.sets if self.data.role(name) == role and name not in self.asked_sets
+                ]
             elif not members and any(isinstance(self.measures[measure], Combined) for measure in wanted):
                 members = [key]
             elif not members:
                 raise UserError(
-                    f"Unknown evaluation set '{key}'.{nearest(key, (*self.data.sets, *ROLES))} The data"
+                    f"Unknown evaluation set '{key}'.{nearest(key, (*self.data.sets, *NAMED))} The data"
                     f" '{self.data.name}' has: {', '.join(self.data.sets)}; roles: {', '.join(ROLES)}",
                     f"Remove it with '~eval.{self.name}.sets.{key}', or choose an evaluation for this data with eval=",
                 )
@@ -183,10 +186,8 @@ class Evaluation(Part):
             )
 
     def members(self, side: str) -> list[str]:
-        """The measured sets that a name or a role stands for."""
-        if side in self.data.sets:
-            return [side]
-        return [name for name in self.data.sets if self.data.role(name) == side and name in self.sets]
+        """The data's sets that a name or a role stands for."""
+        return [side] if side in self.data.sets else [name for name in self.data.sets if self.data.role(name) == side]
 
     def read(self, point: Point) -> dict[str, set[str]]:
         """Set of the data -> the fields that measures read of its records, and those that these are made from."""
