@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from unlearnkit.errors import UserError, nearest, speak_plainly
 from unlearnkit.identity import fingerprint, resolved
+from unlearnkit.settings.disk import full_disk
 from unlearnkit.settings.hydra_errors import of_hydra
 from unlearnkit.settings.places import unused, word
 from unlearnkit.settings.yaml import ADDED, FOLDER, options
@@ -177,6 +178,8 @@ def explain(error: BaseException, primary: str = "config") -> UserError | None:
             _first_line(error.__cause__).replace("__init__() ", ""),
             f"Check the settings of '{_full_key(error)}' in the config",
         )
+    if (told := full_disk(error)) is not None:
+        return told
     if isinstance(error, OSError) and error.errno is not None:
         return UserError(
             f"{error.strerror}: {error.filename}",

@@ -13,16 +13,20 @@ from unlearnkit import ranks
 from unlearnkit.controls.taught import Target
 from unlearnkit.data.examples import Data
 from unlearnkit.evaluations.base import Evaluations
-from unlearnkit.identity import INPUTS, without_secrets
+from unlearnkit.identity import INPUTS
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
+from unlearnkit.models.finite import check_weights
 from unlearnkit.report import write_report
 from unlearnkit.runs.checks import agreed_inputs, bind_streams, check_split, check_stages, check_texts
 from unlearnkit.runs.folder import RunFolder
+from unlearnkit.runs.owner import owner
 from unlearnkit.runs.tracking import Nowhere, Tracker
+from unlearnkit.secrets import redacted
 from unlearnkit.stages.base import Context, Stage, previewed
 
 
+@owner
 def run(cfg: DictConfig, folder: Path) -> dict:
     """Carry out one composed config in its run folder; returns what is written to `metrics.json`.
 
@@ -33,7 +37,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     check_texts(data)
     check_split(cfg.curve_split, data)
     config = cast(dict, OmegaConf.to_container(cfg, resolve=True))
-    out = RunFolder(folder, {**without_secrets(config), INPUTS: agreed_inputs(config, data)}, cfg.resume)
+    out = RunFolder(folder, {**redacted(config), INPUTS: agreed_inputs(config, data)}, cfg.resume)
     if out.finished:
         print(f"This run is finished already: {folder}", flush=True)
         return out.metrics
@@ -92,6 +96,7 @@ def pass_through(stages: dict[str, Stage], model: LanguageModel, context: Contex
     for name in names[names.index(done) + 1 :] if done else names:
         context.stage = name
         model = stages[name](model, context)
+        check_weights(model.model, name)
         if keep and ranks.is_first():
             save_stage(model, folder / name, context.cost)
             for earlier in names[: names.index(name)]:

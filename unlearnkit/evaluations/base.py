@@ -10,9 +10,11 @@ from typing import Any
 
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.evaluations.measured import check_measured
 from unlearnkit.metrics.interval import Estimate
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.finite import NoNumbers, refuse_odd, watched
+from unlearnkit.models.lineage import answering
 from unlearnkit.records.record import Record
 
 Metric = Callable[..., Estimate]
@@ -114,12 +116,12 @@ class Evaluations:
             moment: of the run, for errors.
 
         Raises:
-            UserError: the model's logits are no numbers.
+            UserError: the model's logits are no numbers, or a measurement (but a curve's) measured nothing.
         """
         found = {}
         for name, part in self.parts.items():
             try:
-                with watched(model.model):
+                with answering(model.model), watched(model.model):
                     found[name] = part.measure(model, self.data, split, original[name] if original else None, curve)
                     refuse_odd(any(not_a_number(record) for record in found[name]))
             except NoNumbers:
@@ -128,6 +130,8 @@ class Evaluations:
                     "The model has diverged: lower train.arguments.learning_rate or take fewer steps; before any stage,"
                     " check the weights and model.dtype",
                 ) from None
+            if not curve:
+                check_measured(name, split, found[name])
         return found
 
     def compute(self, records: dict[str, list[Record]]) -> dict[str, Numbers]:

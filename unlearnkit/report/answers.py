@@ -40,10 +40,9 @@ def examples(blocks: Mapping[str, Mapping[str, Sequence[Row]]], most_bytes: int 
     kept, used = {}, 0
     for _, number, block, by_method in sorted(places, key=lambda place: place[:2]):
         shown = example(block, by_method, order)
-        used += size(shown)
-        if used > most_bytes:
-            break
-        kept[number] = shown
+        if used + size(shown) <= most_bytes:  # a huge one hides itself alone
+            used += size(shown)
+            kept[number] = shown
     return [kept[number] for number in sorted(kept)], len(places) - len(kept)
 
 
@@ -69,8 +68,8 @@ def example(block: str, by_method: Mapping[str, Row], order: Sequence[str]) -> R
         "about": list(
             dict.fromkeys(str(first[k]) for k in ("set", "category", "id") if first.get(k) not in (None, ""))
         ),
-        "prompt": str(first.get("prompt", "")),
-        "answer": first.get("answer"),
+        "prompt": clip(str(first.get("prompt", ""))),
+        "answer": clip(str(answer)) if (answer := first.get("answer")) is not None else None,
         "sides": sides,
         "methods": len(after),
     }

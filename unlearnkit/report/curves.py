@@ -8,11 +8,11 @@ from typing import Any
 
 from unlearnkit.metrics.display import arrow, only_in_figures, show_interval, show_value
 from unlearnkit.metrics.interval import Estimate
-from unlearnkit.report.figures import Point, heat_map, lines
+from unlearnkit.report.figures import Point, heat_map, lines, thinned
 from unlearnkit.runs.reading import Column, Run, flatten, points_of
 from unlearnkit.tables import mean_over_seeds
 
-MOST_POINTS = 1000  # of a training curve
+MOST_POINTS = 1000  # of a training curve; of a measured one, which has a band and words to each point, a quarter
 
 
 def training_figures(log: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -31,11 +31,6 @@ def training_figures(log: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield lines(f"training losses, stage {stage}", points)
 
 
-def thinned(rows: Sequence[Any], most: int) -> Sequence[Any]:
-    """At most `most` rows, evenly taken."""
-    return rows[:: max(1, math.ceil(len(rows) / most))]
-
-
 def evaluation_figures(curve: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """One figure a stage, evaluation and metric of one run: a line a set, its interval as a band."""
     found: dict[tuple[str, Column, str], dict[str, list[Point]]] = {}
@@ -45,7 +40,7 @@ def evaluation_figures(curve: Sequence[dict[str, Any]]) -> Iterator[dict[str, An
         found.setdefault(key, {}).setdefault("/".join(column[-2:-1]), []).append(point)
     for (stage, evaluation, metric), sets in found.items():
         title = f"{metric} {arrow(metric)} ({'/'.join((*evaluation, f'stage {stage}'))})"
-        yield lines(title, sets, metric)
+        yield lines(title, {name: thinned(line, MOST_POINTS // 4) for name, line in sets.items()}, metric)
 
 
 def measured(curve: Sequence[dict[str, Any]]) -> Iterator[tuple[str, int, Column, Estimate]]:
@@ -72,7 +67,8 @@ def sweep_figures(methods: Mapping[str, Sequence[Run]], columns: Sequence[Column
                     for step, entry in own.items():
                         found.setdefault(column, {}).setdefault(method, {}).setdefault(step, []).append(entry)
     for column, by_method in found.items():
-        points = {method: over_seeds(steps, column[-1]) for method, steps in by_method.items()}
+        whole = {method: over_seeds(steps, column[-1]) for method, steps in by_method.items()}
+        points = {method: thinned(line, MOST_POINTS // 4) for method, line in whole.items()}
         if any(len(line) > 1 for line in points.values()):
             title = f"{column[-1]} {arrow(column[-1])} ({'/'.join(column[:-1])})"
             yield lines(title, points, column[-1])

@@ -12,6 +12,7 @@ from typing import Any
 
 from unlearnkit.errors import UserError
 from unlearnkit.metrics.interval import Estimate
+from unlearnkit.sums import check
 
 KEYS = ("value", "low", "high")
 Column = tuple[str, ...]  # (evaluation, set, metric)
@@ -48,6 +49,8 @@ def flatten(metrics: Mapping[str, Any] | None, path: Column = ()) -> dict[Column
 def read_run(folder: Path) -> Run:
     """Read `folder`/metrics.json; `UserError` where it is missing or not what a run writes."""
     path = folder / "metrics.json"
+    for name in ("metrics.json", "config.yaml"):
+        check(folder / name, "Restore it from a copy, or start the run's command again, which says how it is mended")
     fix = "Give a folder that `python -m unlearnkit` wrote and finished, such as outputs/<date>/<time>."
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))

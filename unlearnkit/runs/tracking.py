@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.files import write
 from unlearnkit.metrics.display import only_in_figures
 from unlearnkit.runs.reading import flatten
+from unlearnkit.secrets import redact, redacted
+from unlearnkit.sums import is_damaged
 
 MODES = ("offline", "online", "shared", "disabled", "dryrun")
 STEPS = "step"  # the x axis of every curve but those over layers
@@ -67,7 +71,7 @@ class WandB:
 
     def start(self, config: dict[str, Any], folder: Path) -> None:
         path = folder / "wandb" / "id"
-        known = path.read_text() if path.is_file() else None
+        known = path.read_text(errors="replace") if path.is_file() and not is_damaged(path) else None
         self.folder = folder
         self.run = open_run(
             folder,
@@ -80,7 +84,7 @@ class WandB:
             config=described(config, self.group),
         )
         path.parent.mkdir(exist_ok=True)
-        path.write_text(self.run.id)
+        write(path, self.run.id)
 
     def log(self, row: dict[str, Any]) -> None:
         self._log(f"train/{row.get('stage', 'run')}", row)
@@ -162,14 +166,26 @@ def open_run(folder: Path, **settings: Any) -> Any:
     import wandb
 
     os.environ.setdefault("WANDB_SILENT", "true")
-    run = wandb.init(
-        dir=str(folder),
-        mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
-        settings=wandb.Settings(console="off", x_disable_stats=True),
-        **settings,
-    )
+    with _redacted_command():
+        run = wandb.init(
+            dir=str(folder),
+            mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
+            settings=wandb.Settings(console="off", x_disable_stats=True),
+            **redacted(settings),
+        )
     run.define_metric("*", step_metric=STEPS)
     return run
+
+
+@contextlib.contextmanager
+def _redacted_command() -> Iterator[None]:
+    """W&B keeps the command line that it finds."""
+    own = sys.argv
+    sys.argv = [redact(word) for word in own]
+    try:
+        yield
+    finally:
+        sys.argv = own
 
 
 def described(config: dict[str, Any], group: str | None) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+"""A measurement of nothing is refused."""
+
+import pytest
+
+from unlearnkit.errors import UserError
+from unlearnkit.evaluations.measured import check_measured
+from unlearnkit.records.record import Record
+
+
+def test_no_records_at_all():
+    with pytest.raises(UserError, match="eval.safety measured nothing on the split 'test'"):
+        check_measured("safety", "test", [])
+
+
+def test_one_set_of_which_nothing_was_measured():
+    answered = Record("unseen", "a", "What?", "That.", 2)
+    with pytest.raises(UserError, match="Of the 2 prompts of the set 'normal' in eval.safety none was answered"):
+        check_measured("safety", "test", [answered, Record("normal", "b", "Who?"), Record("normal", "c", "Why?")])
+
+
+@pytest.mark.parametrize("prompt", ["", " ", "\n\t"])
+def test_questions_that_are_all_empty(prompt):
+    rows = [Record("normal", name, prompt, "x", 1) for name in "ab"]
+    with pytest.raises(UserError, match="Every prompt of the set 'normal' in eval.safety is empty"):
+        check_measured("safety", "test", rows)
+    check_measured("safety", "test", [*rows, Record("normal", "c", "Why?", "x", 1)])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [{"tokens": 1}, {"answer_log_probs": [0.0]}, {"scores": {"acc": 0.0}}, {"original": "x"}, {"unlearned_error": 0.0}],
+)
+def test_whatever_an_evaluation_makes_counts(made):
+    check_measured("any", "test", [Record("s", "a", "What?", **made)])
+
+
+def test_a_text_without_a_question_may_be_scored():
+    check_measured("any", "test", [Record("s", "a", "", answer_log_probs=[-1.0])])
