@@ -36,6 +36,7 @@ def plant(path, file, where):
     elif where == "saved":
         torch.save({"module": Planted(file)}, path)
     else:  # beside its own content
+        os.environ.pop("TORCH_FORCE_WEIGHTS_ONLY_LOAD", None)  # an earlier run of this process has set it
         content = torch.load(path, weights_only=False)
         torch.save({**content, "more": Planted(file)} if isinstance(content, dict) else [content, Planted(file)], path)
 

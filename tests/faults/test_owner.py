@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from composed import composed
+from filelock import FileLock, Timeout
 from forked import SERVER, _carry_out
 from outcome import outcome
 
@@ -77,13 +78,19 @@ def test_a_folder_is_let_go_whatever_ends_the_run(tmp_path):
     @owner.owner
     def work(error):
         owner.own(tmp_path)
-        with pytest.raises(UserError, match=f"belongs to a run that is going on: process {os.getpid()} on "):
-            owner.own(tmp_path)
+        with pytest.raises(Timeout):
+            FileLock(tmp_path / owner.LOCK).acquire(timeout=0)
+        assert (tmp_path / owner.OWNER).read_text().startswith(f"process {os.getpid()} on ")
         raise error
 
     for error in (ValueError(), KeyboardInterrupt(), SystemExit(3)):
         with pytest.raises(type(error)):
             work(error)
+    other = FileLock(tmp_path / owner.LOCK)
+    other.acquire(timeout=0)
+    (tmp_path / owner.OWNER).write_text("process 7 on elsewhere\n")
+    with pytest.raises(UserError, match="belongs to a run that is going on: process 7 on elsewhere"):
+        owner.own(tmp_path)
 
 
 def at_once(count, folders, tmp_path):

@@ -40,9 +40,12 @@ def examples(blocks: Mapping[str, Mapping[str, Sequence[Row]]], most_bytes: int 
     kept, used = {}, 0
     for _, number, block, by_method in sorted(places, key=lambda place: place[:2]):
         shown = example(block, by_method, order)
-        if used + size(shown) <= most_bytes:  # a huge one hides itself alone
-            used += size(shown)
-            kept[number] = shown
+        if size(shown) > most_bytes:  # it hides itself alone
+            continue
+        used += size(shown)
+        if used > most_bytes:
+            break
+        kept[number] = shown
     return [kept[number] for number in sorted(kept)], len(places) - len(kept)
 
 
@@ -83,6 +86,7 @@ def side(name: str, method: str, words: list[Part], row: Row, when: str) -> Row:
     elif when == "after" and row.get("harmful_after") is not None:
         verdict = f"{verdict} → {verdict}"
     fields = {key: row.get(f"{key}_{when}") for key in ("harmful", "kind", "why")}
+    fields["why"] = clip(str(fields["why"])) if fields["why"] else fields["why"]
     return {"name": name, "method": method, "words": words, "verdict": verdict, **fields}
 
 

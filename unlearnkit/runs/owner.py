@@ -54,6 +54,8 @@ def own(folder: Path) -> None:
         UserError: the folder is another process's, or holds something that no run has written.
         OSError: it cannot be written.
     """
+    if any(folder == taken for taken, _ in _held):
+        return
     check_folder(folder)
     sweep(cache_folder())
     folder.mkdir(parents=True, exist_ok=True)
