@@ -126,6 +126,7 @@ def two_lines(primary: str = "config") -> Iterator[None]:
     In a multirun's own process the jobs that follow go on, and the command exits with 2 at its end; a launcher's
     other processes get the error itself, for their launcher counts by it.
     """
+    speak_plainly()
     try:
         yield
     except Exception as error:

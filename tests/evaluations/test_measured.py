@@ -3,6 +3,7 @@
 import pytest
 
 from unlearnkit.errors import UserError
+from unlearnkit.evaluations.base import Evaluation, Evaluations
 from unlearnkit.evaluations.measured import check_measured
 from unlearnkit.records.record import Record
 
@@ -36,3 +37,26 @@ def test_whatever_an_evaluation_makes_counts(made):
 
 def test_a_text_without_a_question_may_be_scored():
     check_measured("any", "test", [Record("s", "a", "", answer_log_probs=[-1.0])])
+
+
+class Mode(Evaluation):
+    """Sees the mode in which the network is when it is asked without a context of its own."""
+
+    def __init__(self):
+        super().__init__("mode", {"s": []}, {})
+        self.seen = []
+
+    def check(self, data):
+        pass
+
+    def measure(self, model, data, split, original, curve):
+        self.seen.append([module.training for module in model.model.modules()])
+        return [Record("s", "a", "What?", "That.", 2)]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_measurement_is_without_dropout_and_leaves_the_mode_as_it_was(training, tiny_model):
+    tiny_model.model.train(training)
+    mode = Mode()
+    Evaluations({"mode": mode}, None, 0).measure(tiny_model, "test")
+    assert not any(mode.seen[0]) and tiny_model.model.training is training

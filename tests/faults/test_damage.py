@@ -8,6 +8,10 @@ import pytest
 from forked import command
 from outcome import outcome
 
+from unlearnkit.errors import UserError
+from unlearnkit.models import load_source
+from unlearnkit.models.templates import Template
+
 TOP = Path(__file__).parents[2]
 RUN = (
     "+method=ga", "model=tiny", "train.max_steps=3", "train.save_every=1", "eval_every=1", "eval.safety.limit=2",
@@ -121,6 +125,20 @@ def test_every_file_of_the_cache(made, tmp_path):
             assert ended.returncode == 0 and "Traceback" not in ended.stderr, what
             assert outcome(copy) == whole, what
     print(len(files) * len(DAMAGES), "of the cache, all healed")
+
+
+@pytest.mark.parametrize(
+    "damage", ["turned", *(pytest.param(d, marks=pytest.mark.long) for d in DAMAGES if d != "turned")]
+)
+def test_every_file_of_a_saved_model(damage, made, tmp_path):
+    saved = made[0] / "finished" / "model"
+    for name in sorted(path.name for path in saved.iterdir() if path.name not in ("README.md", "SHA256SUMS")):
+        shutil.rmtree(tmp_path / "model", ignore_errors=True)
+        shutil.copytree(saved, tmp_path / "model")
+        content = (saved / name).read_bytes()
+        (tmp_path / "model" / name).write_bytes(DAMAGES[damage](content))
+        with pytest.raises(UserError, match=f"{name}"):
+            load_source("tiny", str(tmp_path / "model"), "float32", None, Template())
 
 
 @pytest.mark.long
