@@ -15,7 +15,7 @@ from unlearnkit.models.templates import Template
 TOP = Path(__file__).parents[2]
 RUN = (
     "+method=ga", "model=tiny", "train.max_steps=3", "train.save_every=1", "eval_every=1", "eval.safety.limit=2",
-    "eval.safety.curve_limit=1", "eval.safety.max_new_tokens=3", "train.arguments.disable_tqdm=true",
+    "eval.safety.curve_limit=1", "eval.safety.max_new_tokens=3", "+train.arguments.disable_tqdm=true",
 )  # fmt: skip
 
 

@@ -71,28 +71,33 @@ def places(folder):
     ]
 
 
-@pytest.mark.parametrize(
-    "engine", ["zero2", *(pytest.param(e, marks=pytest.mark.long) for e in ("none", "zero1", "zero3"))]
-)
-def test_a_planted_pickle_runs_nothing(engine, died, tmp_path):
+WHERE = ("whole", "saved", "beside")
+ENGINES = ("none", "zero1", "zero2", "zero3")
+EVERY = [
+    pytest.param(engine, where, marks=() if (engine, where) == ("zero2", "beside") else pytest.mark.long)
+    for engine in ENGINES
+    for where in WHERE
+]
+
+
+@pytest.mark.parametrize(("engine", "where"), EVERY)
+def test_a_planted_pickle_runs_nothing(engine, where, died, tmp_path):
     folder = died(engine)
     found = places(folder)
     assert found
-    loaded = 0
+    refused = 0
     for number, place in enumerate(found):
-        for where in ("whole", "saved", "beside"):
-            copy, flag = tmp_path / f"{number}-{where}", tmp_path / f"ran-{number}-{where}"
-            shutil.copytree(folder, copy)
-            plant(copy / place, flag, where)
-            remark(copy / "checkpoints" / "finetune" / "checkpoint-2")
-            try:
-                run(composed(*RUN, f"deepspeed={engine}"), copy)
-            except UserError as error:
-                assert "holds something other than weights" in error.what and "rm -r" in error.fix, (place, error)
-            else:
-                loaded += 1  # a file that nothing reads
-            assert not flag.exists(), (place, where)
-    assert loaded < 3 * len(found)
+        copy, flag = tmp_path / f"run-{number}", tmp_path / f"ran-{number}"
+        shutil.copytree(folder, copy)
+        plant(copy / place, flag, where)
+        remark(copy / "checkpoints" / "finetune" / "checkpoint-2")
+        try:
+            run(composed(*RUN, f"deepspeed={engine}"), copy)
+        except UserError as error:
+            assert "holds something other than weights" in error.what and "rm -r" in error.fix, (place, error)
+            refused += 1
+        assert not flag.exists(), place  # a file that nothing reads may lie there
+    assert refused
 
 
 def test_a_whole_checkpoint_of_zero_is_gone_on_with(died, tmp_path):
