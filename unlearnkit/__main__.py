@@ -79,8 +79,10 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
 
 def hide_secrets() -> None:
     """Hydra writes a multirun's overrides down as they are, before its first job begins."""
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        return
     file = Path(HydraConfig.get().sweep.dir) / "multirun.yaml"
-    if HydraConfig.get().mode == RunMode.MULTIRUN and file.is_file():
+    if file.is_file():
         text = file.read_text(encoding="utf-8")
         if redact(text) != text:
             write(file, redact(text))
