@@ -27,6 +27,23 @@ EARLIER_CLASSES = [
     "unlearnkit.tracking.Nowhere",
     "unlearnkit.tracking.WandB",
 ]
+EARLIER_MEASURES = [
+    "unlearnkit.metrics.bleurt.Bleurt",
+    "unlearnkit.metrics.similarity.EncoderSimilarity",
+    "unlearnkit.metrics.bleu.bleu",
+    "unlearnkit.metrics.harmful_rate.harmful_rate",
+    "unlearnkit.metrics.known_rate.forgotten_rate",
+    "unlearnkit.metrics.known_rate.known_rate",
+    "unlearnkit.metrics.perplexity.answer_perplexity",
+    "unlearnkit.metrics.perplexity.perplexity",
+    "unlearnkit.metrics.rouge_l.rouge_l",
+    "unlearnkit.metrics.similarity.similarity",
+    "unlearnkit.metrics.success.average_success",
+    "unlearnkit.metrics.success.retention_success",
+    "unlearnkit.metrics.success.retention_success_whole",
+    "unlearnkit.metrics.success.unlearn_success",
+    "unlearnkit.metrics.success.unlearn_success_whole",
+]
 EARLIER_FUNCTIONS = ["unlearnkit.tiny.load"]
 # And what they name that stood in its place already.
 STAYED_CLASSES = [
@@ -45,8 +62,6 @@ STAYED_CLASSES = [
     "unlearnkit.losses.NLL",
     "unlearnkit.losses.NPO",
     "unlearnkit.losses.RandomLabels",
-    "unlearnkit.metrics.bleurt.Bleurt",
-    "unlearnkit.metrics.similarity.EncoderSimilarity",
     "unlearnkit.probes.krs.KRS",
     "unlearnkit.stages.Finetune",
     "unlearnkit.stages.Locate",
@@ -62,19 +77,6 @@ STAYED_FUNCTIONS = [
     "unlearnkit.data.knowundo.load",
     "unlearnkit.data.mischief.load",
     "unlearnkit.data.saferlhf.load",
-    "unlearnkit.metrics.bleu.bleu",
-    "unlearnkit.metrics.harmful_rate.harmful_rate",
-    "unlearnkit.metrics.known_rate.forgotten_rate",
-    "unlearnkit.metrics.known_rate.known_rate",
-    "unlearnkit.metrics.perplexity.answer_perplexity",
-    "unlearnkit.metrics.perplexity.perplexity",
-    "unlearnkit.metrics.rouge_l.rouge_l",
-    "unlearnkit.metrics.similarity.similarity",
-    "unlearnkit.metrics.success.average_success",
-    "unlearnkit.metrics.success.retention_success",
-    "unlearnkit.metrics.success.retention_success_whole",
-    "unlearnkit.metrics.success.unlearn_success",
-    "unlearnkit.metrics.success.unlearn_success_whole",
     "unlearnkit.models.load",
 ]
 EARLIER = """
@@ -101,10 +103,10 @@ target: {_target_: unlearnkit.controls.Untaught}
 data: {_target_: unlearnkit.data.mischief.load, name: mischief}
 eval:
   safety:
-    _target_: unlearnkit.evaluations.Safety
+    _target_: unlearnkit.evaluations.Evaluation
     sets: {unseen: [harmful_rate]}
-    metrics: {harmful_rate: {_target_: unlearnkit.metrics.harmful_rate.harmful_rate, _partial_: true}}
-stages: {one: {parts: [{_target_: unlearnkit.evaluations.scope_guard.Guard}, unlearnkit.safety]}}
+    metrics: {harmful_rate: {_target_: unlearnkit.measures.HarmfulRate, _partial_: true}}
+stages: {one: {parts: [{_target_: unlearnkit.evaluations.Evaluation}, unlearnkit.safety]}}
 logger: {_target_: unlearnkit.runs.tracking.WandB, project: unlearnkit}
 seed: 0
 """
@@ -138,7 +140,13 @@ def test_what_two_configs_say_differently():
 @pytest.mark.parametrize("name", [*EARLIER_CLASSES, *STAYED_CLASSES])
 def test_a_class_that_an_earlier_config_names_is_there(name):
     assert (renamed(name) == name) == (name in STAYED_CLASSES)
-    assert get_class(renamed(name)).__name__ == name.split(".")[-1]
+    today = get_class(renamed(name)).__name__
+    assert today == name.split(".")[-1] or (today == "Evaluation" and name not in STAYED_CLASSES)
+
+
+@pytest.mark.parametrize("name", EARLIER_MEASURES)
+def test_a_measure_that_an_earlier_config_names_is_there(name):
+    assert renamed(name) != name and get_class(renamed(name)).__module__.startswith("unlearnkit.measures.")
 
 
 @pytest.mark.parametrize("name", [*EARLIER_FUNCTIONS, *STAYED_FUNCTIONS])

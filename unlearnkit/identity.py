@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import yaml
@@ -25,13 +25,15 @@ INPUTS = "inputs"  # of a run's config.yaml: see `unlearnkit.inputs`
 OF_SWEEPS = ("sweep", "scale")
 ABSENT = object()
 # What earlier versions called by another name: their configs, and a user's own YAML, are read as if written today.
+EVALUATION = "unlearnkit.evaluations.Evaluation"
 MOVED = {
-    "unlearnkit.concepts.Concepts": "unlearnkit.evaluations.Concepts",
-    "unlearnkit.facts.Facts": "unlearnkit.evaluations.Facts",
+    **{
+        f"unlearnkit.{room}.{name}": EVALUATION
+        for name in ("Concepts", "Facts", "Safety", "Scopes")
+        for room in (name.lower(), "evaluations")
+    },
+    **dict.fromkeys(("unlearnkit.scope_guard.Guard", "unlearnkit.evaluations.scope_guard.Guard"), EVALUATION),
     "unlearnkit.facts.Known": "unlearnkit.controls.Known",
-    "unlearnkit.safety.Safety": "unlearnkit.evaluations.Safety",
-    "unlearnkit.scope_guard.Guard": "unlearnkit.evaluations.scope_guard.Guard",
-    "unlearnkit.scopes.Scopes": "unlearnkit.evaluations.Scopes",
     "unlearnkit.target.Taught": "unlearnkit.controls.Taught",
     "unlearnkit.target.Untaught": "unlearnkit.controls.Untaught",
     "unlearnkit.templates.Template": "unlearnkit.models.Template",
@@ -41,6 +43,26 @@ MOVED = {
     **{
         f"unlearnkit.scope_classifier.{name}": f"unlearnkit.evaluations.scope_classifier.{name}"
         for name in ("EmbeddedClassifier", "TransformerClassifier")
+    },
+    **{
+        f"unlearnkit.metrics.{name}": f"unlearnkit.measures.{today}"
+        for name, today in {
+            "bleu.bleu": "Bleu",
+            "bleurt.Bleurt": "bleurt.Bleurt",
+            "harmful_rate.harmful_rate": "HarmfulRate",
+            "known_rate.forgotten_rate": "SuccessWhole",
+            "known_rate.known_rate": "SuccessWhole",
+            "perplexity.answer_perplexity": "AnswerPerplexity",
+            "perplexity.perplexity": "Perplexity",
+            "rouge_l.rouge_l": "RougeL",
+            "similarity.EncoderSimilarity": "EncoderSimilarity",
+            "similarity.similarity": "Similarity",
+            "success.average_success": "Mean",
+            "success.retention_success": "Success",
+            "success.retention_success_whole": "SuccessWhole",
+            "success.unlearn_success": "Success",
+            "success.unlearn_success_whole": "SuccessWhole",
+        }.items()
     },
 }
 
@@ -99,4 +121,12 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Of the packages that decide a number."""
     names = ("torch", "transformers", "peft", "accelerate", "datasets")
-    return {"unlearnkit": __version__, **{name: version(name) for name in names}}
+    found = {name: _version(name) for name in names}
+    return {"unlearnkit": __version__, **{name: version for name, version in found.items() if version}}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # a run that does not need it goes on without
+        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import cast
 
@@ -10,16 +9,24 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import ranks
+from unlearnkit.attacks.base import Attack
 from unlearnkit.controls.taught import Target
 from unlearnkit.data.examples import Data
-from unlearnkit.evaluations.base import Evaluations
+from unlearnkit.evaluations.base import Evaluations, Point, Records
 from unlearnkit.identity import INPUTS
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
-from unlearnkit.models.finite import check_weights
 from unlearnkit.report import write_report
-from unlearnkit.runs.checks import agreed_inputs, bind_streams, check_split, check_stages, check_texts
+from unlearnkit.runs.checks import (
+    agreed_inputs,
+    bind_streams,
+    check_choices,
+    check_selection,
+    check_split,
+    check_stages,
+    check_texts,
+)
 from unlearnkit.runs.folder import RunFolder
+from unlearnkit.runs.moments import START, check_attacks, moments
 from unlearnkit.runs.owner import owner
 from unlearnkit.runs.tracking import Nowhere, Tracker
 from unlearnkit.secrets import redacted
@@ -42,64 +49,45 @@ def run(cfg: DictConfig, folder: Path) -> dict:
         print(f"This run is finished already: {folder}", flush=True)
         return out.metrics
     stages: dict[str, Stage] = instantiate(cfg.stages, _convert_="all")
+    attacks: dict[str, Attack] = instantiate(cfg.attacks, _convert_="all")
     streams = bind_streams(data, instantiate(cfg.streams, _convert_="all"))
     check_stages(stages, streams)
+    check_attacks(attacks, stages)
+    check_selection(stages, cfg.eval_every, cfg.curve_split)
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
     tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()
     target: Target = instantiate(cfg.target, _convert_="all")
     model: LanguageModel = instantiate(out.config["model"], _convert_="all")
-    out.write_dtype(model)
+    out.begin(model, evaluations.columns(), attacks)
     tracker.start(out.config, folder)
     model = target(model, data, folder)
 
-    before = out.kept("before")
-    if before is None:
-        before = evaluations.measure(model, "test")
-        out.write_measurement("before", before, evaluations.compute(before))
-    if not stages:
-        return out.finish(tracker, write_report, before)
-
-    start = evaluations.measure(model, cfg.curve_split, curve=True) if cfg.eval_every else {}
-    if start:
-        tracker.point(out.write_point(next(iter(stages)), 0, evaluations.compute(start)))
-    if any(stage.needs_start for stage in stages.values()):
-        out.keep_start(model)
-
     def measure(trained: LanguageModel, step: int) -> None:
+        """A point of the curves: on the split that settings are chosen on, the stages that follow previewed."""
         with previewed(trained, list(stages.items()), context) as finished:
-            moment = f"at step {step} of the stage '{context.stage}'"
-            records = evaluations.measure(finished, cfg.curve_split, start, curve=True, moment=moment)
+            said = f"at step {step} of the stage '{context.stage}'"
+            records = evaluations.measure(finished, Point(cfg.curve_split, said, curve=True), curve_start)
         tracker.point(out.write_point(context.stage, step, evaluations.compute(records)))
 
-    context = Context(streams, cfg.seed, folder, "", measure, cfg.eval_every, tracker.log, out.rewind)
-    after = out.kept("after")
-    model = pass_through(stages, model, context, keep=cfg.train.save_every > 0)
-    if after is None:
-        after = evaluations.measure(model, "test", before, moment="after the stages")
-        out.write_measurement("after", after, {**evaluations.compute(after), "cost": context.cost})
-    if cfg.save_model:
-        out.write_model(model)
-    return out.finish(tracker, write_report, before, after)
-
-
-def pass_through(stages: dict[str, Stage], model: LanguageModel, context: Context, keep: bool) -> LanguageModel:
-    """The model after all stages; those that a run in this folder has done already are taken from what it kept.
-
-    Args:
-        keep: keep the model after each stage, until the run is finished.
-    """
-    folder, names = context.folder / "checkpoints", list(stages)
-    done = ranks.from_first(lambda: last_done(folder, names)) if keep else None
-    if done is not None:
-        context.cost.update(load_stage(model, folder / done))
-        print(f"Going on after the stage '{done}'", flush=True)
-    for name in names[names.index(done) + 1 :] if done else names:
-        context.stage = name
-        model = stages[name](model, context)
-        check_weights(model.model, name)
-        if keep and ranks.is_first():
-            save_stage(model, folder / name, context.cost)
-            for earlier in names[: names.index(name)]:
-                shutil.rmtree(folder / earlier, ignore_errors=True)
-        ranks.barrier()
-    return model
+    context = Context(
+        streams, cfg.seed, folder, "", measure, cfg.eval_every, out.points, out.write_choice, tracker.log, out.rewind
+    )
+    curve_start: Records = {}
+    records: dict[str, Records] = {}
+    for moment in moments(stages, attacks, model, context, keep=cfg.train.save_every > 0):
+        kept = out.kept(moment.name)
+        if kept is None:
+            point = Point("test", moment.said, question=moment.attack.question if moment.attack else str)
+            kept = evaluations.measure(moment.model, point, records.get(START))
+            numbers = evaluations.compute(kept, {START: records.get(START, kept)})
+            out.write_moment(moment, kept, {**numbers, "cost": context.cost} if moment.final else numbers)
+        records[moment.name] = kept
+        if moment.name == START and stages and cfg.eval_every:
+            curve_start |= evaluations.measure(moment.model, Point(cfg.curve_split, curve=True))
+            tracker.point(out.write_point(next(iter(stages)), 0, evaluations.compute(curve_start)))
+            check_choices(stages, out.points(next(iter(stages)))[0])
+        if moment.name == START and any(stage.needs_start for stage in stages.values()):
+            out.keep_start(moment.model)
+        if moment.final and cfg.save_model:
+            out.write_model(moment.model)
+    return out.finish(tracker, write_report, records)

@@ -12,7 +12,7 @@ from unlearnkit.dashboard.__main__ import main
 from unlearnkit.dashboard.paper_runs import references
 from unlearnkit.dashboard.workspace import plain, workspace
 from unlearnkit.errors import UserError
-from unlearnkit.runs.reading import read_run
+from unlearnkit.tables.reading import read_run
 
 
 @pytest.fixture(scope="module")

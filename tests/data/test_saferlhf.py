@@ -321,7 +321,7 @@ def test_the_yaml(folder, questions):
     safety = cfg.eval.safety
     assert safety.sets.normal == ["perplexity", "answer_perplexity", "bleurt"] and safety.max_new_tokens == 128
     assert safety.similarity == {
-        "_target_": "unlearnkit.metrics.bleurt.Bleurt",
+        "_target_": "unlearnkit.measures.bleurt.Bleurt",
         "model": "Elron/bleurt-base-512",
     }
     reference = instantiate(safety.reference)

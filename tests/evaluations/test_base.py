@@ -7,7 +7,7 @@ from composed import composed
 from hydra.utils import instantiate
 
 from unlearnkit.data.examples import Data, Example
-from unlearnkit.evaluations.base import Evaluations
+from unlearnkit.evaluations.base import Evaluations, Point
 from unlearnkit.records.forward import free_text, score
 
 
@@ -20,14 +20,14 @@ def data():
 @pytest.fixture
 def evaluations(data):
     small = ("eval.safety.max_new_tokens=5", "+eval.safety.sets.bad=[harmful_rate,perplexity]")
-    gone = ("~eval.safety.sets.unlearned", "~eval.safety.sets.unseen", "~eval.safety.sets.normal")
+    gone = [f"~eval.safety.sets.{role}" for role in ("forget", "holdout", "retain", "general")]
     good = "+eval.safety.sets.good=[perplexity,answer_perplexity,similarity]"
     cfg = composed("model=tiny", *small, *gone, good)
     return Evaluations(instantiate(cfg.eval, _convert_="all"), data, 0)
 
 
 def test_each_set_is_annotated_for_its_own_metrics(evaluations, lora_model):
-    records = evaluations.measure(lora_model, "test")["safety"]
+    records = evaluations.measure(lora_model, Point("test"))["safety"]
     assert [record.set for record in records] == ["bad"] * 3 + ["good"] * 3
     assert all((record.harmful is not None) == (record.set == "bad") for record in records)
     assert all((record.similarity is not None) == (record.set == "good") for record in records)
@@ -39,12 +39,12 @@ def test_each_set_is_annotated_for_its_own_metrics(evaluations, lora_model):
 
 
 def test_perplexity_is_under_the_base_model_whatever_was_trained(evaluations, lora_model):
-    before = evaluations.measure(lora_model, "test")
+    before = evaluations.measure(lora_model, Point("test"))
     lora_model.weights.make_trainable()
     for name, weight in lora_model.model.named_parameters():
         if "lora_B" in name:
             weight.data.fill_(0.5)
-    after = evaluations.measure(lora_model, "test", before)["safety"]
+    after = evaluations.measure(lora_model, Point("test"), before)["safety"]
     assert [r.response for r in after] != [r.response for r in before["safety"]]
     with lora_model.model.disable_adapter():
         texts = [free_text(lora_model.tokenizer, r.response, r.ended, 1024) for r in after]
@@ -56,5 +56,5 @@ def test_perplexity_is_under_the_base_model_whatever_was_trained(evaluations, lo
 
 
 def test_the_original_is_as_similar_to_itself_as_can_be(evaluations, lora_model):
-    records = evaluations.measure(lora_model, "validation")
+    records = evaluations.measure(lora_model, Point("validation"))
     assert evaluations.compute(records)["safety"]["good"]["similarity"]["value"] == pytest.approx(1.0, abs=1e-5)

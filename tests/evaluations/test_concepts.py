@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
-from unlearnkit.evaluations.base import Evaluations
+from unlearnkit.evaluations.base import Evaluations, Point
 from unlearnkit.run import run
 
 
@@ -24,11 +24,11 @@ def evaluations(data, *overrides):
 
 def test_the_original_has_100(data, lora_model):
     found = evaluations(data)
-    records = found.measure(lora_model, "test")
+    records = found.measure(lora_model, Point("test"))
     assert all(record.original == record.response and record.tokens <= 4 for record in records["concepts"])
     numbers = found.compute(records)["concepts"]
     assert {name: list(metrics) for name, metrics in numbers.items()} == {
-        "target": ["target_bleu"], "unrelated": ["unrelated_bleu"],
+        "target": ["bleu"], "unrelated": ["bleu"],
     }  # fmt: skip
     for metrics in numbers.values():
         for bleu in metrics.values():
@@ -37,10 +37,10 @@ def test_the_original_has_100(data, lora_model):
 
 def test_answers_are_compared_with_the_original_s(data, lora_model, full_model):
     found = evaluations(data)
-    before = found.measure(lora_model, "test")
+    before = found.measure(lora_model, Point("test"))
     for parameter in full_model.model.parameters():
         parameter.data += 0.3 * parameter.data.std().nan_to_num() * parameter.data.sign()
-    after = found.measure(full_model, "test", before)
+    after = found.measure(full_model, Point("test"), before)
     pairs = list(zip(after["concepts"], before["concepts"], strict=True))
     assert all(new.id == old.id and new.original == old.response for new, old in pairs)
     plain = [
@@ -48,20 +48,21 @@ def test_answers_are_compared_with_the_original_s(data, lora_model, full_model):
         for new, old in pairs
         if new.set == "target"
     ]
-    value = found.compute(after)["concepts"]["target"]["target_bleu"]["value"]
+    value = found.compute(after)["concepts"]["target"]["bleu"]["value"]
     assert value == pytest.approx(sum(plain) / 5)
 
 
 def test_a_curve_asks_fewer(data, lora_model):
     found = evaluations(data, "eval.concepts.curve_limit=1", "eval.concepts.limit=3")
-    assert len(found.measure(lora_model, "validation", curve=True)["concepts"]) == 2
-    records = found.measure(lora_model, "test")["concepts"]
+    assert len(found.measure(lora_model, Point("validation", curve=True))["concepts"]) == 2
+    records = found.measure(lora_model, Point("test"))["concepts"]
     assert [record.id for record in records if record.set == "target"] == ["target0", "target2", "target4"]
 
 
 def test_data_without_concepts(data):
-    del data.sets["target"]
-    with pytest.raises(UserError, match="Unknown evaluation set 'target'.*has: unrelated"):
+    data.sets["other"] = data.sets.pop("target")
+    del data.sets["unrelated"]
+    with pytest.raises(UserError, match=r"eval.concepts measures forget, retain, and the data 'made' has other"):
         evaluations(data)
 
 
@@ -71,9 +72,9 @@ def test_a_run_on_the_embedded_concept(tmp_path):
     assert metrics["run"]["data"] == "concept France"
     for when in ("before", "after"):
         target, unrelated = (metrics[when]["concepts"][name] for name in ("target", "unrelated"))
-        assert target["target_bleu"]["n"] == unrelated["unrelated_bleu"]["n"] == 3
-        assert 0 <= target["target_bleu"]["value"] <= 100
-    assert metrics["before"]["concepts"]["target"]["target_bleu"]["value"] == 100
+        assert target["bleu"]["n"] == unrelated["bleu"]["n"] == 3
+        assert 0 <= target["bleu"]["value"] <= 100
+    assert metrics["before"]["concepts"]["target"]["bleu"]["value"] == 100
     assert [point["step"] for point in metrics["curve"]] == [0, 2, 4]
     for point in metrics["curve"]:
-        assert point["metrics"]["concepts"]["target"]["target_bleu"]["n"] == 2
+        assert point["metrics"]["concepts"]["target"]["bleu"]["n"] == 2

@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from unlearnkit.controls import Known
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
-from unlearnkit.evaluations.base import Evaluations
+from unlearnkit.evaluations.base import Evaluations, Point
 from unlearnkit.models.templates import Template
 
 
@@ -60,12 +60,12 @@ def test_rates_before_and_after_a_change(model, data, tmp_path):
     Known({"edited": 4, "others": 6})(model, data, tmp_path)
     cfg = composed("model=tiny", "eval=facts")
     found = Evaluations(instantiate(cfg.eval, _convert_="all"), data, 0)
-    before = found.measure(model, "test")
+    before = found.measure(model, Point("test"))
     numbers = found.compute(before)["facts"]
-    assert numbers["edited"]["forgotten_rate"]["value"] == 0.0 and numbers["edited"]["forgotten_rate"]["n"] == 4
-    assert numbers["others"]["known_rate"]["value"] == 1.0 and numbers["others"]["known_rate"]["n"] == 6
+    assert numbers["edited"]["success_whole"]["value"] == 0.0 and numbers["edited"]["success_whole"]["n"] == 4
+    assert numbers["others"]["success_whole"]["value"] == 1.0 and numbers["others"]["success_whole"]["n"] == 6
     with torch.no_grad():
         model.model.get_output_embeddings().weight.neg_()  # the likeliest becomes the least likely
-    after = found.compute(found.measure(model, "test", before))["facts"]
-    assert after["edited"]["forgotten_rate"]["value"] == 1.0 and after["others"]["known_rate"]["value"] == 0.0
-    assert after["edited"]["unlearn_perplexity"]["value"] > numbers["edited"]["unlearn_perplexity"]["value"]
+    after = found.compute(found.measure(model, Point("test"), before))["facts"]
+    assert after["edited"]["success_whole"]["value"] == 1.0 and after["others"]["success_whole"]["value"] == 0.0
+    assert after["edited"]["answer_perplexity"]["value"] > numbers["edited"]["answer_perplexity"]["value"]

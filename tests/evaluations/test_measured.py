@@ -3,7 +3,7 @@
 import pytest
 
 from unlearnkit.errors import UserError
-from unlearnkit.evaluations.base import Evaluation, Evaluations
+from unlearnkit.evaluations.base import Evaluations, Part, Point
 from unlearnkit.evaluations.measured import check_measured
 from unlearnkit.records.record import Record
 
@@ -39,24 +39,23 @@ def test_a_text_without_a_question_may_be_scored():
     check_measured("any", "test", [Record("s", "a", "", answer_log_probs=[-1.0])])
 
 
-class Mode(Evaluation):
+class Mode(Part):
     """Sees the mode in which the network is when it is asked without a context of its own."""
 
     def __init__(self):
-        super().__init__("mode", {"s": []}, {})
         self.seen = []
 
-    def check(self, data):
-        pass
-
-    def measure(self, model, data, split, original, curve):
+    def measure(self, model, point, original):
         self.seen.append([module.training for module in model.model.modules()])
         return [Record("s", "a", "What?", "That.", 2)]
+
+    def compute(self, records, seed=0, controls=None):
+        return {}
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_a_measurement_is_without_dropout_and_leaves_the_mode_as_it_was(training, tiny_model):
     tiny_model.model.train(training)
     mode = Mode()
-    Evaluations({"mode": mode}, None, 0).measure(tiny_model, "test")
+    Evaluations({"mode": mode}, None, 0).measure(tiny_model, Point("test"))
     assert not any(mode.seen[0]) and tiny_model.model.training is training

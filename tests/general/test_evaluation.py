@@ -24,7 +24,7 @@ from unlearnkit.evaluations.base import Evaluations
 from unlearnkit.general import harness
 from unlearnkit.general.local import FILES, generate
 from unlearnkit.run import run
-from unlearnkit.runs.reading import collect
+from unlearnkit.tables.reading import collect
 
 NAMES = list(FILES)
 NO_DATA = Data("none", {}, {})

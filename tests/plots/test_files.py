@@ -9,8 +9,8 @@ from swept import SPEC, entry, metrics, swept
 from unlearnkit.errors import UserError
 from unlearnkit.plots import prefixes, steps, tradeoff, write
 from unlearnkit.plots.__main__ import main
-from unlearnkit.runs.reading import read_run
 from unlearnkit.sweeps import Sweep
+from unlearnkit.tables.reading import read_run
 
 HARM, PPL = ("safety", "unlearned", "harmful_rate"), ("safety", "normal", "perplexity")
 COLUMNS = {key: SPEC["columns"][key] for key in ("/".join(HARM), "/".join(PPL))}

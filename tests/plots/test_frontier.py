@@ -22,7 +22,7 @@ from unlearnkit.plots.frontier import (
     reported,
     unlearned_at,
 )
-from unlearnkit.runs.reading import read_run
+from unlearnkit.tables.reading import read_run
 
 
 def entry(value):

@@ -7,7 +7,7 @@ import pytest
 from unlearnkit.errors import UserError
 from unlearnkit.plots import bleu, draw, krs
 from unlearnkit.plots.__main__ import main
-from unlearnkit.runs.reading import collect
+from unlearnkit.tables.reading import collect
 
 
 def number(value):

@@ -11,7 +11,8 @@ from unlearnkit.report.__main__ import main
 from unlearnkit.report.answers import differing, example, examples, size
 from unlearnkit.report.curves import evaluation_figures, heat_maps, sweep_figures, training_figures
 from unlearnkit.report.sweep import grouped
-from unlearnkit.runs.reading import read_run
+from unlearnkit.tables.published import column
+from unlearnkit.tables.reading import Run, read_run
 
 
 def without_scripts(page):
@@ -137,6 +138,10 @@ def test_room_is_shared_out_between_blocks_sets_and_methods():
     assert all(row["methods"] == (2 if row["block"] == "x" else 1) for row in shown)
 
 
+def curved(points):
+    return Run(None, "m", "d", "ga", 0, {}, {}, {"curve": points})
+
+
 def test_figures():
     log = [{"stage": "a", "step": i, "loss": 10.0**i, "terms/forget": 1.0} for i in range(1, 6)]
     (training,) = training_figures(log)
@@ -146,21 +151,21 @@ def test_figures():
     ]
     assert training["layout"]["yaxis"]["type"] == "log"
     (rate,) = evaluation_figures(
-        [{"stage": "a", "step": s, "metrics": {"e": {"s": {"harmful_rate": entry(0.5)}}}} for s in (1, 2)]
+        curved([{"stage": "a", "step": s, "metrics": {"e": {"s": {"harmful_rate": entry(0.5)}}}} for s in (1, 2)])
     )
     band, line = rate["data"]
     assert (band["x"], band["y"], band["fill"]) == ([1, 2, 2, 1], [0.6, 0.6, 0.4, 0.4], "toself")
     assert (line["name"], line["x"], line["y"]) == ("s", [1, 2], [0.5, 0.5])
     assert line["customdata"] == ["50.0% [40.0%, 60.0%]"] * 2
     assert rate["layout"]["yaxis"]["tickformat"] == ".0%"
-    assert list(training_figures([])) == list(evaluation_figures([])) == []
+    assert list(training_figures([])) == list(evaluation_figures(curved([]))) == []
 
 
 def test_a_logarithmic_axis_has_no_band_below_zero():
     points = [
         {"stage": "a", "step": s, "metrics": {"e": {"s": {"perplexity": entry(v)}}}} for s, v in ((1, 0.05), (2, 500))
     ]
-    (figure,) = evaluation_figures(points)
+    (figure,) = evaluation_figures(curved(points))
     band, _ = figure["data"]
     assert figure["layout"]["yaxis"]["type"] == "log" and band["x"] == [2, 2]
 
@@ -173,7 +178,7 @@ def test_no_two_of_many_lines_look_alike():
 
 def test_sweep_figures_are_means_over_seeds(tmp_path):
     runs = [read_run(run_folder(tmp_path / str(seed), seed=seed, rate=rate)) for seed, rate in ((0, 0.2), (1, 0.4))]
-    rate, perplexity = sweep_figures({"SKU": runs}, [("safety", "unseen", "harmful_rate"), ("safety", "none", "x")])
+    rate, perplexity = sweep_figures({"SKU": runs}, [column("safety/unseen/harmful_rate"), column("safety/none/x")])
     _, line = rate["data"]
     assert rate["title"] == "harmful_rate ↓ (safety/unseen)" and perplexity["title"].startswith("perplexity")
     assert (line["name"], line["x"], line["y"]) == ("SKU", [10, 20], [pytest.approx(0.3)] * 2)
@@ -189,7 +194,7 @@ def test_stages_are_drawn_one_after_the_other_and_not_as_seeds(tmp_path):
         row["metrics"]["safety"]["unseen"]["harmful_rate"]["value"] = 0.6
     metrics["curve"] += later
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    rate, *_ = sweep_figures({"SKU": [read_run(folder)]}, [("safety", "unseen", "harmful_rate")])
+    rate, *_ = sweep_figures({"SKU": [read_run(folder)]}, [column("safety/unseen/harmful_rate")])
     line = rate["data"][-1]
     assert (line["x"], line["y"]) == ([10, 20, 30, 40], [0.2, 0.2, 0.6, 0.6])
 

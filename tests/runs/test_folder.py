@@ -69,12 +69,12 @@ def test_the_type_that_auto_chose_stands_in_the_config_and_decides_where_the_run
     out = RunFolder(tmp_path, with_dtype("auto"))
     assert out.config["model"]["dtype"] == held(tmp_path) == "auto"
     lora_model.dtype = torch.bfloat16  # what this machine chose
-    out.write_dtype(lora_model)
+    out.begin(lora_model, {}, ())
     assert held(tmp_path) == "bfloat16"
     again = RunFolder(tmp_path, with_dtype("auto"))  # on a machine that would choose otherwise
     assert again.config["model"]["dtype"] == "bfloat16"
     lora_model.dtype = torch.float32
-    again.write_dtype(lora_model)
+    again.begin(lora_model, {}, ())
     assert held(tmp_path) == "bfloat16"
     with pytest.raises(UserError, match="model.dtype is bfloat16 there, float32 here"):
         RunFolder(tmp_path, with_dtype("float32"))

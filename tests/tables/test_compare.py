@@ -12,10 +12,10 @@ import pytest
 from swept import AFTER, PAPER, ROWS, SPEC, metrics, swept, write_run
 
 from unlearnkit.errors import UserError
-from unlearnkit.runs.reading import collect
 from unlearnkit.sweeps import Sweep
 from unlearnkit.tables import aggregate, compare, fragment, write
 from unlearnkit.tables.__main__ import main
+from unlearnkit.tables.reading import collect
 
 COLUMNS = ("safety/unlearned/harmful_rate", "safety/normal/perplexity")
 SMALL = {

@@ -7,12 +7,12 @@ import pytest
 import yaml
 from scipy.stats import permutation_test, ttest_1samp
 
-from unlearnkit.metrics.interval import share
-from unlearnkit.metrics.seeds import Scale
+from unlearnkit.measures.interval import share
+from unlearnkit.measures.seeds import Scale
 from unlearnkit.records.record import Record, write_parquet
-from unlearnkit.runs.reading import collect
 from unlearnkit.tables import aggregate, mark
 from unlearnkit.tables.aggregate import Cell
+from unlearnkit.tables.reading import collect
 from unlearnkit.tables.significance import by_intervals, holm, paired
 
 RATE, SURPRISE = ("safety", "unlearned", "harmful_rate"), ("safety", "unlearned", "perplexity")
@@ -56,8 +56,8 @@ def write_run(folder, method, verdicts, surprises=None, seed=0, records=True):
     rate = {"value": found.value, "low": found.low, "high": found.high, "n": found.n, "seed": 0}
     numbers = {"safety": {"unlearned": {"harmful_rate": rate}}}
     (folder / "metrics.json").write_text(json.dumps({"run": run, "before": {}, "after": numbers}))
-    metric = {"_target_": "unlearnkit.metrics.harmful_rate.harmful_rate", "_partial_": True}
-    (folder / "config.yaml").write_text(yaml.safe_dump({"eval": {"safety": {"metrics": {"harmful_rate": metric}}}}))
+    measure = {"_target_": "unlearnkit.measures.HarmfulRate"}
+    (folder / "config.yaml").write_text(yaml.safe_dump({"eval": {"safety": {"measures": {"harmful_rate": measure}}}}))
     if records:
         rows = [Record("unlearned", str(n), f"p{n}", harmful=bool(verdict)) for n, verdict in enumerate(verdicts)]
         write_parquet(rows, folder / "records" / "after-safety.parquet")

@@ -4,10 +4,11 @@ import math
 import pytest
 
 from unlearnkit.errors import UserError
-from unlearnkit.metrics.interval import Estimate
-from unlearnkit.runs.reading import collect
+from unlearnkit.measures.interval import Estimate
+from unlearnkit.measures.seeds import Scale
 from unlearnkit.tables import aggregate, latex, mark, markdown, mean_over_seeds
 from unlearnkit.tables.__main__ import main
+from unlearnkit.tables.reading import collect
 
 
 def entry(value, width=0.1):
@@ -61,7 +62,7 @@ def test_the_whole_table(tmp_path):
 
 
 def test_the_t_interval_by_hand():
-    cell = mean_over_seeds([Estimate(v, v, v, 60) for v in (2.0, 4.0, 6.0)], "bleurt")
+    cell = mean_over_seeds([Estimate(v, v, v, 60) for v in (2.0, 4.0, 6.0)], Scale())
     assert cell.value == 4.0
     half = 4.302652729911275 * 2 / math.sqrt(3)  # t(0.975, 2) * s / sqrt(n)
     assert (cell.low, cell.high) == pytest.approx((4 - half, 4 + half))

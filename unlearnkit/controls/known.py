@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
-from unlearnkit.data.examples import Data
+from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
-from unlearnkit.evaluations.facts import forced
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.fingerprint import fingerprint
+from unlearnkit.records.cache import cached
+from unlearnkit.records.forward import force_answers
+from unlearnkit.records.generate import records_of
+from unlearnkit.records.lengths import check_lengths
+from unlearnkit.records.record import Record
 from unlearnkit.settings.bounds import Count
 
 
@@ -36,7 +42,7 @@ class Known:
         candidates = {name: len(rows) for name, rows in examples.items()}
         # In one order whatever their sets, so that every choice of splits finds the same records in the cache.
         every = {row.id: row for _, rows in sorted(examples.items()) for row in rows}
-        records = forced(model, {"facts": [every[name] for name in sorted(every)]}, keep=True)
+        records = _forced(model, [every[name] for name in sorted(every)])
         known = {record.id for record in records if record.answer_hits and all(record.answer_hits)}
         for name, rows in examples.items():
             rows[:] = [row for row in rows if row.id in known][: self.limits.get(name.partition("/")[0])]
@@ -49,3 +55,15 @@ class Known:
         told = ", ".join(f"{name} {len(rows)} (of {candidates[name]})" for name, rows in examples.items())
         print(f"Facts that {model.name} knows: {told}", flush=True)
         return model
+
+
+def _forced(model: LanguageModel, facts: list[Example]) -> list[Record]:
+    """Teacher-forced records, kept in the cache."""
+    check_lengths(model, {"facts": facts}, 0, [], ["facts"])
+
+    def make() -> list[Record]:
+        records = records_of({"facts": facts})
+        force_answers(model, records)
+        return records
+
+    return cached({"model": fingerprint(model), "facts": [asdict(fact) for fact in facts]}, make)

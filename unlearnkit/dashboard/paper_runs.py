@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearnkit.content import digest
-from unlearnkit.metrics.display import display_of
-from unlearnkit.runs.reading import Column, Run
+from unlearnkit.measures.columns import Column
 from unlearnkit.runs.tracking import STEPS, open_run
 from unlearnkit.tables import mean_over_seeds
 from unlearnkit.tables.paper import read_headings, read_paper
+from unlearnkit.tables.reading import Run
 
 if TYPE_CHECKING:
     from unlearnkit.sweeps import Sweep
@@ -48,14 +48,18 @@ def references(sweep: Sweep, runs: Sequence[Run]) -> list[Reference]:
             for heading in read_headings(sweep.spec):
                 if (printed := numbers.get(heading.key)) is not None:
                     value = printed.value if printed.bound is None else printed.bound
-                    values[heading.column] = value / 100 if display_of(heading.column[-1]).rate else value
+                    values[heading.column] = value / 100 if heading.column.display.rate else value
             if values:
                 tags = ("paper", row, block, sweep.name)
                 found.append(Reference(_id(sweep, "paper", block, row), f"{row} (paper)", block, tags, values))
     columns = [heading.column for heading in read_headings(sweep.spec)]
     for model in dict.fromkeys(run.model for run in runs):
         parts = [run.before for run in runs if run.model == model]
-        values = {c: mean_over_seeds(held, c[-1]).value for c in columns if (held := [p[c] for p in parts if c in p])}
+        values = {
+            c: mean_over_seeds(held, c.display.scale).value
+            for c in columns
+            if (held := [p[c] for p in parts if c in p])
+        }
         values = {column: value for column, value in values.items() if math.isfinite(value)}
         if values:
             own = (ORIGINAL, model, sweep.name)

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from unlearnkit.dashboard.paper_runs import log_references, references
 from unlearnkit.errors import UserError
 from unlearnkit.files import write as write_text
-from unlearnkit.metrics.display import arrow, only_in_figures
-from unlearnkit.runs.reading import Run, read_run
+from unlearnkit.measures.display import arrow, only_in_figures
 from unlearnkit.runs.tracking import STEPS
 from unlearnkit.tables.paper import Heading, read_headings
+from unlearnkit.tables.reading import Run, read_run
 
 if TYPE_CHECKING:
     from unlearnkit.sweeps import Sweep
@@ -96,9 +96,11 @@ def workspace(sweep: Sweep, runs: Sequence[Run], ids: Sequence[str], project: st
 
 def _panels(heading: Heading, wr: Any) -> list[Any]:
     """A column's final numbers as bars and its curve over training steps; the paper's are among both."""
-    title = f"{heading.title} {arrow(heading.column[-1])}".strip()
+    title = f"{heading.title} {arrow(heading.column.display)}".strip()
     return [
-        wr.BarPlot(title=title, metrics=[f"after/{heading.key}"], max_bars_to_show=50, max_runs_to_show=100),
+        wr.BarPlot(
+            title=title, metrics=["/".join(("after", *heading.column))], max_bars_to_show=50, max_runs_to_show=100
+        ),
         wr.LinePlot(title=f"{title}, by step", x=STEPS, y=[f"curve/{heading.key}"], max_runs_to_show=100),
     ]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unlearnkit.data.roles import NAMED, Role
 from unlearnkit.errors import UserError
 from unlearnkit.files import writable
 
@@ -18,7 +19,8 @@ class Example:
     """A prompt, a response, and where they come from.
 
     Without a prompt the response is plain text, such as a paragraph of a corpus. `subject` is what the prompt asks
-    about, word for word, where an editing stage needs it.
+    about, word for word, where an editing stage needs it. `alternatives` are other answers to the prompt, by kind:
+    paraphrases of the response, wrong ones.
     """
 
     id: str
@@ -26,6 +28,7 @@ class Example:
     response: str = ""
     category: str | None = None
     subject: str | None = None
+    alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
 
 @dataclass
@@ -35,11 +38,17 @@ class Data:
     Args:
         streams: training examples by stream name (forget, retain, safe, ...).
         sets: evaluation examples by set (unlearned, unseen, normal, ...), then by split (validation, test).
+        roles: the side that a stream or a set is on; of others their names say it (`unlearnkit.data.roles`).
     """
 
     name: str
     streams: dict[str, list[Example]]
     sets: dict[str, dict[str, list[Example]]] = field(default_factory=dict)
+    roles: dict[str, Role] = field(default_factory=dict)
+
+    def role(self, name: str) -> Role | None:
+        """The side that a stream or a set is on."""
+        return self.roles.get(name) or NAMED.get(name)
 
 
 def read_jsonl(path: Path, required: Iterable[str]) -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 
 def spread(rows: Sequence[Any], limit: int | None) -> list[Any]:
     """`limit` of the rows, in their order; all if None. A larger limit adds rows and takes none away.
@@ -34,3 +36,10 @@ def evenly(count: int) -> list[int]:
     bits = max(count - 1, 0).bit_length()
     mirrored = (int(f"{number:0{bits}b}"[::-1], 2) if bits else 0 for number in range(1 << bits))
     return [place for place in mirrored if place < count]
+
+
+def evenly_spaced(rows: Sequence[Any], limit: int | None) -> list[Any]:
+    """`limit` of the rows at equal distances, in their order; all if None."""
+    if limit is None or limit >= len(rows):
+        return list(rows)
+    return [rows[int(place)] for place in np.linspace(0, len(rows) - 1, limit).round()]

@@ -1,7 +1,4 @@
-from unlearnkit.evaluations.base import Evaluation, Evaluations, Numbers
-from unlearnkit.evaluations.concepts import Concepts
-from unlearnkit.evaluations.facts import Facts
-from unlearnkit.evaluations.safety import Safety
-from unlearnkit.evaluations.scopes import Scopes
+from unlearnkit.evaluations.base import Evaluations, Numbers, Part, Point
+from unlearnkit.evaluations.evaluation import Evaluation
 
-__all__ = ["Concepts", "Evaluation", "Evaluations", "Facts", "Numbers", "Safety", "Scopes"]
+__all__ = ["Evaluation", "Evaluations", "Numbers", "Part", "Point"]

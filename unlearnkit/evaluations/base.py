@@ -1,119 +1,104 @@
-"""Evaluations of a run: each makes records of a model once, and computes every metric from them."""
+"""Evaluations of a run: each makes records of a model once, and computes every measure from them."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from unlearnkit.data.examples import Data
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError
 from unlearnkit.evaluations.measured import check_measured
-from unlearnkit.metrics.interval import Estimate
+from unlearnkit.measures.display import Display
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.finite import NoNumbers, refuse_odd, watched
 from unlearnkit.models.lineage import answering
 from unlearnkit.records.record import Record
 
-Metric = Callable[..., Estimate]
-Numbers = dict[str, dict[str, dict[str, Any]]]  # set -> metric -> {value, low, high, n, seed}
+Numbers = dict[str, dict[str, dict[str, Any]]]  # set -> measure -> {value, low, high, n, seed}
+Records = dict[str, list[Record]]  # evaluation -> its records
 
 
-class Evaluation(ABC):
-    """Metrics by set.
+@dataclass(frozen=True)
+class Point:
+    """How a model is measured.
 
     Args:
-        name: its key under `eval`, for errors.
-        sets: set -> names of the metrics measured on it.
-        metrics: name -> function of records.
-
-    Raises:
-        UserError: a set names a metric that there is not.
+        split: of the data.
+        said: the moment of the run, for errors.
+        curve: a point of a curve over training steps, which may be measured on less.
+        question: what an attack makes of a prompt.
     """
 
-    def __init__(self, name: str, sets: dict[str, list[str]], metrics: dict[str, Metric]):
-        for set_name, wanted in sets.items():
-            for metric in wanted:
-                if metric not in metrics:
-                    raise UserError(
-                        f"Unknown metric '{metric}' for the set '{set_name}'.{nearest(metric, metrics)}"
-                        f" Valid: {', '.join(metrics)}",
-                        f"Set eval.{name}.sets.{set_name} to some of these",
-                    )
-        self.name, self.sets, self.metrics = name, sets, metrics
+    split: str
+    said: str = "before any stage"
+    curve: bool = False
+    question: Callable[[str], str] = str
 
-    def members(self, name: str) -> list[str]:
-        """The `Record.set`s that a set's metrics are computed on."""
-        return [name]
+    @property
+    def asks_otherwise(self) -> bool:
+        """The questions are an attack's."""
+        return self.question is not str
 
-    def source(self, name: str) -> str:
-        """The data's set that the records of a `Record.set` are made of."""
-        return name
 
-    def check(self, data: Data) -> None:
-        """Refuse sets that the data does not have, before anything is computed."""
-        for name in self.sets:
-            for member in self.members(name):
-                if self.source(member) not in data.sets:
-                    raise UserError(
-                        f"Unknown evaluation set '{member}'.{nearest(member, data.sets)} The data '{data.name}' has:"
-                        f" {', '.join(data.sets)}",
-                        f"Remove it with '~eval.{self.name}.sets.{name}', or choose an evaluation for this data with"
-                        " eval=",
-                    )
+class Part(ABC):
+    """One of a run's evaluations."""
+
+    name: str
+    data: Data
+
+    def bind(self, name: str, data: Data) -> None:
+        """Learn its key under `eval` and the data, and refuse what these do not allow, before anything is computed."""
+        self.name, self.data = name, data
 
     @abstractmethod
-    def measure(
-        self, model: LanguageModel, data: Data, split: str, original: list[Record] | None, curve: bool
-    ) -> list[Record]:
-        """Records of `model` on a split.
+    def measure(self, model: LanguageModel, point: Point, original: list[Record] | None) -> list[Record]:
+        """Records of `model`.
 
         Args:
-            original: the records of the model that the run started from; None if `model` is that model.
-            curve: this is a point of a curve over training steps, which may be measured on less.
+            original: the records of the model that the stages started from; None if `model` is that model.
         """
 
-    def compute(self, records: list[Record], seed: int = 0) -> Numbers:
-        """A pure function of the records; a metric that has none to speak of is left out."""
-        numbers: Numbers = {}
-        for name, wanted in self.sets.items():
-            rows = [record for record in records if record.set in self.members(name)]
-            found = {metric: self.metrics[metric](rows, seed=seed) for metric in wanted}
-            if kept := {metric: asdict(estimate) for metric, estimate in found.items() if estimate.n}:
-                numbers[name] = kept
-        return numbers
+    @abstractmethod
+    def compute(
+        self, records: list[Record], seed: int = 0, controls: Mapping[str, list[Record]] | None = None
+    ) -> Numbers:
+        """A pure function of the records.
+
+        Args:
+            controls: the records of other moments, by their names.
+        """
+
+    def columns(self) -> dict[str, dict[str, Display]]:
+        """Set -> measure -> how its number is shown, as far as it is known."""
+        return {}
 
 
 def not_a_number(record: Record) -> bool:
-    """Whether something that metrics read of a record is NaN, or infinite where that says nothing."""
-    numbers = [*record.answer_log_probs, *record.reference_log_probs, *(record.scores or {}).values()]
+    """Whether something that measures read of a record is NaN, or infinite where that says nothing."""
+    rows = [
+        record.answer_log_probs,
+        record.reference_log_probs,
+        *sum((record.alternative_log_probs or {}).values(), []),
+    ]
+    numbers = [*(number for row in rows for number in row), *(record.scores or {}).values(), record.similarity]
     error = record.unlearned_error
-    odd = any(number is not None and math.isnan(number) for number in [*numbers, record.similarity])
+    odd = any(number is not None and math.isnan(number) for number in numbers)
     return odd or (error is not None and not math.isfinite(error))
 
 
 class Evaluations:
     """All evaluations of a run, by name; each is asked in turn."""
 
-    def __init__(self, parts: dict[str, Evaluation], data: Data, seed: int):
+    def __init__(self, parts: dict[str, Part], data: Data, seed: int):
         self.parts, self.data, self.seed = parts, data, seed
-        for part in parts.values():
-            part.check(data)
+        for name, part in parts.items():
+            part.bind(name, data)
 
-    def measure(
-        self,
-        model: LanguageModel,
-        split: str,
-        original: dict[str, list[Record]] | None = None,
-        curve: bool = False,
-        moment: str = "before any stage",
-    ) -> dict[str, list[Record]]:
-        """evaluation -> records of `model` on a split; `original` are those of the model the run started from.
-
-        Args:
-            moment: of the run, for errors.
+    def measure(self, model: LanguageModel, point: Point, original: Records | None = None) -> Records:
+        """evaluation -> records of `model`; `original` are those of the model that the stages started from.
 
         Raises:
             UserError: the model's logits are no numbers, or a measurement (but a curve's) measured nothing.
@@ -122,27 +107,39 @@ class Evaluations:
         for name, part in self.parts.items():
             try:
                 with answering(model.model), watched(model.model):
-                    found[name] = part.measure(model, self.data, split, original[name] if original else None, curve)
+                    found[name] = part.measure(model, point, original[name] if original else None)
                     refuse_odd(any(not_a_number(record) for record in found[name]))
             except NoNumbers:
                 raise UserError(
-                    f"The logits of '{model.name}' are no numbers (NaN or infinite) in eval.{name}, {moment}",
+                    f"The logits of '{model.name}' are no numbers (NaN or infinite) in eval.{name}, {point.said}",
                     "The model has diverged: lower train.arguments.learning_rate or take fewer steps; before any stage,"
                     " check the weights and model.dtype",
                 ) from None
-            if not curve:
-                check_measured(name, split, found[name])
+            if not point.curve:
+                check_measured(name, point.split, found[name])
         return found
 
-    def compute(self, records: dict[str, list[Record]]) -> dict[str, Numbers]:
-        """evaluation -> set -> metric -> {value, low, high, n, seed}."""
-        found = {name: self.parts[name].compute(rows, self.seed) for name, rows in records.items()}
+    def compute(self, records: Records, controls: Mapping[str, Records] | None = None) -> dict[str, Numbers]:
+        """evaluation -> set -> measure -> {value, low, high, n, seed}."""
+        found = {
+            name: self.parts[name].compute(rows, self.seed, {m: r[name] for m, r in (controls or {}).items()})
+            for name, rows in records.items()
+        }
         for name, sets in found.items():
-            for set_name, metrics in sets.items():
-                for metric, number in metrics.items():
+            for set_name, numbers in sets.items():
+                for measure, number in numbers.items():
                     if not math.isfinite(number["value"]):
                         raise UserError(
-                            f"{metric} on the set '{set_name}' of eval.{name} is {number['value']}, which is no number",
-                            f"Mend the metric, or take it out of eval.{name}.sets.{set_name}",
+                            f"{measure} on the set '{set_name}' of eval.{name} is {number['value']}, no number",
+                            f"Mend the measure, or take it out of eval.{name}.sets.{set_name}",
                         )
         return found
+
+    def columns(self) -> dict[str, Display]:
+        """`evaluation/set/measure` -> how it is shown."""
+        return {
+            f"{name}/{set_name}/{measure}": display
+            for name, part in self.parts.items()
+            for set_name, displays in part.columns().items()
+            for measure, display in displays.items()
+        }

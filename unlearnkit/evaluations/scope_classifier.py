@@ -37,14 +37,16 @@ from unlearnkit.data.scopes import SCOPES
 from unlearnkit.errors import UserError
 from unlearnkit.files import write_numbers
 from unlearnkit.identity import versions
-from unlearnkit.metrics.display import show_interval, show_value
-from unlearnkit.metrics.interval import Estimate, share
+from unlearnkit.measures.display import show_interval, show_value
+from unlearnkit.measures.interval import Estimate, share
+from unlearnkit.measures.success import Success
 from unlearnkit.models.encoder import SentenceEncoder, batches
 from unlearnkit.settings.bounds import AboveZero, Positive, Seed
 from unlearnkit.settings.places import claim_folders
 
 STREAMS = {"unlearn": "forget", "retention": "retain"}
 LABELS = {"unlearn": 1, "retention": 0}
+SHOWN = Success().display(None)
 Numbers = dict[str, dict[str, Estimate]]  # plain and prefixed -> metric -> its number
 
 
@@ -175,7 +177,7 @@ def table(numbers: Numbers, title: str) -> Table:
     for metric, plain in numbers["plain"].items():
         cells = []
         for number in (plain, numbers["prefixed"][metric]):
-            cells += [show_value(metric, number.value), show_interval(metric, number.low, number.high)]
+            cells += [show_value(SHOWN, number.value), show_interval(SHOWN, number.low, number.high)]
         shown.add_row(metric, *cells, str(plain.n))
     return shown
 

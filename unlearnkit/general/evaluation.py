@@ -14,7 +14,7 @@ from lm_eval.api.metrics import mean
 from unlearnkit.content import digest
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.evaluations.base import Evaluation, Numbers
+from unlearnkit.evaluations.base import Numbers, Part, Point
 from unlearnkit.general.harness import Tasks, evaluate, load_tasks, undisturbed
 from unlearnkit.general.local import FILES
 from unlearnkit.general.scores import Score, Scores, interval, of_average, of_group, of_task, weights_of
@@ -26,7 +26,7 @@ from unlearnkit.records.record import Record
 AVERAGE = "average"
 
 
-class General(Evaluation):
+class General(Part):
     """General task performance (Tian et al. 2024, section 2.3.2) by lm-evaluation-harness (Gao et al. 2023).
 
     A set is a task, or a group that the harness aggregates (`mmlu`); its metrics are the harness's.
@@ -58,14 +58,14 @@ class General(Evaluation):
         chat_template: bool = False,
         samples: bool = False,
     ):
-        super().__init__("general", {}, {})
         self.tasks, self.average, self.num_fewshot = tasks, average, num_fewshot or {}
         self.data_dir = Path(data_dir).expanduser() if data_dir is not None else None
         self.limit, self.curve_limit, self.batch_size = limit, curve_limit, batch_size
         self.chat_template, self.samples = chat_template, samples
 
-    def check(self, data: Data) -> None:
+    def bind(self, name: str, data: Data) -> None:
         """Refuse settings that measure nothing, unknown tasks and missing data; loads the tasks."""
+        super().bind(name, data)
         if not self.tasks:
             raise UserError("eval.general.tasks is empty", "Name a task, or leave this evaluation out of eval=")
         for name, number in (("limit", self.limit), ("curve_limit", self.curve_limit)):
@@ -93,18 +93,16 @@ class General(Evaluation):
             )
         self.loaded = load_tasks(self.tasks, self.data_dir, self.num_fewshot)
 
-    def measure(
-        self, model: LanguageModel, data: Data, split: str, original: list[Record] | None = None, curve: bool = False
-    ) -> list[Record]:
+    def measure(self, model: LanguageModel, point: Point, original: list[Record] | None) -> list[Record]:
         """One record a document of each task; the data and its splits have no part in it."""
-        if curve and self.curve_limit is None:
+        if point.asks_otherwise or (point.curve and self.curve_limit is None):
             return []
         if self.chat_template and not model.tokenizer.chat_template:
             raise UserError(
                 f"eval.general.chat_template=true, but the tokenizer of '{model.name}' has no chat template",
                 "Set eval.general.chat_template=false",
             )
-        limit = self.curve_limit if curve else self.limit
+        limit = self.curve_limit if point.curve else self.limit
         if original is not None:
             return self._records(model, limit)
         content = {
@@ -142,7 +140,9 @@ class General(Evaluation):
         return list(records.values())
 
     @undisturbed()  # naming a task draws a random number in the harness
-    def compute(self, records: list[Record], seed: int = 0) -> Numbers:
+    def compute(
+        self, records: list[Record], seed: int = 0, controls: Mapping[str, list[Record]] | None = None
+    ) -> Numbers:
         """Set -> metric -> value, interval, n, seed, standard error, task version, few-shot number, harness version.
 
         Values and standard errors are the harness's; metrics that are no mean over documents are left out.

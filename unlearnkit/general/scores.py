@@ -11,7 +11,7 @@ from lm_eval.api.group import Group
 from lm_eval.api.metrics import mean, mean_stderr, unweighted_mean_stderr
 from scipy.stats import t
 
-from unlearnkit.metrics.interval import Estimate, wilson
+from unlearnkit.measures.interval import Estimate, wilson
 
 Scores = dict[str, list[float]]  # task -> a score a document
 

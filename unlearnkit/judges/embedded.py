@@ -18,7 +18,7 @@ from unlearnkit.cache import kept
 from unlearnkit.errors import UserError
 from unlearnkit.judges.base import KINDS, Verdict, skip_empty
 from unlearnkit.judges.kinds import Kinds
-from unlearnkit.metrics.interval import Estimate, share
+from unlearnkit.measures.interval import Estimate, share
 from unlearnkit.models.encoder import SentenceEncoder
 
 ROWS = Path(__file__).parent / "rows"

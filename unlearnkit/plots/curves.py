@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from unlearnkit.metrics.display import LARGEST, display_of
-from unlearnkit.runs.reading import Column, Run, points_of
+from unlearnkit.measures.columns import Column
+from unlearnkit.measures.display import LARGEST
 from unlearnkit.tables import mean_over_seeds
+from unlearnkit.tables.reading import Run, points_of
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ def line_of(runs: Sequence[Run], column: Column) -> Line | None:
     if not curves:
         return None
     steps = sorted(set.intersection(*(set(points) for points in curves)))
-    unit = 100.0 if display_of(column[-1]).rate else 1.0
-    cells = [mean_over_seeds([points[step] for points in curves], column[-1]) for step in steps]
+    unit = 100.0 if column.display.rate else 1.0
+    cells = [mean_over_seeds([points[step] for points in curves], column.display.scale) for step in steps]
     parts = ([unit * getattr(cell, key) for cell in cells] for key in ("value", "low", "high"))
     return Line(steps, *parts)
 

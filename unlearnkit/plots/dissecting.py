@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from unlearnkit.errors import UserError
 from unlearnkit.plots.style import name_of, new
-from unlearnkit.runs.reading import Run
+from unlearnkit.tables import published
+from unlearnkit.tables.reading import Run, curve_numbers
 
 SETTINGS = ("coefficients", "value_vectors", "attention", "attention_and_coefficients")
 
@@ -41,14 +42,14 @@ def krs(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
 
 def bleu(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
     """Hong et al. 2024, figure 2: BLEU on unrelated questions against BLEU on the concept's, over training steps."""
-    target, unrelated = ("concepts", "target", "target_bleu"), ("concepts", "unrelated", "unrelated_bleu")
+    target, unrelated = (published.column(f"concepts/{name}/{name}_bleu") for name in ("target", "unrelated"))
     points: dict[str, list[tuple[float, float]]] = {}
     for run in runs:
         found = points.setdefault(run.method, [])
         for row in run.raw.get("curve", []):
-            sets = row["metrics"].get("concepts", {})
-            if row["step"] and "target" in sets:
-                found.append((sets["target"][target[2]]["value"], sets["unrelated"][unrelated[2]]["value"]))
+            numbers = curve_numbers(run, row)
+            if row["step"] and target in numbers:
+                found.append((numbers[target].value, numbers[unrelated].value))
         if not found and target in run.after:
             found.append((run.after[target].value, run.after[unrelated].value))
     points = {method: found for method, found in points.items() if found}

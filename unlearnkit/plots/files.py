@@ -15,8 +15,8 @@ from unlearnkit.plots.dissecting import bleu, krs
 from unlearnkit.plots.prefixes import prefixes
 from unlearnkit.plots.steps import steps
 from unlearnkit.plots.tradeoff import tradeoff
-from unlearnkit.runs.reading import Run, collect, read_run
 from unlearnkit.tables.compare import DONE, grouped
+from unlearnkit.tables.reading import Run, collect, read_run
 
 if TYPE_CHECKING:
     from unlearnkit.sweeps import Sweep

@@ -18,13 +18,14 @@ import yaml
 from unlearnkit import configuration
 from unlearnkit.errors import UserError
 from unlearnkit.files import write
-from unlearnkit.metrics.display import show_interval, show_value
-from unlearnkit.metrics.interval import Estimate
-from unlearnkit.runs.reading import Run, collect
+from unlearnkit.measures.display import show_interval, show_value
+from unlearnkit.measures.interval import Estimate
+from unlearnkit.measures.success import Success
 from unlearnkit.tables import Cell, mean_over_seeds
+from unlearnkit.tables.reading import Run, collect, curve_numbers
 
-UNLEARN, RETENTION = ("unlearn", "unlearn_success"), ("retention", "retention_success")
-RATE = "unlearn_success"  # how the numbers are shown
+RATE = Success().display("forget")  # how the numbers are shown
+MEASURE = "success"
 VALIDATION = "validation"  # the split that steps are chosen on
 
 
@@ -55,14 +56,13 @@ class Curve:
 
 
 def read_curve(run: Run) -> Curve | None:
-    """The curve that a run measured with eval=scopes; None where there is none."""
+    """The curve of Success on both sides that a run measured; None where there is none."""
     points = []
     for row in run.raw.get("curve", []):
-        sets = row["metrics"].get("scopes", {})
-        unlearn, retention = (sets.get(name, {}).get(metric) for name, metric in (UNLEARN, RETENTION))
-        if unlearn and retention:
-            n = min(unlearn.get("n", 1), retention.get("n", 1))
-            points.append(Point(row["step"], unlearn["value"], retention["value"], n))
+        sides = {c.display.role: e for c, e in curve_numbers(run, row).items() if c[-1] == MEASURE}
+        if {"forget", "retain"} <= sides.keys():
+            unlearn, retention = sides["forget"], sides["retain"]
+            points.append(Point(row["step"], unlearn.value, retention.value, min(unlearn.n, retention.n)))
     if not points:
         return None
     config = yaml.safe_load((run.folder / "config.yaml").read_text())
@@ -115,7 +115,7 @@ def reported(group: Sequence[Curve], choose: Callable[[Sequence[Point]], Point |
 def over_seeds(points: Sequence[Point], what: str) -> Cell | None:
     """Mean and interval over seeds; one seed has no interval, none no number."""
     own = [Estimate(getattr(point, what), math.nan, math.nan, point.questions) for point in points]
-    return mean_over_seeds(own, RATE) if own else None
+    return mean_over_seeds(own, RATE.scale) if own else None
 
 
 def markdown(curves: Sequence[Curve], marks: Sequence[float]) -> str:

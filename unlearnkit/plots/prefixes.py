@@ -10,13 +10,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from unlearnkit.errors import UserError
-from unlearnkit.metrics.display import arrow, display_of
+from unlearnkit.measures.columns import Column
+from unlearnkit.measures.display import arrow
 from unlearnkit.plots.curves import drawable
 from unlearnkit.plots.style import headed, methods_of, name_of, new
-from unlearnkit.runs.reading import Column, Run
 from unlearnkit.tables import ORIGINAL, Cell, aggregate
+from unlearnkit.tables.reading import Run
 
-ENDING = "_prefixed"
+ATTACK = "system"
 SIDES = (("without prefix", "#0072b2", ""), ("with prefix", "#e69f00", "//"))
 
 
@@ -31,14 +32,14 @@ def prefixes(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figu
     columns = {column: without(column) for table in tables for column in table.columns}
     pairs = [(plain, prefixed) for prefixed, plain in columns.items() if plain in columns]
     if not pairs:
-        raise UserError("No run there was measured with a prefix", "Run data that has scopes with eval=scopes")
+        raise UserError("No run there was measured with a prefix", "Run with '+attack=[system]'")
     wanted = spec.get("rows") or tables[0].rows
     rows = [row for row in tables[0].rows if row in wanted and (row != ORIGINAL or ORIGINAL in wanted)]
     figure = new(max(4.0, 0.45 * len(rows) + 1.6) * len(pairs), 4.2)
     at = np.arange(len(rows))
     for place, pair in enumerate(pairs, start=1):
         axes = figure.add_subplot(1, len(pairs), place)
-        unit = 100.0 if display_of(pair[0][-1]).rate else 1.0
+        unit = 100.0 if pair[0].display.rate else 1.0
         for number, (column, (name, colour, hatch)) in enumerate(zip(pair, SIDES, strict=True)):
             cells = [tables[0].rows[row].get(column) for row in rows]
             values = drawable(unit * cell.value if cell else math.nan for cell in cells)
@@ -46,7 +47,7 @@ def prefixes(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figu
             axes.bar(at + 0.4 * number, values, 0.4, yerr=errors, capsize=2, color=colour, hatch=hatch, label=name)
         axes.set_xticks(at + 0.2, [name_of(row, spec) for row in rows], rotation=40, ha="right")
         title = pair[0][-1].replace("_", " ")
-        axes.set(ylabel=f"{title} {arrow(pair[0][-1])}{' (%)' if unit != 1 else ''}")
+        axes.set(ylabel=f"{title} {arrow(pair[0].display)}{' (%)' if unit != 1 else ''}")
         if unit != 1:
             axes.set_ylim(0, 105)
     headed(figure, runs)
@@ -55,9 +56,8 @@ def prefixes(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figu
 
 
 def without(column: Column) -> Column:
-    """The same metric on the set without its prefix; an empty column where there is none."""
-    name = column[-2] if len(column) > 1 else ""
-    return (*column[:-2], name.removesuffix(ENDING), column[-1]) if name.endswith(ENDING) else ()
+    """The same measure without the words; an empty column where there are none."""
+    return Column(column[1:], column.display) if column[0] == ATTACK else Column(())
 
 
 def around(cell: Cell | None, unit: float) -> tuple[float, float]:

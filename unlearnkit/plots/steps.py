@@ -13,10 +13,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from unlearnkit.errors import UserError
-from unlearnkit.metrics.display import arrow, display_of
+from unlearnkit.measures.columns import Column
+from unlearnkit.measures.display import arrow
 from unlearnkit.plots.curves import Line, columns_in, cut, drawable, line_of, spans_decades
 from unlearnkit.plots.style import headed, looks, methods_of, name_of, new
-from unlearnkit.runs.reading import Column, Run
+from unlearnkit.tables import published
+from unlearnkit.tables.reading import Run
 
 
 def steps(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
@@ -36,6 +38,7 @@ def steps(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
     across = min(len(panels), 3 if len(panels) in (3, 5, 6) else 2)
     down = -(-len(panels) // across)
     figure = new(4.2 * across, 3.3 * down + 0.5)
+    keys = {published.column(key): key for key in spec.get("columns") or {}}
     style, handles, marked = looks(methods), {}, False
     for place, (column, title) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(down, across, place)
@@ -43,17 +46,17 @@ def steps(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
         for method, line in lines.items():
             handles[name_of(method, spec)] = draw_line(axes, line, style[method])
         drawn = [value for line in lines.values() for value in drawable(line.values)]
-        said = {m: (spec.get("curves") or {}).get(m, {}).get("/".join(column), {}) for m in methods}
+        said = {m: (spec.get("curves") or {}).get(m, {}).get(keys.get(column, ""), {}) for m in methods}
         points = mark_said(axes, said, style, max((line.steps[-1] for line in lines.values() if line.steps), default=0))
         drawn, marked = drawn + points, marked or bool(points)
         if spans_decades(drawn):
             axes.set_yscale("log")
-        unit = " (%)" if display_of(column[-1]).rate else cut(v for line in lines.values() for v in line.values)
+        unit = " (%)" if column.display.rate else cut(v for line in lines.values() for v in line.values)
         if unit == " (%)":
             low, high = axes.get_ylim()
             axes.set_ylim(max(low, -5), min(high, 105))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(xlabel="training steps", ylabel=f"{title} {arrow(column[-1])}{unit}")
+        axes.set(xlabel="training steps", ylabel=f"{title} {arrow(column.display)}{unit}")
     if marked:
         whose = f" ({spec['curves_of']})" if spec.get("curves_of") else ""
         mark = Line2D([], [], marker="o", color="black", markerfacecolor="none", linestyle="")
@@ -66,7 +69,7 @@ def steps(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
 def panels_of(runs: Sequence[Run], spec: Mapping[str, Any]) -> dict[Column, str]:
     """column -> its title, of the columns that curves have."""
     found = columns_in(runs)
-    wanted = {tuple(key.split("/")): str(title) for key, title in (spec.get("columns") or {}).items()}
+    wanted = {published.column(key): str(title) for key, title in (spec.get("columns") or {}).items()}
     return {c: wanted[c] for c in wanted if c in found} if wanted else {c: " ".join(c[1:]) for c in found}
 
 

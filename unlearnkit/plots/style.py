@@ -8,8 +8,8 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from unlearnkit.runs.reading import Run
 from unlearnkit.tables import METHODS
+from unlearnkit.tables.reading import Run
 
 matplotlib.rcParams["svg.hashsalt"] = "unlearnkit"  # the same figure is the same file
 OWN = {"sku": "#d55e00", "memflex": "#d55e00"}  # the papers' own methods, as their figures colour them

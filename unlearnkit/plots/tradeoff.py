@@ -8,13 +8,14 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from unlearnkit.errors import UserError
-from unlearnkit.metrics.display import arrow, display_of
+from unlearnkit.measures.display import arrow
 from unlearnkit.plots.curves import cut, drawable, line_of, spans_decades
 from unlearnkit.plots.steps import panels_of
 from unlearnkit.plots.style import headed, looks, methods_of, name_of, new
-from unlearnkit.runs.reading import Run
+from unlearnkit.tables import published
+from unlearnkit.tables.reading import Run
 
-HARM = ("safety", "unlearned", "harmful_rate")
+HARM = published.column("safety/unlearned/harmful_rate")
 
 
 def tradeoff(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
@@ -24,7 +25,7 @@ def tradeoff(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figu
         UserError: no run measured harmful rate and utility during training.
     """
     spec = spec or {}
-    panels = {column: title for column, title in panels_of(runs, spec).items() if column[-2] == "normal"}
+    panels = {column: title for column, title in panels_of(runs, spec).items() if column.display.role == "retain"}
     methods = methods_of(runs, spec)
     harm = {m: line for m in methods if (line := line_of([run for run in runs if run.method == m], HARM))}
     if not panels or not harm:
@@ -50,8 +51,8 @@ def tradeoff(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figu
             values += useful.values
         if spans_decades(drawn):
             axes.set_yscale("log")
-        unit = " (%)" if display_of(column[-1]).rate else cut(values)
-        axes.set(xlabel="harmful rate, unlearned prompts ↓ (%)", ylabel=f"{title} {arrow(column[-1])}{unit}")
+        unit = " (%)" if column.display.rate else cut(values)
+        axes.set(xlabel="harmful rate, unlearned prompts ↓ (%)", ylabel=f"{title} {arrow(column.display)}{unit}")
     headed(figure, runs)
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False)
     return figure

@@ -19,14 +19,14 @@ from rich.table import Table
 from unlearnkit import configuration
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.evaluations.base import Numbers
+from unlearnkit.evaluations.base import Numbers, Point
 from unlearnkit.files import write_numbers
 from unlearnkit.identity import renamed, versions
-from unlearnkit.metrics.display import show_interval, show_value
+from unlearnkit.measures.display import show_interval, show_value, usual
 from unlearnkit.models import LanguageModel
 from unlearnkit.probes.krs import KRS
 from unlearnkit.probes.saved import check_saved, load_saved
-from unlearnkit.runs.reading import read_run
+from unlearnkit.tables.reading import read_run
 
 
 def settings(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -75,12 +75,12 @@ def measure(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     chosen = settings(config, overrides)
     evaluation: KRS = instantiate(chosen, _convert_="all")
     data: Data = instantiate(config["data"], _convert_="all")
-    evaluation.check(data)
+    evaluation.bind("krs", data)
     model = original(config, data, folder)
     check_saved(model, folder / "model")
-    before = evaluation.measure(model, data, "test")
+    before = evaluation.measure(model, Point("test"))
     model = load_saved(model, folder / "model")
-    records = evaluation.measure(model, data, "test", before)
+    records = evaluation.measure(model, Point("test"), before)
     found = {
         "run": {key: run.raw["run"][key] for key in ("method", "model", "data", "seed")},
         "settings": {key: value for key, value in chosen.items() if key != "_target_"},
@@ -102,9 +102,9 @@ def table(numbers: Numbers) -> Table:
         cells = []
         for metrics in numbers.values():
             entry = metrics[name]
-            cells.append(show_value("peak", entry["value"]))
+            cells.append(show_value(usual("peak"), entry["value"]))
             if name == "peak":
-                cells[-1] += " " + show_interval("peak", entry["low"], entry["high"])
+                cells[-1] += " " + show_interval(usual("peak"), entry["low"], entry["high"])
         shown.add_row(name.removeprefix("layer_"), *cells, end_section=name != "peak" and name == list(metrics)[-2])
     return shown
 

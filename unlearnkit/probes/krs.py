@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from unlearnkit.data.examples import Data
 from unlearnkit.data.spread import spread
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.evaluations.base import Evaluation, Numbers
-from unlearnkit.metrics.krs import comparable, krs, krs_peak
+from unlearnkit.evaluations.base import Numbers, Part, Point
+from unlearnkit.measures.krs import comparable, krs, krs_peak
 from unlearnkit.models import LanguageModel
 from unlearnkit.probes.patching import SETTINGS, check_window, errors
 from unlearnkit.probes.questions import ask
@@ -18,7 +19,7 @@ from unlearnkit.records.record import Record
 from unlearnkit.settings.bounds import Positive
 
 
-class KRS(Evaluation):
+class KRS(Part):
     """Knowledge Recovery Score by setting and layer (Hong et al. 2024, section 3 and eq. 3).
 
     On the original's own greedy answers, teacher-forced, the unlearned model's raw logits are compared with the
@@ -50,16 +51,17 @@ class KRS(Evaluation):
         tokens_a_row: Positive = 1024,
         tokens_a_pass: Positive | None = None,
     ):
-        super().__init__("krs", {name: [] for name in sets}, {})
         for name, value in {"tokens": tokens, "limit": limit, "window": window, "sets": len(sets)}.items():
             if value is not None and value < 1:
                 what = "is empty" if name == "sets" else f"is {value}"
                 raise UserError(f"eval.krs.{name} {what}", f"Set eval.krs.{name}= to one or more")
+        self.sets = sets
         self.window, self.tokens, self.limit, self.as_published = window, tokens, limit, as_published
         self.tokens_a_row, self.tokens_a_pass = tokens_a_row, tokens_a_pass
         self._trace: Trace | None = None
 
-    def check(self, data: Data) -> None:
+    def bind(self, name: str, data: Data) -> None:
+        super().bind(name, data)
         for name in self.sets:
             if not any(data.sets.get(name, {}).values()):
                 raise UserError(
@@ -68,17 +70,15 @@ class KRS(Evaluation):
                     "Set eval.krs.sets=[NAME] to one of these",
                 )
 
-    def measure(
-        self, model: LanguageModel, data: Data, split: str, original: list[Record] | None = None, curve: bool = False
-    ) -> list[Record]:
+    def measure(self, model: LanguageModel, point: Point, original: list[Record] | None = None) -> list[Record]:
         """Records with the original's answers, and with errors where `original` is given.
 
         Raises:
             UserError: a window that the model does not hold, or a model that does not belong to the original.
         """
-        if curve:
+        if point.curve or point.asks_otherwise:
             return []
-        records = records_of({name: spread(data.sets[name][split], self.limit) for name in self.sets})
+        records = records_of({name: spread(self.data.sets[name][point.split], self.limit) for name in self.sets})
         if original is None:
             self._trace = self._traced(model, records)
         if self._trace is None:
@@ -101,7 +101,9 @@ class KRS(Evaluation):
             record.unlearned_error = float(unlearned[number])
             record.patched_errors = {name: found[:, number].tolist() for name, found in patched.items()}
 
-    def compute(self, records: list[Record], seed: int = 0) -> Numbers:
+    def compute(
+        self, records: list[Record], seed: int = 0, controls: Mapping[str, list[Record]] | None = None
+    ) -> Numbers:
         """setting -> `layer_00`, `layer_01`, ... and `peak` -> {value, low, high, n, seed}.
 
         Empty for the original itself, for a model without any error (it does what the original does) and for one

@@ -12,7 +12,7 @@ from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.attention import packed_inputs
 from unlearnkit.models.packing import pack
-from unlearnkit.records.generate import greedy
+from unlearnkit.records.generate import decoded
 
 SHARED = 8  # tokens of a common beginning from which on it pays to compute it once a row
 
@@ -64,7 +64,7 @@ def ask(model: LanguageModel, prompts: list[str], tokens: int, as_published: boo
             "Set eval.krs.tokens= lower, or shorten the question",
         )
     questions = []
-    for prompt, (bare, end) in zip(asked, greedy(model, asked, width, tokens), strict=True):
+    for prompt, (bare, end) in zip(asked, decoded(model, asked, width, tokens), strict=True):
         if as_published:
             padding = model.tokenizer.eos_token_id
             compared = published_positions(prompt, tuple(bare), width, padding)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +26,17 @@ class Scores:
 
 @torch.inference_mode()
 def score(
-    model: Any, examples: list[Tokens], tokens_a_row: int = 512, desc: str = "Scoring", share_prompts: bool = False
+    model: Any,
+    examples: Sequence[Tokens] | Sequence[Sequence[Tokens]],
+    tokens_a_row: int = 512,
+    desc: str = "Scoring",
+    share_prompts: bool = False,
 ) -> list[Scores]:
     """Score every answer in one pass over the examples, in the order given; ranks share the rows.
 
     Args:
         model: a network as `LanguageModel.current` and its like give it.
-        examples: prompt ids and answer ids; both non-empty.
+        examples: prompt ids and answer ids, both non-empty; or groups of them that are to lie in one row.
         tokens_a_row: how many tokens are laid into one packed row.
         share_prompts: answers to one prompt lie in one block, as in a training.
     """
@@ -40,7 +44,7 @@ def score(
     def score_rows(rows: list[list[Tokens]]) -> list[list[Scores]]:
         return [_score_row(model, row, share_prompts) for row in tqdm(rows, desc=desc, leave=False)]
 
-    scored = ranks.shared(list(_rows(examples, tokens_a_row)), score_rows)
+    scored = ranks.shared(list(_rows([_group(part) for part in examples], tokens_a_row)), score_rows)
     return [scores for row in scored for scores in row]
 
 
@@ -54,27 +58,44 @@ def _score_row(model: Any, row: list[Tokens], share_prompts: bool) -> list[Score
     return [Scores(log_probs.tolist(), hit.tolist()) for log_probs, hit in parts]
 
 
-def force_answers(model: LanguageModel, records: list[Record]) -> None:
-    """Score the data's own answers: one pass, from which all teacher-forced metrics are computed."""
-    tokens = []
+def force_answers(model: LanguageModel, records: list[Record], alternatives: bool = False) -> None:
+    """Score the data's own answers: one pass, from which all teacher-forced measures are computed.
+
+    Args:
+        alternatives: the alternatives to an answer are scored beside it, behind the one prompt.
+    """
+    groups: list[list[Tokens]] = []
     for record in records:
-        prompt, answer = model.template.encode(model.tokenizer, record.prompt, record.answer)
-        tokens.append((tuple(prompt), tuple(answer)))
+        others = (record.alternatives or {}).values() if alternatives else ()
+        texts = [record.answer, *(text for part in others for text in part)]
+        encoded = [model.template.encode(model.tokenizer, record.prompt, text) for text in texts]
+        groups.append([(tuple(prompt), tuple(answer)) for prompt, answer in encoded])
     with model.current() as network:
-        scores = score(network, tokens, desc="Forcing answers")
-    for record, scored in zip(records, scores, strict=True):
-        record.answer_log_probs, record.answer_hits = scored.log_probs, scored.hits
+        scores = iter(score(network, groups, desc="Forcing answers", share_prompts=alternatives))
+    for record in records:
+        own = next(scores)
+        record.answer_log_probs, record.answer_hits = own.log_probs, own.hits
+        if alternatives and record.alternatives:
+            record.alternative_log_probs = {
+                kind: [next(scores).log_probs for _ in texts] for kind, texts in record.alternatives.items()
+            }
 
 
-def _rows(examples: list[Tokens], tokens_a_row: int) -> Iterator[list[Tokens]]:
+def _group(part: Any) -> Sequence[Tokens]:
+    """A single example is a group of one."""
+    return [part] if part and isinstance(part[0][0], int) else part
+
+
+def _rows(groups: Sequence[Sequence[Tokens]], tokens_a_row: int) -> Iterator[list[Tokens]]:
+    """Groups laid into rows; a group, whose prompt may be shared, stays in one."""
     row: list[Tokens] = []
     size = 0
-    for example in examples:
-        length = len(example[0]) + len(example[1])
+    for group in groups:
+        length = sum(len(prompt) + len(answer) for prompt, answer in group)
         if row and size + length > tokens_a_row:
             yield row
             row, size = [], 0
-        row.append(example)
+        row += group
         size += length
     if row:
         yield row

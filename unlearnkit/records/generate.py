@@ -1,9 +1,11 @@
-"""Greedy responses to evaluation prompts."""
+"""Responses to evaluation prompts."""
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from tqdm.auto import tqdm
@@ -12,17 +14,27 @@ from unlearnkit import ranks
 from unlearnkit.data.examples import Example
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.generation import own_settings
+from unlearnkit.records.decoding import GREEDY, Decoding
 from unlearnkit.records.record import Record
 
 Answer = tuple[str, int, bool]  # response, its tokens, whether it ended itself
 
 
-def records_of(sets: dict[str, list[Example]]) -> list[Record]:
-    """One record an example, in the order given, with nothing measured yet."""
+def records_of(sets: dict[str, list[Example]], samples: Mapping[str, int] | None = None) -> list[Record]:
+    """One record an example, in the order given, with nothing measured yet; `samples` of them in the sets it names."""
     return [
-        Record(name, example.id, example.prompt, category=example.category, answer=example.response)
+        Record(
+            name,
+            example.id,
+            example.prompt,
+            category=example.category,
+            answer=example.response,
+            sample=sample,
+            alternatives={kind: list(texts) for kind, texts in example.alternatives.items()} or None,
+        )
         for name, examples in sets.items()
         for example in examples
+        for sample in range((samples or {}).get(name, 1))
     ]
 
 
@@ -32,6 +44,7 @@ def generate(
     max_new_tokens: int,
     batch_size: int = 64,
     desc: str = "Answering",
+    decoding: Decoding = GREEDY,
 ) -> None:
     """Write the model's response to each record's prompt into it; prompts of like length are batched together.
 
@@ -45,12 +58,13 @@ def generate(
     prompts = [model.template.encode_prompt(model.tokenizer, record.prompt) for record in records]
     order = sorted(range(len(records)), key=lambda index: len(prompts[index]))
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    pieces = [piece for batch in batches for piece in _pieces(batch, ranks.count() / len(batches))]
+    wanted = ranks.count() / len(batches) if decoding.greedy else 1  # a draw depends on its whole batch
+    pieces = [piece for batch in batches for piece in _pieces(batch, wanted)]
 
     def answer(mine: list[tuple[list[int], int]]) -> list[list[Answer]]:
         told = tqdm(mine, desc=desc, leave=False)
         return [
-            _answer(model, [prompts[index] for index in part], len(prompts[last]), max_new_tokens)
+            _answer(model, [prompts[index] for index in part], len(prompts[last]), max_new_tokens, decoding)
             for part, last in told
         ]
 
@@ -69,10 +83,12 @@ def _pieces(batch: list[int], wanted: float) -> list[tuple[list[int], int]]:
     return [(batch[start : start + size], batch[-1]) for start in range(0, len(batch), size)]
 
 
-def _answer(model: LanguageModel, prompts: list[list[int]], width: int, max_new_tokens: int) -> list[Answer]:
+def _answer(
+    model: LanguageModel, prompts: list[list[int]], width: int, max_new_tokens: int, decoding: Decoding
+) -> list[Answer]:
     """Response, number of its tokens and whether it ended itself, of prompts padded to `width` on the left."""
     answers: list[Answer] = []
-    for tokens, end in greedy(model, prompts, width, max_new_tokens):
+    for tokens, end in decoded(model, prompts, width, max_new_tokens, decoding):
         response = str(model.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
         ended = end is not None
         answers.append((response, len(tokens) + ended, ended))
@@ -80,10 +96,14 @@ def _answer(model: LanguageModel, prompts: list[list[int]], width: int, max_new_
 
 
 @torch.inference_mode()
-def greedy(
-    model: LanguageModel, prompts: Sequence[Sequence[int]], width: int, max_new_tokens: int
+def decoded(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    width: int,
+    max_new_tokens: int,
+    decoding: Decoding = GREEDY,
 ) -> list[tuple[list[int], int | None]]:
-    """Tokens of each prompt's greedy answer, and the token that ended it; None where it was cut off.
+    """Tokens of each prompt's answer, and the token that ended it; None where it was cut off.
 
     Args:
         width: to which the prompts are padded, on the left.
@@ -94,17 +114,29 @@ def greedy(
     for row, prompt in enumerate(prompts):
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
-    with model.current() as network, own_settings(network) as answering:
+    with model.current() as network, own_settings(network) as answering, _drawn(model, prompts, decoding):
         out = answering.generate(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=max_new_tokens,
-            do_sample=False,
+            **decoding.arguments(),
             eos_token_id=ends,
             pad_token_id=pad,
             synced_gpus=False,  # ranks answer prompts of their own
         )
     return [_ended(row, set(ends)) for row in out[:, width:].tolist()]
+
+
+@contextlib.contextmanager
+def _drawn(model: LanguageModel, prompts: Sequence[Sequence[int]], decoding: Decoding) -> Iterator[None]:
+    """Draws depend on the seed and on what is asked, and disturb nobody else's."""
+    if decoding.greedy:
+        yield
+        return
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(zlib.crc32(repr((decoding.seed, [list(prompt) for prompt in prompts])).encode()))
+        yield
 
 
 def _ended(row: list[int], ends: set[int]) -> tuple[list[int], int | None]:

@@ -13,19 +13,23 @@ from unlearnkit.sums import check
 
 @dataclass
 class Record:
-    """Metrics are pure functions of lists of these; only `records/` and the judges fill them."""
+    """Measures are pure functions of lists of these; only annotators fill them."""
 
-    set: str  # the evaluation set: unlearned, unseen, normal
+    set: str  # of the data
     id: str  # of the example
     prompt: str
-    response: str = ""  # generated greedily
+    response: str = ""  # generated
     tokens: int = 0  # generated tokens, the end token included
     ended: bool = False  # the model ended the response itself, before max_new_tokens
     category: str | None = None
     answer: str = ""  # the data's own
+    sample: int = 0  # of several responses to one prompt
+    alternatives: dict[str, list[str]] | None = None  # to the answer, by kind: paraphrases, wrong
     reference_log_probs: list[float] = field(default_factory=list)  # of the response under the reference model
     answer_log_probs: list[float] = field(default_factory=list)  # of the data's own answer under the model,
     answer_hits: list[bool] = field(default_factory=list)  # and whether argmax hits it, a token
+    alternative_log_probs: dict[str, list[list[float]]] | None = None  # the same of the alternatives
+    let_through: bool | None = None  # by the classifier that guards the model
     original: str = ""  # the original model's response, where a metric compares with it
     similarity: float | None = None  # of the response to the original model's
     unlearned_error: float | None = None  # squared logit differences from the original model (KRS), meaned over the

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from unlearnkit.metrics.display import arrow, only_in_figures, show_interval, show_value
-from unlearnkit.metrics.interval import Estimate
+from unlearnkit.measures.columns import Column
+from unlearnkit.measures.display import Display, arrow, only_in_figures, show_interval, show_value, usual
+from unlearnkit.measures.interval import Estimate
+from unlearnkit.measures.seeds import Scale
 from unlearnkit.report.figures import Point, heat_map, lines, thinned
-from unlearnkit.runs.reading import Column, Run, flatten, points_of
 from unlearnkit.tables import mean_over_seeds
+from unlearnkit.tables.reading import Run, curve_numbers, points_of
 
 MOST_POINTS = 1000  # of a training curve; of a measured one, which has a band and words to each point, a quarter
 
@@ -31,22 +34,26 @@ def training_figures(log: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield lines(f"training losses, stage {stage}", points)
 
 
-def evaluation_figures(curve: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """One figure a stage, evaluation and metric of one run: a line a set, its interval as a band."""
+def evaluation_figures(run: Run) -> Iterator[dict[str, Any]]:
+    """One figure a stage, evaluation and measure of one run: a line a set, its interval as a band."""
     found: dict[tuple[str, Column, str], dict[str, list[Point]]] = {}
-    for stage, step, column, entry in measured(curve):
-        key = (stage, column[:-2], column[-1])
+    shown: dict[tuple[str, Column, str], Display] = {}
+    for stage, step, column, entry in measured(run):
+        key = (stage, Column(column[:-2]), column[-1])
+        better = {column.display.better, shown[key].better} if key in shown else {column.display.better}
+        shown[key] = column.display if len(better) == 1 else replace(column.display, better=None)
         point = Point(step, entry.value, entry.low, entry.high)
         found.setdefault(key, {}).setdefault("/".join(column[-2:-1]), []).append(point)
-    for (stage, evaluation, metric), sets in found.items():
-        title = f"{metric} {arrow(metric)} ({'/'.join((*evaluation, f'stage {stage}'))})"
-        yield lines(title, {name: thinned(line, MOST_POINTS // 4) for name, line in sets.items()}, metric)
+    for (stage, evaluation, measure), sets in found.items():
+        display = shown[stage, evaluation, measure]
+        title = f"{measure} {arrow(display)} ({'/'.join((*evaluation, f'stage {stage}'))})"
+        yield lines(title, {name: thinned(line, MOST_POINTS // 4) for name, line in sets.items()}, display)
 
 
-def measured(curve: Sequence[dict[str, Any]]) -> Iterator[tuple[str, int, Column, Estimate]]:
+def measured(run: Run) -> Iterator[tuple[str, int, Column, Estimate]]:
     """(stage, step, column, estimate) of each point of a run's curve; a probe's layers are left out."""
-    for row in curve:
-        for column, entry in flatten(row["metrics"]).items():
+    for row in run.raw.get("curve") or []:
+        for column, entry in curve_numbers(run, row).items():
             if not only_in_figures(column[-1]):
                 yield str(row["stage"]), row["step"], column, entry
 
@@ -67,11 +74,11 @@ def sweep_figures(methods: Mapping[str, Sequence[Run]], columns: Sequence[Column
                     for step, entry in own.items():
                         found.setdefault(column, {}).setdefault(method, {}).setdefault(step, []).append(entry)
     for column, by_method in found.items():
-        whole = {method: over_seeds(steps, column[-1]) for method, steps in by_method.items()}
+        whole = {method: over_seeds(steps, column.display.scale) for method, steps in by_method.items()}
         points = {method: thinned(line, MOST_POINTS // 4) for method, line in whole.items()}
         if any(len(line) > 1 for line in points.values()):
-            title = f"{column[-1]} {arrow(column[-1])} ({'/'.join(column[:-1])})"
-            yield lines(title, points, column[-1])
+            title = f"{column[-1]} {arrow(column.display)} ({'/'.join(column[:-1])})"
+            yield lines(title, points, column.display)
 
 
 def loss_figures(logs: Mapping[str, Sequence[Sequence[dict[str, Any]]]]) -> Iterator[dict[str, Any]]:
@@ -85,15 +92,15 @@ def loss_figures(logs: Mapping[str, Sequence[Sequence[dict[str, Any]]]]) -> Iter
         stages = dict.fromkeys(stage for stage, _ in steps)
         for stage in stages:
             name = f"{method}, {stage}" if len(stages) > 1 else method
-            line = over_seeds({step: values for (of, step), values in steps.items() if of == stage}, "loss")
+            line = over_seeds({step: values for (of, step), values in steps.items() if of == stage}, Scale())
             points[name] = list(thinned(line, MOST_POINTS // 4))
     if points:
         yield lines("training loss (weighted sum)", points)
 
 
-def over_seeds(steps: Mapping[int, Sequence[Estimate]], metric: str) -> list[Point]:
+def over_seeds(steps: Mapping[int, Sequence[Estimate]], scale: Scale) -> list[Point]:
     """The mean at each step; its interval is over seeds, or one run's own where there is one."""
-    cells = {step: mean_over_seeds(values, metric) for step, values in sorted(steps.items())}
+    cells = {step: mean_over_seeds(values, scale) for step, values in sorted(steps.items())}
     return [Point(step, cell.value, cell.low, cell.high) for step, cell in cells.items()]
 
 
@@ -112,6 +119,7 @@ def heat_maps(methods: Mapping[str, Sequence[Run]]) -> Iterator[dict[str, Any]]:
 
 
 def _cell(entries: Sequence[Estimate]) -> tuple[float, str]:
-    cell = mean_over_seeds(entries, "peak")
-    shown = f"{show_value('krs', cell.value)} {show_interval('krs', cell.low, cell.high)}".strip()
+    display = usual("peak")
+    cell = mean_over_seeds(entries, display.scale)
+    shown = f"{show_value(display, cell.value)} {show_interval(display, cell.low, cell.high)}".strip()
     return cell.value, shown

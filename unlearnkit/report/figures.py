@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unlearnkit.metrics.display import display_of, show_interval, show_value
+from unlearnkit.measures.display import Display, show_interval, show_value
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito (2008)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")  # so that colour is not alone
@@ -36,8 +36,9 @@ def finite(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def lines(title: str, points: Mapping[str, Sequence[Point]], metric: str = "loss") -> dict[str, Any]:
+def lines(title: str, points: Mapping[str, Sequence[Point]], display: Display | None = None) -> dict[str, Any]:
     """Named lines over steps, each with its interval as a band; logarithmic where they span three decades."""
+    display = display or Display()
     traces: list[dict[str, Any]] = []
     values = [point.value for whole in points.values() for point in whole if finite(point.value) is not None]
     log = bool(values) and min(values) > 0 and max(values) / min(values) > 1000
@@ -47,7 +48,7 @@ def lines(title: str, points: Mapping[str, Sequence[Point]], metric: str = "loss
         banded = [p for p in drawn if None not in (finite(p.low), finite(p.high)) and p.low > lowest]
         if banded:
             traces.append(_band(name, banded, index))
-        hover = [f"{show_value(metric, p.value)} {show_interval(metric, p.low, p.high)}".strip() for p in drawn]
+        hover = [f"{show_value(display, p.value)} {show_interval(display, p.low, p.high)}".strip() for p in drawn]
         dash = (index + index // len(COLOURS)) % len(DASHES)  # the seventh line shares its colour, not its dash
         traces.append(
             {
@@ -61,7 +62,7 @@ def lines(title: str, points: Mapping[str, Sequence[Point]], metric: str = "loss
                 "hovertemplate": "%{customdata}",
             }
         )
-    axis: dict[str, Any] = {"tickformat": ".0%"} if display_of(metric).rate else {}
+    axis: dict[str, Any] = {"tickformat": ".0%"} if display.rate else {}
     if log:
         axis |= {"type": "log", "exponentformat": "power"}
     layout = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from unlearnkit.metrics.display import arrow, only_in_figures, rank, show_interval, show_value
+from unlearnkit.measures.display import arrow, only_in_figures, rank, show_interval, show_value
 from unlearnkit.report.answers import examples
 from unlearnkit.report.curves import evaluation_figures, heat_maps, training_figures
 from unlearnkit.report.page import render, write_page
 from unlearnkit.report.reading import read_config, read_lines
-from unlearnkit.runs.reading import Run, read_run
+from unlearnkit.tables.reading import Run, read_run
 
 
 def write_report(folder: Path) -> Path:
@@ -22,7 +22,7 @@ def write_report(folder: Path) -> Path:
     run = read_run(folder)
     config = read_config(folder)
     figures = list(training_figures(read_lines(folder / "log.jsonl")))
-    figures += [*evaluation_figures(run.raw.get("curve") or []), *heat_maps({run.method: [run]})]
+    figures += [*evaluation_figures(run), *heat_maps({run.method: [run]})]
     shown, left_out = examples({"": {run.method: read_lines(folder / "generations.jsonl")}})
     page = render(
         "run.html.j2",
@@ -45,19 +45,19 @@ def measured_rows(run: Run) -> list[dict[str, Any]]:
     """
     rows = []
     for column in dict.fromkeys([*run.before, *run.after]):
-        metric, pair = column[-1], [run.before.get(column), run.after.get(column)]
-        if only_in_figures(metric):
+        display, pair = column.display, [run.before.get(column), run.after.get(column)]
+        if only_in_figures(column[-1]):
             continue
-        places = rank(metric, [entry.value if entry else None for entry in pair])
+        places = rank(display, [entry.value if entry else None for entry in pair])
         cells = [
             {
-                "value": show_value(metric, entry.value if entry else None),
-                "interval": show_interval(metric, entry.low, entry.high) if entry else "",
+                "value": show_value(display, entry.value if entry else None),
+                "interval": show_interval(display, entry.low, entry.high) if entry else "",
                 "n": entry.n if entry else "",
                 "better": place == 1 and sorted(map(str, places)) == ["1", "2"],
             }
             for entry, place in zip(pair, places, strict=True)
         ]
         group = " / ".join(column[:-1])
-        rows.append({"group": group, "metric": metric, "arrow": arrow(metric), "cells": cells})
+        rows.append({"group": group, "metric": column[-1], "arrow": arrow(display), "cells": cells})
     return rows

@@ -13,12 +13,14 @@ import yaml
 
 from unlearnkit.errors import UserError
 from unlearnkit.identity import flat
+from unlearnkit.measures.columns import Column
 from unlearnkit.report.answers import MOST_BYTES, examples
 from unlearnkit.report.curves import heat_maps, loss_figures, sweep_figures
 from unlearnkit.report.page import gzipped, render, write_page
 from unlearnkit.report.reading import read_config, read_lines
-from unlearnkit.runs.reading import Column, Run, read_run
-from unlearnkit.runs.variants import base, told_apart
+from unlearnkit.tables.published import column
+from unlearnkit.tables.reading import Run, read_run
+from unlearnkit.tables.variants import base, told_apart
 
 if TYPE_CHECKING:
     from unlearnkit.sweeps import Sweep
@@ -100,7 +102,7 @@ def variant(run: Run, others: Sequence[Run]) -> str:
 
 def columns_of(spec: Mapping[str, Any]) -> list[Column]:
     """The columns of a sweep's tables."""
-    return [tuple(str(name).split("/")) for name in spec.get("columns") or {}]
+    return [column(str(name)) for name in spec.get("columns") or {}]
 
 
 def charts_of(blocks: Blocks, columns: Sequence[Column]) -> list[dict[str, Any]]:

@@ -15,7 +15,9 @@ from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import writable
 from unlearnkit.identity import NO_MATTER, flat, versions
 from unlearnkit.inputs import inputs, rows_of
+from unlearnkit.stages import Finetune
 from unlearnkit.stages.base import Stage
+from unlearnkit.stages.selection import Numbers
 
 
 def agreed_inputs(config: dict[str, Any], data: Data) -> dict[str, str]:
@@ -109,3 +111,33 @@ def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:
             source = getattr(stream, "prompts", stream)
             if isinstance(source, Shuffled):
                 nonempty(source.name, source.examples, "Give data with data= or data.path= that has such rows")
+
+
+def check_selection(stages: dict[str, Stage], every: int, split: str) -> None:
+    """A step is chosen among measured ones, and never on test rows.
+
+    Raises:
+        UserError: a stage that selects, where nothing is measured, or the test split is.
+    """
+    if not any(isinstance(stage, Finetune) and stage.select for stage in stages.values()):
+        return
+    if split == "test":
+        raise UserError(
+            "train.select with curve_split=test would choose the step on the rows that it is then reported on",
+            "Set curve_split=validation",
+        )
+    if not every:
+        raise UserError(
+            "train.select chooses among measured steps, and eval_every=0 measures none", "Set eval_every= to some steps"
+        )
+
+
+def check_choices(stages: dict[str, Stage], numbers: Numbers) -> None:
+    """What `train.select` asks for is measured on curves; `numbers` are the start's.
+
+    Raises:
+        UserError: it is not.
+    """
+    for stage in stages.values():
+        if isinstance(stage, Finetune) and stage.select:
+            stage.select.check(numbers)

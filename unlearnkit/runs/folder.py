@@ -6,7 +6,8 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,13 @@ import yaml
 
 from unlearnkit import __version__, ranks
 from unlearnkit.errors import UserError
+from unlearnkit.evaluations.base import Records
 from unlearnkit.files import without_nan, write, write_numbers
 from unlearnkit.identity import differences, versions
+from unlearnkit.measures.columns import Column, flatten
+from unlearnkit.measures.display import Display
+from unlearnkit.measures.display import written as written_display
+from unlearnkit.measures.interval import Estimate
 from unlearnkit.memory import peak_memory
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.card import model_card, unread
@@ -24,13 +30,13 @@ from unlearnkit.models.checkpoints import forget_stages, rewind_log
 from unlearnkit.models.precision import AUTO
 from unlearnkit.models.saving import written
 from unlearnkit.records.record import Record, read_parquet, write_parquet
+from unlearnkit.runs.moments import START, Moment
 from unlearnkit.runs.owner import check_names, own, read_config
 from unlearnkit.runs.tracking import Tracker
 from unlearnkit.settings.disk import FULL
 from unlearnkit.stages.negate import start_in
+from unlearnkit.stages.selection import Choice
 from unlearnkit.sums import check
-
-Records = dict[str, list[Record]]  # evaluation -> its records
 
 
 class RunFolder:
@@ -50,7 +56,8 @@ class RunFolder:
             raise UserError(f"Unknown resume '{resume}'. Valid: auto, never", "Set resume= to one of these")
         check_names(config)
         self.folder, self.config, self.started = folder, config, time.monotonic()
-        self.metrics: dict[str, Any] = {"run": {}, "before": None, "after": None, "curve": []}
+        self.metrics: dict[str, Any] = {"run": {}, "columns": {}, "attacks": [], "moments": []}
+        self.metrics |= {"before": None, "after": None, "curve": []}
         try:
             kept, self.config = ranks.from_first(lambda: self._take(resume))
         except OSError as error:
@@ -96,8 +103,9 @@ class RunFolder:
             self._remove_needless()  # where a process died at that
         return metrics, config
 
-    def write_dtype(self, model: LanguageModel) -> None:
-        """Say in config.yaml what the model computes in, where "auto" was asked for."""
+    def begin(self, model: LanguageModel, columns: dict[str, Display], attacks: Iterable[str]) -> None:
+        """Say in config.yaml what the model computes in, where "auto" was asked for, and how numbers are shown."""
+        self.metrics |= {"columns": {path: written_display(d) for path, d in columns.items()}, "attacks": [*attacks]}
         if self.config["model"].get("dtype") == AUTO:
             self.config["model"]["dtype"] = str(model.dtype).removeprefix("torch.")
             if ranks.is_first():
@@ -118,12 +126,13 @@ class RunFolder:
         """All that the run is to leave behind is there."""
         return bool(self.metrics["run"].get("finished"))
 
-    def kept(self, when: str) -> Records | None:
-        """The records of a measurement that the run made before it was cut off; None: it has to be made."""
-        numbers = self.metrics[when]
-        if numbers is None:
+    def kept(self, name: str) -> Records | None:
+        """The records of a moment that the run measured before it was cut off; None: it has to be measured."""
+        moment = next((moment for moment in self.metrics["moments"] if moment["name"] == name), None)
+        if moment is None:
             return None
-        paths = {name: self.folder / "records" / f"{when}-{name}.parquet" for name in numbers if name != "cost"}
+        parts = [part for part in moment["numbers"] if part != "cost"]
+        paths = {part: self._records(name, bool(moment.get("final")), part) for part in parts}
         return ranks.from_first(lambda: read_all(paths))
 
     def rewind(self, stage: str, step: int) -> None:
@@ -133,12 +142,23 @@ class RunFolder:
         ]
         rewind_log(self.folder, stage, step)
 
-    def write_measurement(self, when: str, records: Records, numbers: dict[str, Any]) -> None:
-        """Records of every evaluation and their metrics, `when` being "before" or "after"."""
-        for name, rows in records.items() if ranks.is_first() else ():
-            write_parquet(rows, self.folder / "records" / f"{when}-{name}.parquet")
-        self.metrics[when] = numbers
+    def write_moment(self, moment: Moment, records: Records, numbers: dict[str, Any]) -> None:
+        """Records of every evaluation and their numbers; `before` and `after` are the first and the last stage's."""
+        for part, rows in records.items() if ranks.is_first() else ():
+            write_parquet(rows, self._records(moment.name, moment.final, part))
+        kept = [there for there in self.metrics["moments"] if there["name"] != moment.name]
+        step = self.metrics.get("chosen", {}).get(moment.stage, {}).get("step", moment.step)
+        row = {"name": moment.name, "stage": moment.stage, "step": step, "final": moment.final}
+        self.metrics["moments"] = [*kept, {**row, "numbers": numbers}]
+        if moment.name == START:
+            self.metrics["before"] = numbers
+        if moment.final:
+            self.metrics["after"] = numbers
         self._write_metrics()
+
+    def _records(self, name: str, final: bool, part: str) -> Path:
+        when = "before" if name == START else "after" if final else name.replace("/", ".")
+        return self.folder / "records" / f"{when}-{part}.parquet"
 
     def write_point(self, stage: str, step: int, numbers: dict[str, Any]) -> dict[str, Any]:
         """A point of the curves over training steps; returns it flat, for the tracker."""
@@ -157,6 +177,18 @@ class RunFolder:
         }
         return {"stage": stage, "step": step, **flat}
 
+    def points(self, stage: str) -> dict[int, dict[Column, Estimate]]:
+        """Step -> what was measured of a stage; step 0 is the start, before the first of the stages."""
+        shown, curve = self.metrics["columns"], self.metrics["curve"]
+        start = [{**point, "stage": stage} for point in curve[:1] if point["step"] == 0]
+        rows = [*start, *(point for point in curve if point["stage"] == stage and point["step"])]
+        return {row["step"]: flatten(row["metrics"], shown) for row in rows}
+
+    def write_choice(self, stage: str, choice: Choice) -> None:
+        """The step of a stage that the run goes on from, as far as it has come."""
+        self.metrics["chosen"] = {**self.metrics.get("chosen", {}), stage: asdict(choice)}
+        self._write_metrics()
+
     def keep_start(self, model: LanguageModel) -> None:
         """What the stages need of the weights that they find."""
         model.weights.keep_start(start_in(self.folder))
@@ -168,15 +200,15 @@ class RunFolder:
         model.save(self.folder / "model")
         write(self.folder / "model" / "README.md", self._card(model))
 
-    def finish(
-        self, tracker: Tracker, report: Callable[[Path], object], before: Records, after: Records | None = None
-    ) -> dict[str, Any]:
+    def finish(self, tracker: Tracker, report: Callable[[Path], object], records: dict[str, Records]) -> dict[str, Any]:
         """Answers side by side, the report, the tracker's end; returns the metrics.
 
         Args:
             report: writes the folder's report.
+            records: of all moments.
         """
-        rows = answers(before, after)
+        final = next((moment["name"] for moment in self.metrics["moments"] if moment.get("final")), None)
+        rows = answers(records[START], records[final] if final else None)
         if not ranks.is_first():
             return self.metrics
         write(self.folder / "generations.jsonl", "".join(json.dumps(row) + "\n" for row in rows))

@@ -99,12 +99,12 @@ def check_folder(folder: Path) -> None:
 
 
 def check_names(config: dict[str, Any]) -> None:
-    """What a config calls its stages and evaluations becomes a part of files' names, and stays in the folder.
+    """What a config calls its stages, attacks and evaluations becomes a part of files' names, and stays in the folder.
 
     Raises:
         UserError: one that does not.
     """
-    for part in ("stages", "eval"):
+    for part in ("stages", "attacks", "eval"):
         for name in config.get(part) or {}:
             if word(name) != str(name):
                 raise UserError(f"{part}.{name}: '{name}' is no name for a file", f"Call it '{word(name)}'")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from unlearnkit.metrics.display import arrow, only_in_figures, show_interval, show_value
-from unlearnkit.runs.reading import flatten
+from unlearnkit.measures.columns import Column, flatten
+from unlearnkit.measures.display import arrow, only_in_figures, show_interval, show_value
 
 
 def show(folder: Path) -> None:
@@ -22,20 +23,18 @@ def show(folder: Path) -> None:
     for when in ("before", "after") if after else ("base",):
         table.add_column(when, justify="right")
         table.add_column("95 %", style="dim")
-    measured = [before, after] if after else [before]
-    for evaluation, name, metric in dict.fromkeys(column for numbers in measured for column in flatten(numbers)):
-        if only_in_figures(metric):
+    measured = [flatten(numbers, metrics["columns"]) for numbers in ([before, after] if after else [before])]
+    for column in dict.fromkeys(column for numbers in measured for column in numbers):
+        if only_in_figures(column[-1]):
             continue
-        cells = [numbers.get(evaluation, {}).get(name, {}).get(metric, {}) for numbers in measured]
-        shown = [
-            text
-            for cell in cells
-            for text in (
-                show_value(metric, cell.get("value")),
-                show_interval(metric, cell.get("low"), cell.get("high")) + standard_error(metric, cell.get("stderr")),
-            )
-        ]
-        table.add_row(name, f"{metric} {arrow(metric)}", *shown)
+        shown = []
+        for numbers, raw in zip(measured, (before, after), strict=False):
+            entry = numbers.get(column)
+            shown += [
+                show_value(column.display, entry.value if entry else None),
+                (show_interval(column.display, entry.low, entry.high) + standard_error(column, raw)) if entry else "",
+            ]
+        table.add_row("/".join(column[1:-1]), f"{column[-1]} {arrow(column.display)}", *shown)
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
@@ -47,6 +46,9 @@ def show(folder: Path) -> None:
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
 
 
-def standard_error(metric: str, stderr: float | None) -> str:
+def standard_error(column: Column, numbers: dict[str, Any]) -> str:
     """Behind an interval, where a number has one."""
-    return "" if stderr is None else f", s.e. {show_value(metric, stderr)}"
+    for part in column:
+        numbers = numbers[part]
+    stderr = numbers.get("stderr")
+    return "" if stderr is None else f", s.e. {show_value(column.display, stderr)}"

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import write
-from unlearnkit.metrics.display import only_in_figures
-from unlearnkit.runs.reading import flatten
+from unlearnkit.measures.columns import flatten
+from unlearnkit.measures.display import only_in_figures
 from unlearnkit.secrets import redact, redacted
 from unlearnkit.sums import is_damaged
 

@@ -15,7 +15,8 @@ class Run:
     judge: Annotated[Any, Made("unlearnkit.judges.base.Judge")]
     data: Annotated[Any, Made("unlearnkit.data.examples.Data")]
     logger: Annotated[Any, Made("unlearnkit.runs.tracking.Tracker")]
-    eval: dict[str, Annotated[Any, Made("unlearnkit.evaluations.Evaluation")]]
+    eval: dict[str, Annotated[Any, Made("unlearnkit.evaluations.Part")]]
+    attacks: dict[str, Annotated[Any, Made("unlearnkit.attacks.Attack")]]
     streams: dict[str, Annotated[Any, Made()]]
     train: Annotated[
         dict[str, Any],

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from unlearnkit.data.streams import Stream
 from unlearnkit.models import LanguageModel
+from unlearnkit.stages.selection import Choice, Numbers
 
 
 @dataclass
@@ -23,6 +24,8 @@ class Context:
         folder: the run folder; a stage keeps its own files below it.
         stage: the name of the stage that is running.
         measure: called with (model, step) every `measure_every` training steps, see `run.py`.
+        points: stage -> step -> what was measured of it, step 0 the start.
+        chosen: called with (stage, choice) as steps are chosen (`unlearnkit.stages.selection`).
         log: called with one flat mapping a logged step.
         rewind: called with (stage, step) when a training begins or goes on: what was written of later steps is void.
         cost: stage -> what it took: seconds_a_step and peak_memory_gb, each as {value, low, high, n, seed}.
@@ -34,6 +37,8 @@ class Context:
     stage: str = ""
     measure: Callable[[LanguageModel, int], None] | None = None
     measure_every: int = 0
+    points: Callable[[str], Mapping[int, Numbers]] = field(default=lambda stage: {})
+    chosen: Callable[[str, Choice], None] = field(default=lambda stage, choice: None)
     log: Callable[[dict[str, Any]], None] = field(default=lambda row: None)
     rewind: Callable[[str, int], None] = field(default=lambda stage, step: None)
     cost: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -42,6 +47,7 @@ class Context:
 class Stage(ABC):
     """One step of a method."""
 
+    measured = False  # the run measures the model after this stage, though others follow
     needs_start = False  # the run keeps on the disk what this stage needs of the weights that the stages found
 
     @abstractmethod
@@ -54,6 +60,10 @@ class Stage(ABC):
     def stream_names(self) -> dict[str, str]:
         """Streams this stage reads, by the config key that names them."""
         return {}
+
+    def steps(self, streams: dict[str, Stream]) -> int:
+        """Training steps that the stage takes."""
+        return 0
 
     @contextlib.contextmanager
     def preview(self, model: LanguageModel, context: Context) -> Iterator[LanguageModel]:

@@ -25,8 +25,8 @@ from unlearnkit import ranks
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import AGAINST, Loss
+from unlearnkit.measures.interval import plain_mean
 from unlearnkit.memory import peak_since_reset, reset_peak
-from unlearnkit.metrics.interval import plain_mean
 from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Tokenise
@@ -35,6 +35,8 @@ from unlearnkit.ranks.signals import StopWhenAsked
 from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Count, Positive
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.reference import reference_log_probs
+from unlearnkit.stages.selected import Selected
+from unlearnkit.stages.selection import Selection
 from unlearnkit.stages.steps import Steps
 from unlearnkit.stages.trainer import TermsTrainer
 
@@ -60,7 +62,7 @@ TRAINING = Arguments(
             ("eval_strategy", "eval_steps", "eval_delay", "eval_on_start", "do_eval", "per_device_eval_batch_size"),
             "Set eval_every=, the steps between measurements on curve_split",
         ),
-        **dict.fromkeys(("load_best_model_at_end", "metric_for_best_model"), "The last step is kept: leave it out"),
+        **dict.fromkeys(("load_best_model_at_end", "metric_for_best_model"), "Set train.select="),
     },
     bounds={
         "learning_rate": Bound(0),
@@ -90,6 +92,7 @@ class Finetune(Stage):
         deepspeed: a DeepSpeed config (`conf/deepspeed`); None or empty for torch's own DDP.
         save_every: steps between checkpoints, from which an interrupted training goes on; 0: none.
         save_limit: how many checkpoints are kept.
+        select: which measured step the run goes on from, see `Selection`; the last one if None.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Finetune(Stage):
         deepspeed: dict[str, Any] | None = None,
         save_every: Count = 0,
         save_limit: Positive = 2,
+        select: dict[str, Any] | None = None,
     ):
         if max_steps is None and epochs is None:
             raise UserError("The training has neither max_steps nor epochs", "Set train.max_steps= or train.epochs=")
@@ -120,6 +124,7 @@ class Finetune(Stage):
         self.max_length, self.truncate, self.arguments = max_length, truncate, arguments or {}
         self.epochs = epochs
         self.deepspeed, self.save_every, self.save_limit = deepspeed or None, save_every, save_limit
+        self.select = Selection(select) if select is not None else None
 
     @property
     def zero(self) -> int | None:
@@ -186,7 +191,8 @@ class Finetune(Stage):
         model.weights.make_trainable()
         ranks.agree_on_trainable(model.model)
         checkpoint = self._checkpoint(Path(str(arguments.output_dir)))
-        report = _Report(model, context, max_steps, self.save_every, self.zero)
+        selected = Selected(self.select, model, context) if self.select else None
+        report = _Report(model, context, max_steps, self.save_every, self.zero, selected)
         context.rewind(context.stage, report.go_on_from(checkpoint))
         trainer = TermsTrainer(
             language_model=model,
@@ -211,6 +217,8 @@ class Finetune(Stage):
                 " on from an earlier one or begins anew",
             ) from error
         trainer.end()
+        if selected:
+            selected.take()
         model.model.eval()
         return model
 
@@ -294,7 +302,16 @@ class _Report(TrainerCallback):
 
     trainer: TermsTrainer
 
-    def __init__(self, model: LanguageModel, context: Context, max_steps: int, save_every: int, zero: int | None):
+    def __init__(
+        self,
+        model: LanguageModel,
+        context: Context,
+        max_steps: int,
+        save_every: int,
+        zero: int | None,
+        selected: Selected | None,
+    ):
+        self.selected = selected
         self.model, self.context, self.max_steps, self.save_every = model, context, max_steps, save_every
         self.zero = zero
         self.seconds: list[float] = []
@@ -326,9 +343,15 @@ class _Report(TrainerCallback):
         if self.context.measure and every and (step % every == 0 or step == self.max_steps):
             with self.trainer.whole(), answering(self.model.model):
                 self.context.measure(self.model, step)
+                if self.selected:
+                    self.selected.consider(step, saving=bool(self.save_every))
         self.trainer.to_tell = {"step": step, "zero": self.zero, "seconds": self.seconds, "peaks": self.peaks}
         if self.save_every and step % self.save_every == 0 and step < self.max_steps:
             control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.selected:
+            self.selected.prune()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         steady = slice(1, None) if len(self.seconds) > 1 else slice(None)  # the first step allocates and warms up

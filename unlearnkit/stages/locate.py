@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from unlearnkit import ranks
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import write
-from unlearnkit.metrics.interval import plain_mean
+from unlearnkit.measures.interval import plain_mean
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.packing import Tokenise, Tokens, pack
 from unlearnkit.settings.bounds import Bound, Positive, Seed

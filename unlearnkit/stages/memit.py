@@ -13,8 +13,8 @@ from tqdm.auto import tqdm
 
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import write
+from unlearnkit.measures.interval import plain_mean
 from unlearnkit.memory import peak_since_reset, reset_peak
-from unlearnkit.metrics.interval import plain_mean
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.anatomy import anatomy
 from unlearnkit.settings.bounds import Count, Positive

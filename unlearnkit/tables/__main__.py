@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unlearnkit.errors import UserError, exit_code
-from unlearnkit.runs.reading import collect
-from unlearnkit.runs.variants import base, told_apart
 from unlearnkit.tables import aggregate, latex, markdown, write
+from unlearnkit.tables.reading import collect
+from unlearnkit.tables.variants import base, told_apart
 
 
 def main(argv: Sequence[str] | None = None) -> int:

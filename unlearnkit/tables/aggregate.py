@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.metrics.display import display_of, only_in_figures
-from unlearnkit.metrics.interval import Estimate
-from unlearnkit.metrics.seeds import over_seeds
-from unlearnkit.runs.reading import Column, Run
+from unlearnkit.measures.columns import Column
+from unlearnkit.measures.display import only_in_figures
+from unlearnkit.measures.interval import Estimate
+from unlearnkit.measures.seeds import Scale, over_seeds
+from unlearnkit.tables.published import column as column_today
+from unlearnkit.tables.reading import Run
 
 METHODS = (
     *("ft", "task_vector", "ga", "ga_mismatch", "sku"),  # the rows of Liu et al. 2024, table 1
@@ -57,7 +59,7 @@ class Table:
         return self.labels.get(row, row)
 
 
-def mean_over_seeds(estimates: Sequence[Estimate], metric: str, same_model: bool = False) -> Cell:
+def mean_over_seeds(estimates: Sequence[Estimate], scale: Scale, same_model: bool = False) -> Cell:
     """Mean and 95 % interval over seeds (see `metrics.seeds`); with one seed that run's own interval.
 
     `same_model`: the estimates measure one and the same model, so equal values are one measurement repeated
@@ -66,7 +68,7 @@ def mean_over_seeds(estimates: Sequence[Estimate], metric: str, same_model: bool
     first = estimates[0]
     if len(estimates) == 1 or same_model and all(e.value == first.value for e in estimates):
         return Cell(first.value, first.low, first.high, len(estimates), examples=True)
-    return Cell(*over_seeds(estimates, display_of(metric).scale), len(estimates), examples=False)
+    return Cell(*over_seeds(estimates, scale), len(estimates), examples=False)
 
 
 def select_columns(found: Iterable[Column], wanted: Sequence[str]) -> list[Column]:
@@ -74,6 +76,8 @@ def select_columns(found: Iterable[Column], wanted: Sequence[str]) -> list[Colum
     names = {"/".join(column): column for column in found}
     chosen: dict[Column, None] = {}
     for pattern in wanted:
+        if "*" not in pattern and "/".join(published := column_today(pattern)) in names:
+            pattern = "/".join(published)
         hits = [column for name, column in names.items() if fnmatchcase("/" + name, "*/" + pattern)]
         if not hits:
             what = f"No run has a column '{pattern}'.{nearest(pattern, names)}"
@@ -126,7 +130,9 @@ def table_of(model: str, data: str, runs: Sequence[Run], columns: list[Column], 
         own = [run for _, run in sorted(rows.get(row, {}).items())]
         parts = [run.before if row == ORIGINAL else run.after for run in own]
         have = {c: [part[c] for part in parts if c in part] for c in columns}
-        cells[row] = {c: mean_over_seeds(values, c[-1], row == ORIGINAL) for c, values in have.items() if values}
+        cells[row] = {
+            c: mean_over_seeds(values, c.display.scale, row == ORIGINAL) for c, values in have.items() if values
+        }
     over = "seeds" if len({run.data for run in runs}) <= 1 else "runs"
     own_runs = {row: list(by_seed.values()) for row, by_seed in rows.items() if row != ORIGINAL}
     return Table(model, data, columns, cells, notes, over=over, runs=own_runs)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata, spearmanr
 
-from unlearnkit.metrics.display import LARGEST
+from unlearnkit.measures.display import LARGEST
 from unlearnkit.tables.aggregate import ORIGINAL, Table
 from unlearnkit.tables.paper import Block, Heading, Printed, in_print
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import UserError
-from unlearnkit.runs.reading import Run, read_run
-from unlearnkit.runs.variants import base, told_apart
 from unlearnkit.tables.aggregate import ORIGINAL, Table, table_of
 from unlearnkit.tables.agreement import Correlation, correlations
 from unlearnkit.tables.footnotes import footnotes
 from unlearnkit.tables.marks import AVERAGE, ranking
 from unlearnkit.tables.outcomes import Claims, Outcome, Ranks, ranks_of_paper
 from unlearnkit.tables.paper import Block, Heading, read_headings
+from unlearnkit.tables.reading import Run, read_run
+from unlearnkit.tables.variants import base, told_apart
 
 if TYPE_CHECKING:
     from unlearnkit.sweeps import Cell, Sweep

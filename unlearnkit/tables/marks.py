@@ -6,17 +6,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
-from unlearnkit.metrics.display import display_of, rank, show_value
-from unlearnkit.runs.reading import Column
+from unlearnkit.measures.columns import Column
+from unlearnkit.measures.display import Display, rank, show_value
 from unlearnkit.tables.aggregate import ORIGINAL, Table
 from unlearnkit.tables.significance import differing
 
 AVERAGE = "average"
 Values = Mapping[str, Mapping[Column, float]]  # row -> column -> number
-Show = Callable[[str, float | None], object]
+Show = Callable[[Display, float | None], object]
 
 
-def exactly(metric: str, value: float | None) -> float | None:
+def exactly(display: Display, value: float | None) -> float | None:
     """For printed numbers, which are alike only where they are equal."""
     return value
 
@@ -29,7 +29,7 @@ def mark(table: Table) -> dict[tuple[str, Column], int]:
     """
     marks: dict[tuple[str, Column], int] = {}
     for column in table.columns:
-        better = display_of(column[-1]).better
+        better = column.display.better
         there = {row: cells[column].value for row, cells in table.rows.items() if row != ORIGINAL and column in cells}
         left = sorted((row for row in there if not math.isnan(there[row])), key=lambda row: there[row])
         if better is None or len(left) < 2:
@@ -51,7 +51,7 @@ def places(rows: Values, show: Show = show_value) -> dict[tuple[str, Column], in
     methods = [row for row in rows if row != ORIGINAL]
     marks: dict[tuple[str, Column], int] = {}
     for column in dict.fromkeys(column for row in methods for column in rows[row]):
-        ranks = rank(column[-1], [rows[row].get(column) for row in methods], show)
+        ranks = rank(column.display, [rows[row].get(column) for row in methods], show)
         marks |= {(row, column): place for row, place in zip(methods, ranks, strict=True) if place in (1, 2)}
     return marks
 
@@ -69,7 +69,7 @@ def ranking(
     methods = [row for row in rows if row != ORIGINAL]
     found: dict[str, dict[str, float]] = {row: {} for row in methods}
     for name, columns in groups.items():
-        ranks = {c: rank(c[-1], [rows[row].get(c) for row in methods], show) for c in columns}
+        ranks = {c: rank(c.display, [rows[row].get(c) for row in methods], show) for c in columns}
         means = {}
         for number, row in enumerate(methods):
             own = [by[number] for by in ranks.values()]

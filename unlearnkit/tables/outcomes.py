@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.metrics.display import show_interval, show_value
+from unlearnkit.measures.display import show_interval, show_value
 from unlearnkit.tables.aggregate import ORIGINAL, Table
 from unlearnkit.tables.claims import Predicate, Range, Reference, above
 from unlearnkit.tables.marks import AVERAGE, Values, exactly, ranking
 from unlearnkit.tables.paper import Block, Heading, Printed, as_printed, in_print, read_headings, read_paper
 
 RANKING = "ranking"  # the evaluation that the ranking columns go by in claims: sku.ranking/average
-UTILITY = "normal"  # the set whose columns are the utility of Liu et al. 2024
 Ranks = dict[str, dict[str, float]]
 
 
@@ -140,7 +139,7 @@ class Claims:
             means[reference] = spans[reference] = Range(unit * cell.value, unit * cell.value)
             if not math.isnan(cell.low):
                 spans[reference] = Range(unit * cell.low, unit * cell.high)
-            shown = show_value(column[-1], cell.value), show_interval(column[-1], cell.low, cell.high)
+            shown = show_value(column.display, cell.value), show_interval(column.display, cell.low, cell.high)
             texts[reference] = " ".join(part for part in shown if part)
         return means, spans, texts
 
@@ -170,7 +169,7 @@ def ranking_groups(spec: Mapping[str, Any], headings: Sequence[Heading]) -> dict
         return {str(name): [by_key[key] for key in keys] for name, keys in wanted.items()}
     return {
         "unlearn": [h for h in headings if h.column[-1] == "harmful_rate"],
-        "utility": [h for h in headings if h.column[-2] == UTILITY],
+        "utility": [h for h in headings if h.column.display.role == "retain"],
     }
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.metrics.display import display_of
-from unlearnkit.runs.reading import Column
+from unlearnkit.measures.columns import Column
+from unlearnkit.tables.published import column
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Heading:
 
     @property
     def column(self) -> Column:
-        return tuple(self.key.split("/"))
+        """Where our number of it stands."""
+        return column(self.key)
 
     @property
     def title(self) -> str:
@@ -55,7 +56,7 @@ Block = dict[str, dict[str, Printed]]  # row -> key of the column -> number; a n
 
 def in_print(column: Column) -> float:
     """What our numbers are multiplied by to be in the printed unit."""
-    return 100.0 if display_of(column[-1]).rate else 1.0
+    return 100.0 if column.display.rate else 1.0
 
 
 def as_printed(text: str) -> str:
@@ -131,7 +132,7 @@ def _print(heading: Heading, block: Block) -> None:
     numbers = [row[heading.key] for row in block.values() if heading.key in row]
     fractions = [n.text.partition(".")[2] for n in numbers if n.bound is None and "e" not in n.text]
     decimals = max((len(fraction) for fraction in fractions if fraction != "0"), default=0)
-    unit = "%" if display_of(heading.column[-1]).rate else ""
+    unit = "%" if heading.column.display.rate else ""
     for row in block.values():
         number = row.get(heading.key)
         if number is None or number.bound is not None:

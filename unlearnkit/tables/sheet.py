@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from unlearnkit.metrics.display import arrow, show_interval, show_value
+from unlearnkit.measures.columns import Column
+from unlearnkit.measures.display import arrow, show_interval, show_value
 from unlearnkit.tables.aggregate import ORIGINAL, Cell, Table
 from unlearnkit.tables.compare import Comparison
 from unlearnkit.tables.footnotes import footnotes
@@ -65,7 +66,7 @@ class Sheet:
 
 def sheet_of_table(table: Table) -> Sheet:
     """Ours alone."""
-    titles = [(table.title(c).rpartition("/")[0], f"{c[-1]} {arrow(c[-1])}".strip()) for c in table.columns]
+    titles = [(table.title(c).rpartition("/")[0], f"{c[-1]} {arrow(c.display)}".strip()) for c in table.columns]
     marks = mark(table)
     lines = []
     for row, cells in table.rows.items():
@@ -77,7 +78,7 @@ def sheet_of_table(table: Table) -> Sheet:
 def sheet_of_comparison(comparison: Comparison) -> Sheet:
     """Ours with the paper's below it, method by method; numbers as papers write them (>10¹⁰)."""
     table, headings, paper = comparison.table, comparison.headings, comparison.paper
-    columns = [(h.group, f"{h.name} {arrow(h.column[-1])}".strip()) for h in headings]
+    columns = [(h.group, f"{h.name} {arrow(h.column.display)}".strip()) for h in headings]
     names = [*comparison.groups, AVERAGE] if comparison.groups else []
     columns += [("Ranking", name) for name in names]
     marks, printed = mark(table), numbers_of(paper, headings)
@@ -98,11 +99,11 @@ def sheet_of_comparison(comparison: Comparison) -> Sheet:
     return Sheet("", columns, lines, comparison.notes)
 
 
-def _cell(column: tuple[str, ...], cell: Cell | None, place: int | None, written: Callable[[str], str] = str) -> Shown:
-    metric = column[-1]
+def _cell(column: Column, cell: Cell | None, place: int | None, written: Callable[[str], str] = str) -> Shown:
+    display = column.display
     if cell is None:
         return Shown("-")
-    return Shown(written(show_value(metric, cell.value)), written(show_interval(metric, cell.low, cell.high)), place)
+    return Shown(written(show_value(display, cell.value)), written(show_interval(display, cell.low, cell.high)), place)
 
 
 def _ranks(ranks: Ranks, row: str, names: list[str]) -> list[Shown]:

@@ -6,9 +6,8 @@ Where both answered the same prompts, the test is paired over these; over severa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import yaml
@@ -16,11 +15,11 @@ from hydra.utils import instantiate
 from scipy.stats import binomtest, norm
 
 from unlearnkit.identity import renamed
-from unlearnkit.metrics.display import display_of
-from unlearnkit.metrics.seeds import Scale
+from unlearnkit.measures.columns import Column
+from unlearnkit.measures.seeds import Scale
 from unlearnkit.records.record import Record, read_parquet
-from unlearnkit.runs.reading import Column, Run
 from unlearnkit.tables.aggregate import Cell, Table
+from unlearnkit.tables.reading import Run
 
 LEVEL = 0.05
 FLIPS = 9999  # random signs of a test, where not all can be tried
@@ -32,7 +31,7 @@ def differing(table: Table, column: Column, methods: Sequence[str]) -> set[froze
     prompts = {method: measured(table.runs.get(method, ()), column) for method in methods}
     pairs = list(combinations(methods, 2))
     found = [
-        p_value(table.rows[one][column], table.rows[other][column], prompts[one], prompts[other], column[-1])
+        p_value(table.rows[one][column], table.rows[other][column], prompts[one], prompts[other], column.display.scale)
         for one, other in pairs
     ]
     return {frozenset(pair) for pair, p in zip(pairs, holm(found), strict=True) if p < LEVEL}
@@ -48,10 +47,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def p_value(one: Cell, other: Cell, first: Prompts, second: Prompts, metric: str) -> float:
+def p_value(one: Cell, other: Cell, first: Prompts, second: Prompts, scale: Scale) -> float:
     """Two-sided, of no difference: paired over common prompts and, of several seeds, over these; else by intervals."""
     shared = first.keys() & second.keys()
-    scale = display_of(metric).scale
     if len(shared) < 2 or len(shared) < max(len(first), len(second)):
         return by_intervals(one, other, scale)
     apart: dict[tuple[str, ...], list[float]] = {}
@@ -103,23 +101,18 @@ def measured(runs: Iterable[Run], column: Column) -> Prompts:
 
 
 def _of_run(run: Run, column: Column) -> dict[tuple[str, ...], float]:
-    path = run.folder / "records" / f"after-{column[0]}.parquet"
     try:
-        evaluation = renamed(yaml.safe_load((run.folder / "config.yaml").read_text()))["eval"][column[0]]
-        metric = instantiate(_metrics(evaluation)[column[2]])
-        rows = read_parquet(path)
-    except (OSError, KeyError, TypeError, IndexError):  # a run of another kind
+        *attack, evaluation, set_name, name = column
+        config = renamed(yaml.safe_load((run.folder / "config.yaml").read_text()))
+        measure = instantiate(config["eval"][evaluation]["measures"][name])
+        rows = read_parquet(run.folder / "records" / f"{attack[0] if attack else 'after'}-{evaluation}.parquet")
+    except (OSError, KeyError, TypeError, ValueError):  # a run of another kind
         return {}
-    members = (evaluation.get("unions") or {}).get(column[1], [column[1]])
     prompts: dict[tuple[str, ...], list[Record]] = {}
     for row in rows:
-        if row.set in members:
+        if row.set == set_name:
             prompts.setdefault((row.set, row.id, row.prompt), []).append(row)
-    values = {key: metric(own).value for key, own in prompts.items()}
-    if display_of(column[-1]).scale.geometric:
+    values = {key: measure(own, column.display.role).value for key, own in prompts.items()}
+    if column.display.scale.geometric:
         values = {key: math.log(value) if value > 0 else math.nan for key, value in values.items()}
     return {key: value for key, value in values.items() if not math.isnan(value)}
-
-
-def _metrics(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
-    return evaluation.get("metrics") or {}

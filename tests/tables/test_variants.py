@@ -1,0 +1,55 @@
+"""Runs that differ in more than the seed are rows of their own."""
+
+import yaml
+from swept import AFTER, write_run
+
+from unlearnkit.tables.__main__ import main
+from unlearnkit.tables.reading import collect
+from unlearnkit.tables.variants import told_apart
+
+
+def write(folder, method, seed, rate, **more):
+    write_run(folder, method, seed, AFTER[method])
+    arguments = {"learning_rate": rate}
+    config = {
+        "method": method,
+        "seed": seed,
+        "train": {"arguments": arguments, "batch_size": 2},
+        "stages": {"acquire": {"arguments": arguments}},
+        "eval": {"guard": {"classifier": {"seed": seed}}},
+        "logger": {"name": f"seed {seed}"},
+        **more,
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def rows(folder):
+    return sorted({run.method for run in told_apart(collect(folder))})
+
+
+def test_seeds_alone_are_one_row(tmp_path):
+    for seed in (0, 1):
+        write(tmp_path / str(seed), "sku", seed, 1e-4)
+    assert rows(tmp_path) == ["sku"]
+
+
+def test_a_grid_of_rates(tmp_path, capsys):
+    for seed in (0, 1):
+        for rate in (1e-4, 1e-3, 1e-1):
+            write(tmp_path / f"{seed}-{rate}", "sku", seed, rate)
+        write(tmp_path / f"ga-{seed}", "ga", seed, 1e-4)
+    assert rows(tmp_path) == ["ga", "sku, learning_rate=0.0001", "sku, learning_rate=0.001", "sku, learning_rate=0.1"]
+    assert main([str(tmp_path), "--methods", "sku"]) == 0
+    assert capsys.readouterr().out.count("| sku, learning_rate=") == 3
+
+
+def test_seed_0_at_one_rate_and_seed_1_at_another_are_not_averaged(tmp_path):
+    write(tmp_path / "a", "sku", 0, 1e-4)
+    write(tmp_path / "b", "sku", 1, 1e-3)
+    assert len(rows(tmp_path)) == 2
+
+
+def test_what_only_a_stage_or_the_rows_say(tmp_path):
+    write(tmp_path / "a", "sku", 0, 1e-4, stages={"negate": {"scale": 1.0}})
+    write(tmp_path / "b", "sku", 0, 1e-4, stages={"negate": {"scale": 2.0}})
+    assert rows(tmp_path) == ["sku, scale=1", "sku, scale=2"]

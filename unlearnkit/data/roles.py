@@ -1,0 +1,15 @@
+"""The sides of a data set: what streams and sets are for, whatever they are called."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Role = Literal["forget", "retain", "general", "holdout"]
+ROLES: tuple[Role, ...] = get_args(Role)
+# The sides of sets and streams by the names that papers have for them; a data set's own `roles` come first.
+NAMED: dict[str, Role] = {
+    **{role: role for role in ROLES},
+    **{"unlearned": "forget", "unseen": "holdout", "normal": "retain", "safe": "general"},  # Liu et al. 2024
+    **{"unlearn": "forget", "retention": "retain"},  # Tian et al. 2024
+    **{"target": "forget", "unrelated": "retain", "edited": "forget", "others": "retain"},  # Hong et al. 2024
+}

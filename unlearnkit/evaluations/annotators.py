@@ -1,0 +1,223 @@
+"""What fills the fields of records; each runs because a measure reads one of its fields, and no other does."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from unlearnkit.data.examples import Data
+from unlearnkit.data.spread import evenly_spaced
+from unlearnkit.errors import UserError
+from unlearnkit.evaluations.scope_classifier import ScopeClassifier
+from unlearnkit.judges.base import Judge, write_verdicts
+from unlearnkit.models import LanguageModel
+from unlearnkit.models.fingerprint import fingerprint
+from unlearnkit.records.decoding import GREEDY, Decoding
+from unlearnkit.records.forward import force_answers, free_text, score
+from unlearnkit.records.generate import generate
+from unlearnkit.records.record import Record
+
+
+class Similarity(Protocol):
+    """Scores how alike two texts are."""
+
+    def score(self, references: list[str], candidates: list[str]) -> list[float]: ...
+
+
+@dataclass
+class Asked:
+    """What an annotator is given beside the records to fill.
+
+    Args:
+        originals: of each record, the record that the start model has of the same example; itself at the start.
+        split: of the data, for what is shown.
+    """
+
+    model: LanguageModel
+    data: Data
+    split: str
+    originals: list[Record] = field(default_factory=list)
+
+
+class Annotator(ABC):
+    """Fills some fields of records.
+
+    Attributes:
+        gives: these fields.
+        reads: fields that must be there before.
+        forward: it asks a model that every run of a sweep starts from, so that what it says is kept in the cache.
+    """
+
+    gives: ClassVar[tuple[str, ...]]
+    reads: ClassVar[tuple[str, ...]] = ()
+    forward: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, records: list[Record], asked: Asked) -> None: ...
+
+    def content(self) -> Any:
+        """All that decides what a `forward` annotator writes, beside the model and the records."""
+        return self
+
+
+@dataclass
+class Force(Annotator):
+    """The data's own answers, teacher-forced."""
+
+    gives = ("answer_log_probs", "answer_hits")
+    forward = True
+
+    def __call__(self, records: list[Record], asked: Asked) -> None:
+        force_answers(asked.model, _first_samples(records))
+
+
+@dataclass
+class ForceAlternatives(Annotator):
+    """The same with the alternatives to them, all behind one prompt."""
+
+    gives = ("alternative_log_probs", "answer_log_probs", "answer_hits")
+    forward = True
+
+    def __call__(self, records: list[Record], asked: Asked) -> None:
+        records = _first_samples(records)
+        if lacking := next((record for record in records if not record.alternatives), None):
+            raise UserError(
+                f"The example '{lacking.id}' of the set '{lacking.set}' has no alternatives to its answer, which a"
+                " measure compares it with",
+                "Give it some, or take the measure off this set",
+            )
+        force_answers(asked.model, records, alternatives=True)
+
+
+@dataclass
+class Generate(Annotator):
+    """Responses.
+
+    Args:
+        max_new_tokens: of a response.
+        limit: prompts a set that are answered, evenly spaced; all if None.
+    """
+
+    max_new_tokens: int
+    batch_size: int
+    decoding: Decoding = GREEDY
+    limit: int | None = None
+
+    gives = ("response", "tokens", "ended")
+    forward = True
+
+    def __call__(self, records: list[Record], asked: Asked) -> None:
+        if self.limit is not None:
+            sets = dict.fromkeys(record.set for record in records)
+            records = [r for name in sets for r in evenly_spaced([r for r in records if r.set == name], self.limit)]
+        desc = f"Answering ({asked.split})"
+        generate(asked.model, records, self.max_new_tokens, self.batch_size, desc, self.decoding)
+
+
+@dataclass
+class Reference(Annotator):
+    """How likely a reference model finds the responses.
+
+    Args:
+        load: gives the reference; None for the run's own model as it was loaded.
+    """
+
+    load: Callable[[], LanguageModel] | None = None
+
+    gives = ("reference_log_probs",)
+    reads = ("response",)
+    forward = True
+
+    def __call__(self, records: list[Record], asked: Asked) -> None:
+        with self._network(asked.model) as (network, tokenizer, limit):
+            texts = [free_text(tokenizer, record.response, record.ended, limit) for record in records]
+            scores = score(network, texts, desc="Perplexity")
+        for record, scored in zip(records, scores, strict=True):
+            record.reference_log_probs = scored.log_probs
+
+    def content(self) -> Any:
+        return ["reference", fingerprint(self.model()) if self.load else None]
+
+    def model(self) -> LanguageModel:
+        """The reference where it is not the run's own; loaded once."""
+        assert self.load is not None
+        self._loaded: LanguageModel = getattr(self, "_loaded", None) or self.load()
+        return self._loaded
+
+    @contextlib.contextmanager
+    def _network(self, model: LanguageModel) -> Iterator[tuple[Any, Any, int]]:
+        own = self.load is None
+        reference = model if own else self.model()
+        with model.loaded() if own else reference.current() as network:
+            yield network, reference.tokenizer, reference.max_length
+
+
+@dataclass
+class Judged(Annotator):
+    """The judge's verdicts on the responses."""
+
+    judge: Judge
+
+    gives = ("harmful", "kind", "why")
+    reads = ("response",)
+
+    def __call__(self, records: list[Record], asked: Asked) -> None:
+        write_verdicts(records, self.judge)
+
+
+@dataclass
+class Originals(Annotator):
+    """The start model's responses."""
+
+    gives = ("original",)
+    reads = ("response",)
+
+    def __call__(self, records: list[Record], asked: Asked) -> None:
+        for record, old in zip(records, asked.originals, strict=True):
+            record.original = old.response
+
+
+@dataclass
+class Compared(Annotator):
+    """How alike responses are to the start model's."""
+
+    similarity: Similarity
+
+    gives = ("similarity",)
+    reads = ("response",)
+
+    def __call__(self, records: list[Record], asked: Asked) -> None:
+        old, new = [record.response for record in asked.originals], [record.response for record in records]
+        for record, value in zip(records, self.similarity.score(old, new), strict=True):
+            record.similarity = value
+
+
+@dataclass
+class Guard(Annotator):
+    """What a classifier in front of the model lets it answer (Tian et al. 2024, finding 3).
+
+    It is trained on the questions of the data's forget and retain streams.
+    """
+
+    classifier: ScopeClassifier
+    fitted: bool = False
+
+    gives = ("let_through",)
+
+    def __call__(self, records: list[Record], asked: Asked) -> None:
+        if not self.fitted:
+            streams = asked.data.streams
+            rows = [(row.prompt, int(role == "forget")) for role in ("forget", "retain") for row in streams[role]]
+            self.classifier.fit([question for question, _ in rows], [label for _, label in rows])
+            self.fitted = True
+        called = self.classifier.predict([record.prompt for record in records])
+        for record, label in zip(records, called, strict=True):
+            record.let_through = label == 0
+
+
+def _first_samples(records: list[Record]) -> list[Record]:
+    """An answer that is given is the same beside every sample."""
+    return [record for record in records if record.sample == 0]

@@ -1,0 +1,310 @@
+"""One evaluation of a model: records of its sets, filled by annotators, read by measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Literal
+
+from unlearnkit import ranks
+from unlearnkit.data.examples import Data, Example
+from unlearnkit.data.roles import ROLES, Role
+from unlearnkit.data.spread import evenly_spaced, spread
+from unlearnkit.errors import UserError, nearest
+from unlearnkit.evaluations.annotators import (
+    Annotator,
+    Asked,
+    Compared,
+    Force,
+    ForceAlternatives,
+    Generate,
+    Guard,
+    Judged,
+    Originals,
+    Reference,
+    Similarity,
+)
+from unlearnkit.evaluations.base import Numbers, Part, Point
+from unlearnkit.evaluations.scope_classifier import ScopeClassifier
+from unlearnkit.judges.base import Judge
+from unlearnkit.measures.base import Measure
+from unlearnkit.measures.combined import Combined
+from unlearnkit.measures.display import Display
+from unlearnkit.measures.interval import Estimate
+from unlearnkit.measures.ks_test import KSTest
+from unlearnkit.models import LanguageModel
+from unlearnkit.models.fingerprint import fingerprint
+from unlearnkit.records.cache import cached
+from unlearnkit.records.decoding import GREEDY, Decoding
+from unlearnkit.records.generate import records_of
+from unlearnkit.records.lengths import check_lengths
+from unlearnkit.records.record import Record
+from unlearnkit.settings.bounds import Positive
+
+CHOICES: dict[str, Callable[[Sequence[Any], int | None], list[Any]]] = {"categories": spread, "evenly": evenly_spaced}
+
+
+class Evaluation(Part):
+    """Measures by set.
+
+    Args:
+        measures: by name.
+        sets: which measures are taken on what: a set of the data, a role, which stands for all of the data's sets on
+            that side that are not named themselves, or a name of one's own for measures of measures.
+        judge, similarity, classifier: what fills the fields of records that measures read.
+        reference: loads the model that perplexity is measured under; None for the run's own as it was loaded.
+        max_new_tokens: of a response.
+        decoding: of a response.
+        limit: prompts a set in the final measurement (all if None).
+        spread: these prompts: over their "categories", or "evenly" spaced.
+        generate_limit: of these, how many are answered, evenly spaced.
+        curve_limit: prompts a set in the measurements during training.
+        curve_measures: the measures that are taken there; all if None, none if empty.
+    """
+
+    def __init__(
+        self,
+        measures: dict[str, Measure],
+        sets: dict[str, list[str]],
+        judge: Judge | None = None,
+        similarity: Similarity | None = None,
+        classifier: ScopeClassifier | None = None,
+        reference: Callable[[], LanguageModel] | None = None,
+        max_new_tokens: Positive = 40,
+        batch_size: Positive = 64,
+        decoding: Decoding = GREEDY,
+        limit: Positive | None = None,
+        spread: Literal["categories", "evenly"] = "categories",
+        generate_limit: Positive | None = None,
+        curve_limit: Positive | None = None,
+        curve_measures: list[str] | None = None,
+    ):
+        self.measures, self.asked_sets, self.decoding = measures, sets, decoding
+        self.max_new_tokens, self.limit, self.curve_limit, self.curve_measures = (
+            max_new_tokens,
+            limit,
+            curve_limit,
+            curve_measures,
+        )
+        self.choose = CHOICES[spread]
+        self.annotators: list[Annotator] = [  # in the order in which they may read what others gave
+            ForceAlternatives(),
+            Force(),
+            Generate(max_new_tokens, batch_size, decoding, generate_limit),
+            Reference(reference),
+            *([Judged(judge)] if judge is not None else []),
+            Originals(),
+            *([Compared(similarity)] if similarity is not None else []),
+            *([Guard(classifier)] if classifier is not None else []),
+        ]
+
+    def bind(self, name: str, data: Data) -> None:
+        """Find the data's sets, and who fills the fields that are read.
+
+        Raises:
+            UserError: an unknown set, measure or field, before anything is computed.
+        """
+        self.name, self.data = name, data
+        for key, wanted in self.asked_sets.items():
+            for measure in wanted:
+                if measure not in self.measures:
+                    raise UserError(
+                        f"Unknown measure '{measure}' for the set '{key}'.{nearest(measure, self.measures)}"
+                        f" Valid: {', '.join(self.measures)}",
+                        f"Set eval.{name}.sets.{key} to some of these",
+                    )
+        self.sets = self._sets()
+        for set_name, wanted in self.sets.items():
+            for measure in wanted:
+                self._check(measure, set_name)
+        for measure in self.curve_measures or ():
+            if measure not in self.measures:
+                raise UserError(
+                    f"Unknown measure '{measure}' in curve_measures.{nearest(measure, self.measures)}"
+                    f" Valid: {', '.join(self.measures)}",
+                    f"Set eval.{name}.curve_measures= to some of these",
+                )
+
+    def _sets(self) -> dict[str, list[str]]:
+        """The data's sets and those of measures of measures -> names of measures."""
+        found: dict[str, list[str]] = {}
+        for key, wanted in self.asked_sets.items():
+            members = [key] if key in self.data.sets else []
+            if not members and key in ROLES:
+                members = [s for s in self.data.sets if self.data.role(s) == key and s not in self.asked_sets]
+            elif not members and any(isinstance(self.measures[measure], Combined) for measure in wanted):
+                members = [key]
+            elif not members:
+                raise UserError(
+                    f"Unknown evaluation set '{key}'.{nearest(key, (*self.data.sets, *ROLES))} The data"
+                    f" '{self.data.name}' has: {', '.join(self.data.sets)}; roles: {', '.join(ROLES)}",
+                    f"Remove it with '~eval.{self.name}.sets.{key}', or choose an evaluation for this data with eval=",
+                )
+            found |= dict.fromkeys(members, list(wanted))
+        if not any(key in self.data.sets for key in found):
+            roles = {name: self.data.role(name) or "no role" for name in self.data.sets}
+            raise UserError(
+                f"eval.{self.name} measures {', '.join(self.asked_sets) or 'nothing'}, and the data '{self.data.name}'"
+                f" has {', '.join(f'{name} ({role})' for name, role in roles.items()) or 'no sets'}",
+                "Choose an evaluation for this data with eval=, or data with such sets with data=",
+            )
+        return found
+
+    def _check(self, name: str, set_name: str) -> None:
+        measure = self.measures[name]
+        if isinstance(measure, Combined):
+            for side, parts in measure.of.items():
+                for part in parts:
+                    if part not in self.measures or isinstance(self.measures[part], Combined):
+                        raise UserError(
+                            f"The measure '{name}' is of '{part}', which is no measure of records."
+                            f"{nearest(part, self.measures)}",
+                            f"Set eval.{self.name}.measures.{name}.of.{side} to one of: {', '.join(self.measures)}",
+                        )
+                if not self.members(side):
+                    raise UserError(
+                        f"The measure '{name}' is of '{side}', and the data '{self.data.name}' has no such set or role:"
+                        f" {', '.join(f'{s} ({self.data.role(s)})' for s in self.data.sets)}",
+                        f"Set eval.{self.name}.measures.{name}.of to sets or roles of the data",
+                    )
+            return
+        given = [field for annotator in self.annotators for field in annotator.gives]
+        if lacking := next((field for field in measure.reads if field not in given), None):
+            raise UserError(
+                f"The measure '{name}' reads '{lacking}' of a record, which nothing here gives; there are:"
+                f" {', '.join(sorted(set(given)))}",
+                f"Give eval.{self.name} what fills it (judge, similarity, classifier), or take '{name}' off the set"
+                f" '{set_name}'",
+            )
+
+    def members(self, side: str) -> list[str]:
+        """The measured sets that a name or a role stands for."""
+        if side in self.data.sets:
+            return [side]
+        return [name for name in self.data.sets if self.data.role(name) == side and name in self.sets]
+
+    def read(self, point: Point) -> dict[str, set[str]]:
+        """Set of the data -> the fields that measures read of its records, and those that these are made from."""
+        fields: dict[str, set[str]] = {name: set() for name in self.sets if name in self.data.sets}
+        for name, wanted in self.sets.items():
+            for measure in (self.measures[m] for m in wanted if self._taken(m, point)):
+                if isinstance(measure, Combined):
+                    for side, parts in measure.of.items():
+                        for member in self.members(side):
+                            fields.setdefault(member, set()).update(f for p in parts for f in self.measures[p].reads)
+                else:
+                    fields[name].update(measure.reads)
+        for own in fields.values():
+            for annotator in reversed(self.annotators):
+                if own.intersection(annotator.gives):
+                    own.update(annotator.reads)
+        return {name: own for name, own in fields.items() if own}
+
+    def _taken(self, measure: str, point: Point) -> bool:
+        return not point.curve or self.curve_measures is None or measure in self.curve_measures
+
+    def measure(self, model: LanguageModel, point: Point, original: list[Record] | None) -> list[Record]:
+        fields = self.read(point)
+        limit = self.curve_limit if point.curve else self.limit
+        examples: dict[str, list[Example]] = {
+            name: [
+                replace(row, prompt=point.question(row.prompt))
+                for row in self.choose(self.data.sets[name][point.split], limit)
+            ]
+            for name in fields
+        }
+        answered = [name for name, own in fields.items() if "response" in own]
+        forced = [name for name, own in fields.items() if own & set(ForceAlternatives.gives)]
+        check_lengths(model, examples, self.max_new_tokens, answered, forced)
+        samples = dict.fromkeys(answered, self.decoding.samples)
+        forward = [a for a in self.annotators if a.forward and self._filled(a, fields)]
+
+        def make() -> list[Record]:
+            records = records_of(examples, samples)
+            for annotator in forward:
+                annotator(
+                    [r for r in records if r.set in self._filled(annotator, fields)],
+                    Asked(model, self.data, point.split),
+                )
+            return records
+
+        if original is None and forward:  # the model as the stages find it, which every run of a sweep measures
+            content = {
+                "model": fingerprint(model),
+                "annotators": [[type(a).__name__, a.content(), self._filled(a, fields)] for a in forward],
+                "examples": {name: [asdict(example) for example in rows] for name, rows in examples.items()},
+            }
+            records = cached(content, make)
+        else:
+            records = make()
+        return ranks.from_first(lambda: self._annotated(records, original, model, fields, point))
+
+    def _annotated(
+        self,
+        records: list[Record],
+        original: list[Record] | None,
+        model: LanguageModel,
+        fields: Mapping[str, set[str]],
+        point: Point,
+    ) -> list[Record]:
+        """What needs no forward pass of the model."""
+        for annotator in (a for a in self.annotators if not a.forward):
+            filled = self._filled(annotator, fields)
+            own = [record for record in records if record.set in filled]
+            if own:
+                old = [record for record in original or records if record.set in filled]
+                annotator(own, Asked(model, self.data, point.split, old))
+        return records
+
+    def _filled(self, annotator: Annotator, fields: Mapping[str, set[str]]) -> list[str]:
+        """The sets whose records an annotator fills; an answer is not forced again beside its alternatives."""
+        there: set[str] = set(ForceAlternatives.gives) if isinstance(annotator, Force) else set()
+        return [
+            name
+            for name, own in fields.items()
+            if own.intersection(annotator.gives)
+            and not (there and "alternative_log_probs" in own)
+            and not (isinstance(annotator, ForceAlternatives) and "alternative_log_probs" not in own)
+        ]
+
+    def compute(
+        self, records: list[Record], seed: int = 0, controls: Mapping[str, list[Record]] | None = None
+    ) -> Numbers:
+        """A pure function of the records; a measure that has none to speak of is left out."""
+        numbers: Numbers = {}
+        for name, wanted in self.sets.items():
+            found = {measure: self._estimate(measure, name, records, seed, controls or {}) for measure in wanted}
+            if kept := {measure: asdict(estimate) for measure, estimate in found.items() if estimate.n}:
+                numbers[name] = kept
+        return numbers
+
+    def _estimate(
+        self, name: str, set_name: str, records: list[Record], seed: int, controls: Mapping[str, list[Record]]
+    ) -> Estimate:
+        measure = self.measures[name]
+        if isinstance(measure, KSTest):
+            ((side, (part,)),) = measure.of.items()
+            control = controls.get(measure.against, records if measure.against == "start" else [])
+            return measure.of_values(self._values(part, side, records), self._values(part, side, control), seed)
+        if isinstance(measure, Combined):
+            groups = [self._values(part, side, records) for side, parts in measure.of.items() for part in parts]
+            return measure.of_groups(groups, seed)
+        return measure([r for r in records if r.set == set_name], self.data.role(set_name), seed)
+
+    def _values(self, part: str, side: str, records: Sequence[Record]) -> list[float]:
+        members = self.members(side)
+        return [
+            value
+            for member in members
+            for value in self.measures[part].values([r for r in records if r.set == member], self.data.role(member))
+        ]
+
+    def columns(self) -> dict[str, dict[str, Display]]:
+        """How each number of `compute` is shown."""
+        return {
+            name: {measure: self.measures[measure].display(self._role(name)) for measure in wanted}
+            for name, wanted in self.sets.items()
+        }
+
+    def _role(self, set_name: str) -> Role | None:
+        return self.data.role(set_name) if set_name in self.data.sets else None

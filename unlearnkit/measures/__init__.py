@@ -1,0 +1,31 @@
+from unlearnkit.measures.base import Measure
+from unlearnkit.measures.bleu import Bleu
+from unlearnkit.measures.combined import HarmonicMean, Mean
+from unlearnkit.measures.guarded import Guarded
+from unlearnkit.measures.harmful_rate import HarmfulRate
+from unlearnkit.measures.ks_test import KSTest
+from unlearnkit.measures.perplexity import AnswerPerplexity, Perplexity
+from unlearnkit.measures.rouge_l import RougeL
+from unlearnkit.measures.similarity import EncoderSimilarity, Similarity
+from unlearnkit.measures.success import Success, SuccessWhole
+from unlearnkit.measures.truth_ratio import Probability, ProbabilityNormalised, TruthRatio
+
+__all__ = [
+    "AnswerPerplexity",
+    "Bleu",
+    "EncoderSimilarity",
+    "Guarded",
+    "HarmfulRate",
+    "HarmonicMean",
+    "KSTest",
+    "Mean",
+    "Measure",
+    "Perplexity",
+    "Probability",
+    "ProbabilityNormalised",
+    "RougeL",
+    "Similarity",
+    "Success",
+    "SuccessWhole",
+    "TruthRatio",
+]

@@ -1,0 +1,47 @@
+"""Where a number stands, and how it is shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from unlearnkit.measures.display import Display, display_from, usual
+from unlearnkit.measures.interval import Estimate
+
+KEYS = ("value", "low", "high")
+
+
+class Column(tuple[str, ...]):
+    """(evaluation, set, measure), behind the name of an attack where the model was measured under one."""
+
+    display: Display
+
+    def __new__(cls, path: Iterable[str], display: Display | None = None) -> Column:
+        column = super().__new__(cls, path)
+        column.display = display or usual(column[-1] if column else "")
+        return column
+
+
+def flatten(
+    numbers: Mapping[str, Any] | None, shown: Mapping[str, Any] | None = None, before: tuple[str, ...] = ()
+) -> dict[Column, Estimate]:
+    """Nested numbers -> estimates by column; a null number is NaN, None is empty.
+
+    Args:
+        shown: `evaluation/set/measure` -> how it is shown, as metrics.json has it.
+        before: what the columns begin with.
+    """
+    return {
+        Column((*before, *path), display_from(shown["/".join(path)]) if shown and "/".join(path) in shown else None): e
+        for path, e in _leaves(numbers or {}, ())
+    }
+
+
+def _leaves(numbers: Mapping[str, Any], path: tuple[str, ...]) -> Iterable[tuple[tuple[str, ...], Estimate]]:
+    for name, entry in numbers.items():
+        if isinstance(entry.get("value", {}), Mapping):
+            yield from _leaves(entry, (*path, name))
+        else:
+            value, low, high = (math.nan if (x := entry.get(key)) is None else float(x) for key in KEYS)
+            yield (*path, name), Estimate(value, low, high, int(entry.get("n", 0)), int(entry.get("seed", 0)))

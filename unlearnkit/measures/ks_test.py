@@ -1,0 +1,38 @@
+"""Do two models differ in how a measure is distributed? (TOFU's forget quality: Maini et al. 2024, section 3.3)"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from unlearnkit.measures.combined import Combined
+from unlearnkit.measures.interval import Estimate, nothing
+
+
+class KSTest(Combined):
+    """p of a two-sample Kolmogorov-Smirnov test between a measure's values by prompt and a control's.
+
+    High: the two cannot be told apart. A p-value has no interval.
+
+    Args:
+        of: the measure.
+        on: the set, or the role whose only set it is.
+        against: the moment of the run that is compared with, such as `start`.
+    """
+
+    rate, decimals = False, 3
+
+    def __init__(self, of: str, on: str, against: str = "start"):
+        super().__init__({on: of})
+        self.against = against
+
+    def of_values(self, own: Sequence[float], control: Sequence[float], seed: int = 0) -> Estimate:
+        """Of the values by prompt of this model and of the control."""
+        if not len(own) or not len(control):
+            return nothing(seed)
+        from scipy.stats import ks_2samp
+
+        return Estimate(float(ks_2samp(own, control).pvalue), math.nan, math.nan, len(own), seed)
+
+    def together(self, means):  # type: ignore[no-untyped-def]
+        raise TypeError("a KS test is of values, not of means")

@@ -1,0 +1,34 @@
+"""Overlap of the generated response with the data's own answer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rouge_score.rouge_scorer import RougeScorer
+
+from unlearnkit.measures.base import GONE, Measure
+from unlearnkit.measures.words import Words
+from unlearnkit.records.record import Record
+
+
+class RougeL(Measure):
+    """Mean ROUGE-L (Lin 2004; `rouge-score` with stemming) over the records that were answered; 0 to 1.
+
+    Words are those of any script, see `Words`; of English they are `rouge-score`'s own.
+
+    Args:
+        of: F1, or how much of the answer the response has ("recall"), or of the response the answer ("precision").
+    """
+
+    reads = ("response",)
+    better = GONE
+    rate, decimals = True, 1
+
+    def __init__(self, of: Literal["fmeasure", "recall", "precision"] = "fmeasure"):
+        self.of = of
+        self.scorer = RougeScorer(["rougeL"], tokenizer=Words())
+
+    def value(self, record: Record, role: str | None) -> float | None:
+        if not record.tokens:
+            return None
+        return float(getattr(self.scorer.score(record.answer, record.response)["rougeL"], self.of))

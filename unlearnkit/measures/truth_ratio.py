@@ -1,0 +1,76 @@
+"""Is the right answer likelier than wrong ones? (TOFU: Maini et al. 2024, section 3.2)"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from unlearnkit.measures.base import GONE, HIGHER, Measure
+from unlearnkit.records.record import Record
+
+PARAPHRASES, WRONG = "paraphrases", "wrong"  # kinds of alternatives
+
+
+class Probability(Measure):
+    """P(answer)^(1/tokens) of the data's own answer, its end token included (Maini et al. 2024, section 3.2)."""
+
+    reads: tuple[str, ...] = ("answer_log_probs",)
+    better = GONE
+
+    def value(self, record: Record, role: str | None) -> float | None:
+        return likelihood(record.answer_log_probs)
+
+
+class ProbabilityNormalised(Probability):
+    """The own answer's `Probability` as a share of its sum with that of the wrong answers, as for multiple choice."""
+
+    reads = ("answer_log_probs", "alternative_log_probs")
+
+    def value(self, record: Record, role: str | None) -> float | None:
+        own = likelihood(record.answer_log_probs)
+        wrong = [likelihood(row) for row in (record.alternative_log_probs or {}).get(WRONG, [])]
+        known = [part for part in wrong if part is not None]
+        return own / (own + sum(known)) if own is not None and known and own + sum(known) > 0 else None
+
+
+class TruthRatio(Measure):
+    """R = P(wrong)^(1/tokens) / P(paraphrased answer)^(1/tokens), told as a number from 0 to 1 that is better high.
+
+    The geometric form of the authors' code: P(wrong) is exp of the mean over wrong answers of their log-probability a
+    token. Without a paraphrase the data's own answer takes its place, as for real authors and world facts.
+
+    Args:
+        told: "even", min(R, 1/R), 1 where right and wrong are equally likely, as it should be of what is forgotten;
+            "true", max(0, 1 - R), near 1 where the right answer is known.
+        arithmetic: the paper's equation (1): the mean over wrong answers of their probabilities themselves.
+    """
+
+    reads = ("answer_log_probs", "alternative_log_probs")
+    better = HIGHER
+
+    def __init__(self, told: Literal["even", "true"] = "even", arithmetic: bool = False):
+        self.told, self.arithmetic = told, arithmetic
+
+    def value(self, record: Record, role: str | None) -> float | None:
+        scored = record.alternative_log_probs or {}
+        wrong, right = scored.get(WRONG, []), scored.get(PARAPHRASES) or [record.answer_log_probs]
+        if not wrong or not all(map(len, (*wrong, *right))):
+            return None
+        log = self._log(wrong) - self._log(right)
+        if self.told == "even":
+            return math.exp(-abs(log))
+        return max(0.0, 1 - math.exp(min(log, 0.0)))
+
+    def _log(self, answers: Sequence[Sequence[float]]) -> float:
+        means = [float(np.mean(row)) for row in answers]
+        if not self.arithmetic:
+            return float(np.mean(means))
+        return float(np.logaddexp.reduce(means)) - math.log(len(means))
+
+
+def likelihood(log_probs: Sequence[float]) -> float | None:
+    """exp of the mean log-probability a token; None without a token."""
+    return math.exp(float(np.mean(log_probs))) if log_probs else None

@@ -1,0 +1,108 @@
+"""The points of a run at which its model is measured."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from unlearnkit import ranks
+from unlearnkit.attacks.base import Attack
+from unlearnkit.errors import UserError
+from unlearnkit.models import LanguageModel
+from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
+from unlearnkit.models.finite import check_weights
+from unlearnkit.stages.base import Context, Stage
+
+START = "start"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A model to be measured.
+
+    Args:
+        name: `start`, a stage, an attack, or ATTACK/CONTROL for the same attack on another model.
+        stage: that the model has passed last; None at the start.
+        step: training steps that this stage took.
+        attack: that the model is measured under.
+        final: the model has passed all stages.
+    """
+
+    name: str
+    model: LanguageModel
+    stage: str | None = None
+    step: int = 0
+    attack: Attack | None = None
+    final: bool = False
+
+    @property
+    def said(self) -> str:
+        """For errors."""
+        when = f"after the stage '{self.stage}'" if self.stage else "before any stage"
+        return f"{when}, under the attack '{self.name}'" if self.attack else when
+
+
+def check_attacks(attacks: Mapping[str, Attack], stages: Mapping[str, Stage]) -> None:
+    """Attacks are attacks, and no moment of the run has the name of another.
+
+    Raises:
+        UserError: what is no attack, or one that is called as a stage.
+    """
+    for name, attack in attacks.items():
+        if not isinstance(attack, Attack):
+            raise UserError(
+                f"attacks.{name} is a {type(attack).__name__}, not an attack",
+                f"Set attacks.{name}._target_= to a class of unlearnkit.attacks, or to one that inherits Attack",
+            )
+        if name in stages or name == START or "/" in name:
+            raise UserError(
+                f"The attack '{name}' is called as another moment of the run: {', '.join((START, *stages))}",
+                "Give it another name below attacks:",
+            )
+
+
+def moments(
+    stages: Mapping[str, Stage], attacks: Mapping[str, Attack], model: LanguageModel, context: Context, keep: bool
+) -> Iterator[Moment]:
+    """Pass the model through the stages and stop wherever it is to be measured.
+
+    What a run in this folder has done already is taken from what it kept. Attacks on the start come before the stages,
+    while the model is there.
+
+    Args:
+        keep: keep the model after each stage, until the run is finished.
+    """
+    yield Moment(START, model)
+    yield from _attacked(attacks, Moment(START, model))
+    folder, names = context.folder / "checkpoints", list(stages)
+    done = ranks.from_first(lambda: last_done(folder, names)) if keep else None
+    if done is not None:
+        context.cost.update(load_stage(model, folder / done))
+        print(f"Going on after the stage '{done}'", flush=True)
+    reached = Moment(START, model)
+    for name, stage in stages.items():
+        if done is None or names.index(name) > names.index(done):
+            context.stage = name
+            model = stage(model, context)
+            check_weights(model.model, name)
+            if keep and ranks.is_first():
+                save_stage(model, folder / name, context.cost)
+                for earlier in names[: names.index(name)]:
+                    shutil.rmtree(folder / earlier, ignore_errors=True)
+            ranks.barrier()
+            here = True
+        else:
+            here = name == done  # of the stages before it the model is gone; they were measured then
+        reached = Moment(name, model, name, stage.steps(context.streams), final=name == names[-1])
+        if here and (stage.measured or reached.final):
+            yield reached
+    if names:
+        yield from _attacked(attacks, reached)
+
+
+def _attacked(attacks: Mapping[str, Attack], reached: Moment) -> Iterator[Moment]:
+    for name, attack in attacks.items():
+        with attack.on(reached.model) as attacked:
+            own = name if reached.final else f"{name}/{reached.name}"
+            yield Moment(own, attacked, reached.stage, reached.step, attack)

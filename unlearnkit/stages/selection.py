@@ -1,0 +1,130 @@
+"""Which step of a training the run goes on from: the best measured one that keeps what must be kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from unlearnkit.data.roles import ROLES
+from unlearnkit.errors import UserError, nearest
+from unlearnkit.measures.columns import Column
+from unlearnkit.measures.interval import Estimate
+
+Numbers = Mapping[Column, Estimate]
+WRITE = "Write it as 'train.select={measure: M, role: forget, while: {measure: M2, role: retain, at_least: 0.8}}'"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A number of a point: a measure on a role, or on one set where a role has several."""
+
+    measure: str
+    role: str | None = None
+    set: str | None = None
+
+    def column(self, numbers: Numbers, key: str) -> Column:
+        """Where it stands.
+
+        Raises:
+            UserError: nowhere, or in several places, or nobody knows which way is better.
+        """
+        found = [
+            column
+            for column in numbers
+            if column[-1] == self.measure
+            and (self.role is None or column.display.role == self.role)
+            and (self.set is None or column[-2] == self.set)
+        ]
+        if len(found) != 1:
+            there = ", ".join(f"{'/'.join(column)} ({column.display.role or 'no role'})" for column in numbers)
+            what = f"are {len(found)} of it: {', '.join(map('/'.join, found))}" if found else "is none"
+            raise UserError(
+                f"{key} asks for '{self.measure}' on role={self.role}, set={self.set}, and of what curves measure there"
+                f" {what}",
+                f"Curves measure: {there}; name the set too with {key}.set= where a role has several",
+            )
+        if found[0].display.better is None:
+            raise UserError(f"{key}: nobody says which way '{self.measure}' is better", "Choose another measure")
+        return found[0]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A step, and why."""
+
+    step: int
+    measure: str
+    value: float
+    reason: str
+    satisfied: bool
+
+
+class Selection:
+    """`train.select`: the step with the best `measure` on `role`, while another number keeps a share of the start's.
+
+    Args:
+        told: {measure, role, set, while: {measure, role, set, at_least}}; all but `measure` may be left out.
+
+    Raises:
+        UserError: another key, or a share that is none.
+    """
+
+    def __init__(self, told: Mapping[str, Any], key: str = "train.select"):
+        self.key, condition = key, told.get("while")
+        self.best = _wanted({name: value for name, value in told.items() if name != "while"}, key, ())
+        self.kept = _wanted(condition, f"{key}.while", ("at_least",)) if condition is not None else None
+        self.at_least = condition.get("at_least") if condition is not None else None
+        if self.kept and not (isinstance(self.at_least, int | float) and 0 < self.at_least <= 1):
+            raise UserError(
+                f"{key}.while.at_least={self.at_least} is no share of the start's number", "Set it above 0, up to 1"
+            )
+
+    def check(self, numbers: Numbers) -> None:
+        """Refuse what curves do not measure; `numbers` are those of the start."""
+        self.best.column(numbers, self.key)
+        if self.kept:
+            self.kept.column(numbers, f"{self.key}.while")
+
+    def choose(self, points: Mapping[int, Numbers], start: Numbers) -> Choice:
+        """Of the measured steps, each with its numbers; the earlier of equal ones.
+
+        Where none keeps enough it is the one that keeps the most.
+        """
+        column = self.best.column(start, self.key)
+        sign = 1 if column.display.better == "higher" else -1
+        shares = {step: self._share(numbers, start) for step, numbers in points.items()}
+        enough = [step for step, share in shares.items() if self.at_least is None or share >= self.at_least]
+        if enough:
+            step = min(enough, key=lambda s: (-sign * points[s][column].value, s))
+        else:
+            step = min(points, key=lambda s: (-shares[s], s))
+        said = f"the {'highest' if sign > 0 else 'lowest'} {'/'.join(column)}"
+        if self.kept:
+            kept = "/".join(self.kept.column(start, f"{self.key}.while"))
+            said += f" of the steps that keep {self.at_least:.0%} of the start's {kept}"
+            if not enough:
+                said = f"no step keeps {self.at_least:.0%} of the start's {kept}: this one keeps {shares[step]:.0%}"
+        return Choice(step, "/".join(column), points[step][column].value, said, bool(enough))
+
+    def _share(self, numbers: Numbers, start: Numbers) -> float:
+        """Of what the start had: of a number that is better low, how many times lower it was."""
+        if self.kept is None:
+            return 1.0
+        column = self.kept.column(start, f"{self.key}.while")
+        now, then = numbers[column].value, start[column].value
+        part, whole = (now, then) if column.display.better == "higher" else (then, now)
+        return part / whole if whole else math.inf
+
+
+def _wanted(told: Any, key: str, more: tuple[str, ...]) -> Wanted:
+    known = ("measure", "role", "set")
+    if not isinstance(told, Mapping) or not isinstance(told.get("measure"), str):
+        raise UserError(f"{key}={told} names no measure", WRITE)
+    if unknown := next((name for name in told if name not in (*known, *more)), None):
+        raise UserError(f"Unknown key {key}.{unknown}.{nearest(str(unknown), (*known, *more))}", WRITE)
+    role = told.get("role")
+    if role is not None and role not in ROLES:
+        raise UserError(f"{key}.role={role} is no role.{nearest(str(role), ROLES)} Valid: {', '.join(ROLES)}", WRITE)
+    return Wanted(told["measure"], role, told.get("set"))

@@ -1,0 +1,93 @@
+"""Runs read back from their metrics.json."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unlearnkit.errors import UserError
+from unlearnkit.measures.columns import Column, flatten
+from unlearnkit.measures.interval import Estimate
+from unlearnkit.sums import check
+from unlearnkit.tables.published import today
+
+Points = dict[int, Estimate]  # by step
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one metrics.json says."""
+
+    folder: Path
+    model: str
+    data: str
+    method: str
+    seed: int
+    before: dict[Column, Estimate]
+    after: dict[Column, Estimate]  # empty for a run without a method
+    raw: dict[str, Any]
+
+
+def read_run(folder: Path) -> Run:
+    """Read `folder`/metrics.json; `UserError` where it is missing or not what a run writes."""
+    path = folder / "metrics.json"
+    for name in ("metrics.json", "config.yaml"):
+        check(folder / name, "Restore it from a copy, or start the run's command again, which says how it is mended")
+    fix = "Give a folder that `python -m unlearnkit` wrote and finished, such as outputs/<date>/<time>."
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        run = raw["run"]
+        model, data, method = (str(run[key]) for key in ("model", "data", "method"))
+        before, after = numbers_of(raw)
+        return Run(folder, model, data, method, int(run["seed"]), before, after, raw)
+    except OSError:
+        raise UserError(f"{folder} is no run folder: it has no readable metrics.json.", fix) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{path} is not a run's metrics.json ({type(error).__name__}: {error})."
+        raise UserError(what, fix) from None
+
+
+def numbers_of(raw: dict[str, Any]) -> tuple[dict[Column, Estimate], dict[Column, Estimate]]:
+    """Before and after, each with what was measured under the attacks; of earlier versions by today's names."""
+    shown, moments = raw.get("columns"), raw.get("moments") or []
+    before, after = flatten(raw["before"], shown), flatten(raw.get("after"), shown)
+    for moment in moments:
+        name, _, control = str(moment["name"]).partition("/")
+        if name in raw.get("attacks", ()) and control in ("", "start"):
+            (before if control else after).update(flatten(moment["numbers"], shown, (name,)))
+    return (before, after) if shown is not None else (today(before), today(after))
+
+
+def points_of(run: Run) -> dict[Column, Points]:
+    """A run's curves; the steps of a later stage go on counting from those of the stage before."""
+    found: dict[Column, Points] = {}
+    stage, start, last = None, 0, 0
+    for row in run.raw.get("curve") or []:
+        if row["stage"] != stage:
+            stage, start = row["stage"], last
+        last = start + int(row["step"])
+        for column, estimate in curve_numbers(run, row).items():
+            found.setdefault(column, {})[last] = estimate
+    return found
+
+
+def curve_numbers(run: Run, row: dict[str, Any]) -> dict[Column, Estimate]:
+    """Of one point of a run's curves."""
+    shown = run.raw.get("columns")
+    found = flatten(row["metrics"], shown)
+    return found if shown is not None else today(found)
+
+
+def collect(folder: Path) -> list[Run]:
+    """Every run at or below `folder`, in natural order of paths (run 2 before run 10)."""
+    found = folder.rglob("metrics.json")
+    paths = sorted(found, key=lambda path: re.sub(r"\d+", lambda digits: digits[0].zfill(20), str(path)))
+    if not paths:
+        raise UserError(
+            f"There is no metrics.json in or below {folder}.",
+            "Give the output folder of a run or of a multirun, such as multirun/<date>/<time>.",
+        )
+    return [read_run(path.parent) for path in paths]

@@ -1,0 +1,100 @@
+"""Runs of one method that are not one run with several seeds: told apart by what their configs say differently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from unlearnkit.identity import ABSENT, INPUTS, NO_MATTER, flat, renamed
+from unlearnkit.tables.reading import Run
+
+# What other keys of a config decide too, so that it is shown only where they do not.
+DERIVED = ("stages.", "paper.", "streams.", "target.stage.", f"{INPUTS}.")
+BETWEEN = ", "  # a method and what is special about it: a method's own name has no comma
+
+
+def base(method: str) -> str:
+    """The method of a row's name."""
+    return method.partition(BETWEEN)[0]
+
+
+def told_apart(runs: Sequence[Run]) -> list[Run]:
+    """The same runs; where those of a method, model and data differ besides the seed, `method` says in what.
+
+    `sku, learning_rate=0.001` is then a row of its own, and no mean is taken over different settings.
+    """
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for number, run in enumerate(runs):
+        groups.setdefault((run.model, run.data, run.method), []).append(number)
+    named = list(runs)
+    for (_, _, method), numbers in groups.items():
+        for number, said in zip(numbers, _differences([runs[number] for number in numbers]), strict=True):
+            if said:
+                named[number] = replace(runs[number], method=BETWEEN.join([method, *said]))
+    return named
+
+
+def _differences(runs: Sequence[Run]) -> list[list[str]]:
+    """What is special about each run, as `key=value`, among runs of one method."""
+    configs = [_config(run) for run in runs]
+    if len(runs) < 2 or not all(configs):
+        return [[] for _ in runs]
+    if not all(any(key.startswith(f"{INPUTS}.") for key in config) for config in configs):  # of an earlier version
+        configs = [{k: v for k, v in config.items() if not k.startswith(f"{INPUTS}.")} for config in configs]
+    values: dict[str, list[Any]] = {}
+    for key in dict.fromkeys(key for config in configs for key in config):
+        column = [config.get(key, ABSENT) for config in configs]
+        follows_seed = all(value == run.seed for value, run in zip(column, runs, strict=True))
+        if len(set(map(repr, column))) > 1 and not follows_seed and not NO_MATTER.search(key):
+            values[key] = column
+    shown = [key for key in values if not key.startswith(DERIVED)]
+    for key in values:
+        if key not in shown and not _explained(values[key], [values[other] for other in shown]):
+            shown.append(key)
+    names = _short(shown, values)
+    return [[f"{name}={_written(values[key][at])}" for key, name in names.items()] for at in range(len(runs))]
+
+
+def _config(run: Run) -> dict[str, Any]:
+    try:
+        held = yaml.safe_load((run.folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return {k: v for k, v in flat(renamed(held)).items() if k != "seed"} if isinstance(held, Mapping) else {}
+
+
+def _explained(column: Sequence[Any], others: Iterable[Sequence[Any]]) -> bool:
+    """Runs that are alike in all the others are alike in this."""
+    rows = list(zip(*others, strict=True)) or [()] * len(column)
+    first: dict[str, str] = {}
+    return all(first.setdefault(repr(row), repr(value)) == repr(value) for row, value in zip(rows, column, strict=True))
+
+
+def _short(keys: Sequence[str], values: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """Key -> the shortest end of it that no other of the keys has; of keys with equal values one."""
+    kept: list[str] = []
+    for key in sorted(keys, key=lambda name: (name.startswith(DERIVED), name.count("."))):
+        last = key.rpartition(".")[2]
+        twins = [other for other in kept if other.rpartition(".")[2] == last]
+        if not any(list(map(repr, values[other])) == list(map(repr, values[key])) for other in twins):
+            kept.append(key)
+    ends = {}
+    for key in kept:
+        parts = key.split(".")
+        ends[key] = next(
+            end
+            for size in range(1, len(parts) + 1)
+            if (end := ".".join(parts[-size:]))
+            and sum(f".{other}".endswith(f".{end}") for other in kept) == 1
+            or size == len(parts)
+        )
+    return ends
+
+
+def _written(value: Any) -> str:
+    if value is ABSENT:
+        return "absent"
+    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
