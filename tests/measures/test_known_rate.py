@@ -3,6 +3,7 @@
 import math
 
 from unlearnkit.measures.known_rate import forgotten_rate, known_rate
+
 from unlearnkit.records.record import Record
 
 RECORDS = [
