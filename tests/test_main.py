@@ -63,6 +63,44 @@ def test_bad_input_is_two_lines(arguments, said, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+FACTS = ("data=facts", "data.path=facts.json", "eval=facts", "logger=none")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["+method=sku", "model=tiny", "model.lora.target_modules=[zzz]"], "model.lora.target_modules=zzz"),
+        (["+method=sku", "model.path=nowhere"], "model.path=nowhere holds no model"),
+        (["+method=sku", "model=tiny", "stages.acquire.terms.guided_distortion.stream=forgot"], "Unknown stream"),
+        (["+method=memit_entropy", "model=tiny", *FACTS, "stages.memit.last_layer=9"], "Layers 9 to 9 cannot be"),
+        (["+method=ga", "model=tiny", "eval=krs", "eval.krs.sets=[unlearned]"], "A window of 5 layers"),
+        (["+method=ga", "model=tiny", "eval.safety.max_new_tokens=2000"], "the context of 'tiny' holds"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_a_run_that_is_refused_before_it_began_leaves_nothing(arguments, said, tmp_path):
+    rows = [{"subject": f"The {n}", "prompt": f"The {n} is in", "attribute": f"place {n}"} for n in range(8)]
+    (tmp_path / "facts.json").write_text(json.dumps(rows))
+    done = command("unlearnkit", *arguments, cwd=tmp_path)
+    assert done.returncode == 2 and said in done.stderr, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["facts.json"]
+
+
+def test_a_refused_run_leaves_what_was_there(tmp_path):
+    held = "model: {name: tiny}\nseed: 7\n"
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.yaml").write_text(held)
+    for words in ([], ["seed=3"]):
+        done = command("unlearnkit", "+method=sku", *TINY, *words, "hydra.run.dir=out", cwd=tmp_path)
+        assert done.returncode == 2 and "holds a run of another config" in done.stderr
+        assert (tmp_path / "out" / "config.yaml").read_text() == held
+
+
+def test_the_folder_of_the_command_itself_stays(tmp_path):
+    done = command("unlearnkit", "+method=sku", "model.path=nowhere", "hydra.run.dir=.", cwd=tmp_path)
+    assert done.returncode == 2 and tmp_path.is_dir() and not list(tmp_path.iterdir())
+
+
 def copy_data(folder: Path) -> Path:
     source = Path(__file__).parent.parent / "unlearnkit" / "data" / "embedded" / "mischief"
     folder.mkdir()

@@ -23,8 +23,8 @@ from omegaconf import DictConfig
 from unlearnkit import configuration, identity
 from unlearnkit.files import write
 from unlearnkit.secrets import redact
-from unlearnkit.settings.check import check, check_hydra
-from unlearnkit.settings.places import claim_folders, remove_empty
+from unlearnkit.settings.check import check_command
+from unlearnkit.settings.places import CONFIG, claim_folders, remove_empty, remove_unbegun
 from unlearnkit.settings.run import Run
 from unlearnkit.settings.sources import borrowed
 from unlearnkit.settings.usage import check_flags, flags_first, usage
@@ -53,12 +53,12 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
 
         cell.carry_out(cfg, folder)
         return
-    check_hydra(HydraConfig.get().overrides.hydra)
-    check(cfg, Run)
+    check_command(cfg, Run)
     from unlearnkit import ranks
     from unlearnkit.run import run
     from unlearnkit.runs.summary import show
 
+    held = (folder / CONFIG).exists()
     told = borrowed(cfg, str(HydraConfig.get().runtime.choices.get("model")))
     try:
         ranks.start()
@@ -72,6 +72,10 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
         if ranks.is_first():
             print(f"\nInterrupted. What was done is in {folder}; to go on: {resuming(folder)}", file=sys.stderr)
         raise SystemExit(130) from None
+    except Exception:
+        if not held and ranks.is_first():
+            remove_unbegun(folder)
+        raise
     if ranks.is_first():
         show(folder)
     ranks.barrier()

@@ -20,6 +20,7 @@ from unlearnkit.runs.checks import (
     agreed_inputs,
     bind_streams,
     check_choices,
+    check_model,
     check_selection,
     check_split,
     check_stages,
@@ -59,7 +60,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     target: Target = instantiate(cfg.target, _convert_="all")
     model: LanguageModel = instantiate(out.config["model"], _convert_="all")
     out.begin(model, evaluations.columns(), attacks)
-    tracker.start(out.config, folder)
+    check_model(stages, model)
     model = target(model, data, folder)
 
     def measure(trained: LanguageModel, step: int) -> None:
@@ -82,6 +83,8 @@ def run(cfg: DictConfig, folder: Path) -> dict:
             numbers = evaluations.compute(kept, {START: records.get(START, kept)})
             out.write_moment(moment, kept, {**numbers, "cost": context.cost} if moment.final else numbers)
         records[moment.name] = kept
+        if moment.name == START:
+            tracker.start(out.config, folder)
         if moment.name == START and stages and cfg.eval_every:
             curve_start |= evaluations.measure(moment.model, Point(cfg.curve_split, curve=True))
             tracker.point(out.write_point(next(iter(stages)), 0, evaluations.compute(curve_start)))

@@ -16,7 +16,7 @@ import hydra
 from omegaconf import DictConfig
 
 from unlearnkit import configuration
-from unlearnkit.settings.check import check
+from unlearnkit.settings.check import check_command
 from unlearnkit.settings.run import Run
 
 configuration.register_resolvers()
@@ -29,7 +29,7 @@ WIDTH = 100  # characters a line of tokens
 def job(cfg: DictConfig) -> None:
     """Examples of one run."""
     with configuration.two_lines("show"):
-        check(cfg, Run)
+        check_command(cfg, Run)
         show(cfg)
 
 

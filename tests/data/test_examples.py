@@ -51,7 +51,8 @@ def test_a_malformed_row_by_file_and_line(tmp_path, line, why):
     with pytest.raises(UserError) as raised:
         read_jsonl(path, ["id", "prompt"])
     assert raised.value.what.startswith(f"{path}:3: {why}")
-    assert raised.value.fix == "Mend or remove line 3 and run again"
+    needs = "; every row has id, prompt" if "missing" in why else ""
+    assert raised.value.fix == f"Mend or remove line 3 and run again{needs}"
 
 
 def test_text_that_is_not_utf8_by_file_and_line(tmp_path):

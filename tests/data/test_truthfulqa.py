@@ -83,7 +83,7 @@ def test_a_malformed_csv_row_is_named_by_file_and_line(tmp_path, text, line, why
     with pytest.raises(UserError) as error:
         load_pairs(path)
     assert f"{path}:{line}: " in error.value.what and why in error.value.what
-    assert error.value.fix == f"Mend or remove line {line} and run again"
+    assert error.value.fix.startswith(f"Mend or remove line {line} and run again")
 
 
 def test_another_encoding_is_told(tmp_path):

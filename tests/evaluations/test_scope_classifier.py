@@ -14,6 +14,8 @@ from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.scope_classifier import EmbeddedClassifier, TransformerClassifier, measure
 from unlearnkit.models import tiny
+from unlearnkit.settings.check import check
+from unlearnkit.settings.run import Guarding
 
 PRIVATE = ("Where does {} live?", "What is the email of {}?", "Who is the mother of {}?")
 PUBLIC = ("Which novel did {} write?", "Which prize did {} win?", "Which genre is {} known for?")
@@ -164,6 +166,10 @@ def test_the_command_prints_a_table_and_writes_the_numbers(tmp_path):
     ("arguments", "said"),
     [
         (["kind=roberta"], "Error: Unknown kind 'roberta'\n  Fix: Set kind= to embedded or transformer"),
+        (["+classifiers.embedded.C=3"], "Error: Nothing reads 'classifiers.embedded.C'. Valid here: path, c"),
+        (["classifiers.embedded.c=0"], "Error: classifiers.embedded.c=0, and it takes a number above 0"),
+        (["+sead=3"], "Error: Nothing reads 'sead'. Did you mean 'seed'?"),
+        (["prefix=[a]"], "Error: prefix=[a], and it takes text"),
         (["kind=transformer"], "Error: The model 'FacebookAI/roberta-base' could not be loaded: "),
     ],
 )
@@ -176,4 +182,5 @@ def test_bad_input_is_two_lines(arguments, said, tmp_path):
 def test_every_data_set_with_scopes_composes(data):
     with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
         cfg = compose("scope_classifier", [f"data={data}"])
+    check(cfg, Guarding)
     assert (cfg.data.name, cfg.kind, cfg.prefix) == (data, "embedded", "You are a helpful assistant. ")

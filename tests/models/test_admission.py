@@ -68,13 +68,13 @@ def test_the_check_is_longer_than_the_window(kind):
             module.sliding_window = None
     if kind in ("mistral", "ministral", "phi3", "starcoder2", "mixtral"):  # these read the config at each call
         original, model.config.sliding_window = model.config.sliding_window, None
-        packed = packing_inputs_without(model, original)
+        packed = error_of_packing_without(model, original)
     else:
         packed = packing_error(model)
     assert packed > 1e-2
 
 
-def packing_inputs_without(model, window):
+def error_of_packing_without(model, window):
     """The error with the window in the plain pass alone."""
     forward = model.forward
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from unlearnkit.errors import UserError
 from unlearnkit.models import load, load_source, tiny
@@ -267,3 +267,32 @@ def test_a_relative_path_is_written_as_an_absolute_one(tiny_folder, tmp_path, mo
     base = json.loads((tmp_path / "model" / "adapter_config.json").read_text())["base_model_name_or_path"]
     read = PeftModel.from_pretrained(untouched(base), tmp_path / "model").eval()
     torch.testing.assert_close(logits(read), logits(model.model.eval()), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["pad", "eos", "bos"])
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_a_token_without_a_row_in_the_embeddings(kind, beyond, tiny_folder, tmp_path):
+    """An added token whose embeddings were never resized."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    own = AutoTokenizer.from_pretrained(folder)
+    rows = AutoConfig.from_pretrained(folder).vocab_size
+    own.add_tokens([f"<more{number}>" for number in range(rows + min(beyond, 1) - len(own))])
+    setattr(own, f"{kind}_token", "<own>")
+    own.add_special_tokens({f"{kind}_token": "<own>"})
+    number = getattr(own, f"{kind}_token_id")
+    assert number >= rows
+    own.save_pretrained(folder)
+    with pytest.raises(UserError) as caught:
+        load_source("own", str(folder), "float32", None, Template())
+    said = f"The {kind} token '<own>' of model 'own' has the id {number}; its embeddings have {rows} rows"
+    assert caught.value.what == said and "resize the embeddings" in caught.value.fix
+
+
+def test_the_last_row_is_a_token(tiny_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    own = AutoTokenizer.from_pretrained(folder)
+    own.pad_token = own.convert_ids_to_tokens(AutoConfig.from_pretrained(folder).vocab_size - 1)
+    own.save_pretrained(folder)
+    assert load_source("own", str(folder), "float32", None, Template()).tokenizer.pad_token == own.pad_token

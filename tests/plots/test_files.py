@@ -1,5 +1,6 @@
 """Figures of sweeps read back: what they draw are the records' numbers."""
 
+import json
 import math
 
 import matplotlib.pyplot as plt
@@ -11,6 +12,7 @@ from unlearnkit.plots import prefixes, steps, tradeoff, write
 from unlearnkit.plots.__main__ import main
 from unlearnkit.sweeps import Sweep
 from unlearnkit.tables.reading import read_run
+from unlearnkit.tables.variants import told_apart
 
 HARM, PPL = ("safety", "unlearned", "harmful_rate"), ("safety", "normal", "perplexity")
 COLUMNS = {key: SPEC["columns"][key] for key in ("/".join(HARM), "/".join(PPL))}
@@ -61,6 +63,20 @@ def test_what_diverges_is_cut_and_said(tmp_path):
     assert lines(perplexity)[0] == ([0, 10, 20], [20, 5e4, 1e10])
     assert (harm.get_yscale(), perplexity.get_yscale()) == ("linear", "log")
     assert perplexity.get_ylabel() == "Normal: perplexity ↓, cut at 10¹⁰"
+
+
+def test_runs_of_other_rates_are_lines_of_their_own(tmp_path):
+    sweep = swept(tmp_path, FIGURE, {"sku": AFTER["sku"]}, seeds=(0, 1), curves=CURVES)
+    for cell, rate in zip([cell for cell in sweep.cells if cell.state == "done"], (1e-4, 1e-3), strict=True):
+        config = {"seed": cell.seed, "train": {"arguments": {"learning_rate": rate}}}
+        (cell.folder / "config.yaml").write_text(json.dumps(config))
+    spec = {**FIGURE, "curves": {"sku": {"/".join(HARM): {20: 3}}}}
+    figure = steps(told_apart(runs_of(sweep)), spec)
+    assert len(lines(figure.axes[0])) == 4  # two lines, and what the paper's text says beside each
+    labels = [text.get_text() for text in figure.legends[0].texts][:2]
+    assert labels == ["SKU, learning_rate=0.0001", "SKU, learning_rate=0.001"]
+    assert write(sweep)
+    assert b"SKU" in (sweep.folder / "steps.svg").read_bytes()
 
 
 def test_nan_is_a_gap(tmp_path):

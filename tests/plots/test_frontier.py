@@ -192,6 +192,17 @@ def test_the_command(tmp_path, capsys):
     assert Scripts((tmp_path / "page.html").read_text(encoding="utf-8")).tags[0][0] == "html"
 
 
+def test_runs_of_other_settings_are_rows_of_their_own(tmp_path, capsys):
+    for number, beta in enumerate((0.1, 0.1, 2.0)):
+        folder = tmp_path / str(number)
+        write(folder, "npo", number % 2, {0: (0.0, 1.0), 10: (0.4, 0.8)})
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        (folder / "config.yaml").write_text(yaml.safe_dump({**config, "beta": beta}))
+    main([str(tmp_path)])
+    told = capsys.readouterr().out
+    assert "| npo, beta=0.1 | 0.001 | 2 |" in told and "| npo, beta=2 | 0.001 | 1 |" in told
+
+
 def test_errors(tmp_path):
     with pytest.raises(UserError, match="There is no metrics.json"):
         main([str(tmp_path)])

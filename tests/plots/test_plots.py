@@ -8,6 +8,7 @@ from unlearnkit.errors import UserError
 from unlearnkit.plots import bleu, draw, krs
 from unlearnkit.plots.__main__ import main
 from unlearnkit.tables.reading import collect
+from unlearnkit.tables.variants import told_apart
 
 
 def number(value):
@@ -37,6 +38,24 @@ def test_krs_is_the_mean_over_runs_layer_by_layer(tmp_path):
     assert lines["attention"] == pytest.approx([0.2, 0.4, 0.7])
     assert lines["coefficients"] == pytest.approx([0, 0.2, 0.4])
     assert axes.get_title() == "dpo, grad_diff"
+
+
+def test_krs_of_other_settings_has_a_panel_of_its_own(tmp_path):
+    for name, method, window, value in (
+        ("a", "dpo", 1, 0.1),
+        ("b", "dpo", 2, 0.3),
+        ("c", "npo", 1, 0.5),
+        ("d", "npo", 2, 0.9),
+    ):
+        write(tmp_path / name, method, {"krs": {"attention": scores(value, value)}})
+        (tmp_path / name / "config.yaml").write_text(json.dumps({"seed": 0, "eval": {"krs": {"window": window}}}))
+    first, second = krs(told_apart(collect(tmp_path)), {"rows": {"dpo": "DPO"}}).axes
+    means = [list(axes.get_lines()[2].get_ydata()) for axes in (first, second)]
+    assert means == [pytest.approx([0.3, 0.3]), pytest.approx([0.6, 0.6])]
+    assert [axes.get_title() for axes in (first, second)] == [
+        "DPO, window=1, npo, window=1",
+        "DPO, window=2, npo, window=2",
+    ]
 
 
 def test_bleu_has_the_curves_points_or_the_last_one(tmp_path):

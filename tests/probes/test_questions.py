@@ -57,9 +57,13 @@ def test_published_questions_hold_the_last_position(full_model):
 
 
 def test_more_than_the_context_is_refused(full_model):
-    with pytest.raises(UserError, match="the context holds 1024") as caught:
-        ask(full_model, ["x" * 1020], 5)
-    assert "eval.krs.tokens" in caught.value.fix
+    with pytest.raises(UserError, match="the context of 'tiny' holds 1024") as caught:
+        ask(full_model, ["x" * 900], 400)
+    assert caught.value.what.startswith("The question 'xxxx") and "eval.krs.tokens" in caught.value.fix
+    with pytest.raises(UserError, match="has .* tokens") as caught:
+        ask(full_model, ["short", "Long " + "y" * 2000], 5)
+    assert caught.value.what.startswith("The question 'Long yyy")
+    assert caught.value.fix == "Shorten or remove the question"
 
 
 def test_a_common_beginning_stands_once_in_the_row():

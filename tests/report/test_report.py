@@ -10,9 +10,10 @@ from unlearnkit.report import write_report, write_sweep
 from unlearnkit.report.__main__ import main
 from unlearnkit.report.answers import differing, example, examples, size
 from unlearnkit.report.curves import evaluation_figures, heat_maps, sweep_figures, training_figures
-from unlearnkit.report.sweep import grouped
+from unlearnkit.report.sweep import grouped, method_titles
 from unlearnkit.tables.published import column
 from unlearnkit.tables.reading import Run, read_run
+from unlearnkit.tables.variants import told_apart
 
 
 def without_scripts(page):
@@ -206,14 +207,15 @@ def test_runs_of_other_rates_are_other_lines_and_not_seeds(tmp_path):
         config = {"seed": seed, "train": {"arguments": {"learning_rate": learning_rate, "seed": seed}}}
         (folder / "config.yaml").write_text(json.dumps(config))
         runs.append(read_run(folder))
-    (methods,) = grouped(runs, {"sku": "SKU"}).values()
-    key = "train.arguments.learning_rate"
-    assert {title: [run.seed for run in own] for title, own in methods.items()} == {
-        f"SKU ({key}=0.0001)": [0, 1],
-        f"SKU ({key}=0.001)": [0, 1],
-    }
-    (alike,) = grouped(runs[:2], {"sku": "SKU"}).values()
-    assert list(alike) == ["SKU"]
+    assert titled(runs) == {"SKU, learning_rate=0.0001": [0, 1], "SKU, learning_rate=0.001": [0, 1]}
+    assert titled(runs[:2]) == {"SKU": [0, 1]}
+
+
+def titled(runs):
+    """title -> its seeds."""
+    runs = told_apart(runs)
+    (methods,) = grouped(runs, method_titles({"rows": {"sku": "SKU"}}, runs)).values()
+    return {title: [run.seed for run in own] for title, own in methods.items()}
 
 
 def test_the_page_of_a_sweep(tmp_path):

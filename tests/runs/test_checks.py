@@ -2,11 +2,11 @@
 
 import pytest
 
-from unlearnkit.data.examples import Data
+from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.streams import MismatchedResponses, Shuffled
 from unlearnkit.errors import UserError
 from unlearnkit.losses import KL, NLL
-from unlearnkit.runs.checks import bind_streams, check_stages
+from unlearnkit.runs.checks import bind_streams, check_stages, check_texts
 from unlearnkit.stages import Finetune, Negate
 
 
@@ -57,3 +57,22 @@ def test_an_empty_source_of_a_derived_stream(examples):
     streams = bind_streams(data, {"mismatched": MismatchedResponses("safe", 2, responses="forget")})
     with pytest.raises(UserError, match="The stream 'safe' is empty"):
         check_stages(stages(a=NLL("mismatched")), streams)
+
+
+WHOLE = {"id": "a", "prompt": "b", "response": "c", "category": "d", "subject": "e"}
+
+
+@pytest.mark.parametrize("field", WHOLE)
+@pytest.mark.parametrize("half", ["\ud83d", "x\udc00", "\ude00\ud83d"])
+@pytest.mark.parametrize("where", ["stream", "set"])
+def test_half_a_character_in_any_text_of_a_row(field, half, where):
+    good, bad = Example(**WHOLE), Example(**{**WHOLE, field: half})
+    data = (
+        Data("here", {"forget": [good, bad]}) if where == "stream" else Data("here", {}, {"s": {"test": [good, bad]}})
+    )
+    with pytest.raises(UserError, match="of the data 'here' holds a lone surrogate"):
+        check_texts(data)
+
+
+def test_whole_characters_of_any_plane(examples):
+    check_texts(Data("here", {**examples, "own": [Example("1", "\U0001f600 \U0010ffff", "\ufffd\u0000")]}))

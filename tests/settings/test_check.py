@@ -88,8 +88,13 @@ def test_a_sample_of_wrong_values_is_refused():
 
 @pytest.mark.long
 def test_every_wrong_value_is_refused():
+    wrong = []
     for words, key, value in wrong_values():
-        refused(words, key, value)
+        try:
+            refused(words, key, value)
+        except (Exception, pytest.fail.Exception) as error:
+            wrong.append(f"{words[0]} {key}={value!r}: {type(error).__name__}: {error}")
+    assert not wrong, "\n".join(wrong)
 
 
 def interpolated(key):
@@ -195,3 +200,11 @@ def test_hydras_own_keys():
     check_hydra(["hydra.run.dir=x", "+hydra.job.env_set.A=1", "hydra.sweeper.params={}"])
     with pytest.raises(UserError, match="Did you mean 'hydra.run.dir'"):
         check_hydra(["+hydra.run.dirr=x"])
+
+
+@pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"])
+@pytest.mark.parametrize("value", ["", "''", '""', "' '", "null"])
+def test_no_folder_where_hydra_wants_one(key, value):
+    with pytest.raises(UserError, match=f"'{key}=' names no folder"):
+        check_hydra([f"{key}={value}"])
+    check_hydra([f"{key}=.", f"{key}=null-and-void"])

@@ -1,8 +1,10 @@
 """The command line: two lines and nothing else, before a model is loaded; a user's own code and YAML work."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 from forked import command
@@ -84,3 +86,46 @@ def test_online_without_a_key(tmp_path):
     done = command("unlearnkit", "+method=ga", *words, cwd=tmp_path, HOME=str(tmp_path), **environment)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 2, done.stderr
     assert "WANDB_MODE=online needs an API key" in done.stderr
+
+
+@pytest.mark.parametrize("server", ["closed", "silent", "wrong"])
+def test_online_without_a_network_the_run_is_kept_offline(server, tmp_path):
+    """No server at the address; one that takes the connection and hangs up; one that is none of W&B's."""
+    with Server(server) as port:
+        words = [word for word in TINY if word != "logger=none"]
+        environment = {"WANDB_MODE": "online", "WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": f"http://127.0.0.1:{port}"}
+        environment |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "none"), "no_proxy": "*"}
+        done = command("unlearnkit", "+method=ga", *words, "hydra.run.dir=out", cwd=tmp_path, **environment)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in (done.stdout + done.stderr).splitlines() if "WANDB_MODE" in line]
+    assert len(said) == 1 and said[0].startswith("WANDB_MODE=online, but "), said
+    assert "the run is kept offline, and 'wandb sync FOLDER' sends it later" in said[0]
+    assert list((tmp_path / "out" / "wandb").glob("offline-run-*")) and (tmp_path / "out" / "report.html").is_file()
+
+
+class Server:
+    """A port of this machine where W&B is not."""
+
+    def __init__(self, kind):
+        self.kind, self.socket = kind, socket.create_server(("127.0.0.1", 0))
+
+    def __enter__(self):
+        port = self.socket.getsockname()[1]
+        if self.kind == "closed":
+            self.socket.close()
+        else:
+            threading.Thread(target=self.serve, daemon=True).start()
+        return port
+
+    def serve(self):
+        while True:
+            try:
+                with self.socket.accept()[0] as connection:
+                    if self.kind == "wrong":
+                        connection.recv(65536)
+                        connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            except OSError:
+                return
+
+    def __exit__(self, *_):
+        self.socket.close()

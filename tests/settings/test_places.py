@@ -1,6 +1,7 @@
 """Folders of one process alone."""
 
 import multiprocessing
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,25 @@ def test_an_empty_folder_is_taken_away_and_a_used_one_stays(tmp_path):
     for folder in (empty, used):
         places.remove_empty(folder)
     assert not (tmp_path / "outputs" / "ga").exists() and used.is_dir()
+
+
+def test_the_working_folder_and_those_above_stay(tmp_path, monkeypatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    for folder in (tmp_path / "a" / "b", tmp_path / "a", Path(), Path("..")):
+        places.remove_empty(folder)
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_what_a_refused_run_wrote_is_taken_away_and_nothing_else(tmp_path):
+    refused, begun = tmp_path / "refused", tmp_path / "begun"
+    for folder in (refused, begun):
+        (folder / "records").mkdir(parents=True)
+        (folder / "config.yaml").write_text("")
+    (begun / "records" / "before-safety.parquet").write_text("")
+    for folder in (refused, begun):
+        places.remove_unbegun(folder)
+    assert not list(refused.iterdir()) and len(list(begun.rglob("*"))) == 3
 
 
 @pytest.mark.parametrize(

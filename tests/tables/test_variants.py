@@ -5,7 +5,7 @@ from swept import AFTER, write_run
 
 from unlearnkit.tables.__main__ import main
 from unlearnkit.tables.reading import collect
-from unlearnkit.tables.variants import told_apart
+from unlearnkit.tables.variants import title_of, told_apart
 
 
 def write(folder, method, seed, rate, **more):
@@ -53,3 +53,18 @@ def test_what_only_a_stage_or_the_rows_say(tmp_path):
     write(tmp_path / "a", "sku", 0, 1e-4, stages={"negate": {"scale": 1.0}})
     write(tmp_path / "b", "sku", 0, 1e-4, stages={"negate": {"scale": 2.0}})
     assert rows(tmp_path) == ["sku, scale=1", "sku, scale=2"]
+
+
+def test_what_is_told_by_other_means_is_not_said_again(tmp_path):
+    write(tmp_path / "a", "sku", 0, 1e-4)
+    write(tmp_path / "b", "sku", 0, 1e-3)
+    stages = {"acquire": {"arguments": {"learning_rate": 1e-3}}, "negate": {"scale": 2.0}}
+    write(tmp_path / "c", "sku", 0, 1e-3, stages=stages)
+    runs = told_apart(collect(tmp_path), unsaid=("train.arguments.learning_rate",))
+    assert [run.method for run in runs] == ["sku, scale=absent", "sku, scale=absent", "sku, scale=2"]
+
+
+def test_titles():
+    rows = {"sku": "SKU", "ga": None}
+    told = [title_of(method, rows) for method in ("sku", "sku, rate=1", "ga, rate=1", "npo", "sku_no_random")]
+    assert told == ["SKU", "SKU, rate=1", "ga, rate=1", "npo", "sku_no_random"]

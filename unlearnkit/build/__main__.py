@@ -13,6 +13,8 @@ from omegaconf import DictConfig
 
 from unlearnkit import configuration
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.settings.check import check_command
+from unlearnkit.settings.run import Build
 
 configuration.register_resolvers()
 
@@ -20,10 +22,11 @@ configuration.register_resolvers()
 @hydra.main(config_path=str(configuration.FOLDER), config_name="build", version_base="1.3")
 def job(cfg: DictConfig) -> None:
     """One data set."""
-    from unlearnkit.build.run import run
-
     try:
         with configuration.two_lines("build"):
+            check_command(cfg, Build)
+            from unlearnkit.build.run import run
+
             run(cfg)
     except KeyboardInterrupt:
         print("\nInterrupted. Run the same command again: finished requests are kept, not asked again", file=sys.stderr)

@@ -83,16 +83,19 @@ def check_row(row: Any, required: Iterable[str], path: Path | str, number: int) 
         raise malformed(path, number, "not a JSON object", str(row))
     for name in required:
         if not isinstance(row.get(name), str) or not row[name].strip():
-            raise malformed(path, number, f"the field '{name}' is missing or empty", json.dumps(row, default=str))
+            why = f"the field '{name}' is missing or empty"
+            raise malformed(path, number, why, json.dumps(row, default=str), needs=required)
     for name, value in row.items():
         if isinstance(value, str) and not writable(value):
             why = f"the field '{name}' holds a lone surrogate, half of a character"
             raise malformed(path, number, why, json.dumps(row, default=str))
 
 
-def malformed(path: Path | str, number: int, why: str, row: str) -> UserError:
-    """The error for row `number` of a file, counted from 1."""
-    return UserError(f"{path}:{number}: {why}: {row[:120]}", f"Mend or remove line {number} and run again")
+def malformed(path: Path | str, number: int, why: str, row: str, needs: Iterable[str] = ()) -> UserError:
+    """The error for row `number` of a file, counted from 1; `needs` are the fields that every row has."""
+    fields = ", ".join(needs)
+    fix = f"Mend or remove line {number} and run again" + (f"; every row has {fields}" if fields else "")
+    return UserError(f"{path}:{number}: {why}: {row[:120]}", fix)
 
 
 def nonempty(name: str, examples: list[Example], fix: str) -> list[Example]:

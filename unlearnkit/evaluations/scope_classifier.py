@@ -42,7 +42,9 @@ from unlearnkit.measures.interval import Estimate, share
 from unlearnkit.measures.success import Success
 from unlearnkit.models.encoder import SentenceEncoder, batches
 from unlearnkit.settings.bounds import AboveZero, Positive, Seed
+from unlearnkit.settings.check import check_command
 from unlearnkit.settings.places import claim_folders
+from unlearnkit.settings.run import Guarding
 
 STREAMS = {"unlearn": "forget", "retention": "retain"}
 LABELS = {"unlearn": 1, "retention": 0}
@@ -186,6 +188,7 @@ def table(numbers: Numbers, title: str) -> Table:
 def job(cfg: DictConfig) -> None:
     """One classifier: the table, and metrics.json in the output folder."""
     with configuration.two_lines("scope_classifier"):
+        check_command(cfg, Guarding)
         carry_out(cfg)
 
 

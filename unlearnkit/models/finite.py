@@ -12,31 +12,46 @@ import torch
 from unlearnkit import ranks
 from unlearnkit.errors import UserError
 
-_broken: list[torch.Tensor] = []  # by the networks that are watched just now, one flag
-
 
 class NoNumbers(Exception):
     """A logit was NaN or infinite."""
+
+
+class Watch:
+    """What the logits of one network were since the watch began. Nothing waits for the device before it is asked."""
+
+    def __init__(self) -> None:
+        self._odd: torch.Tensor | None = None  # a flag, where the logits are
+
+    def look(self, _module: Any, _inputs: Any, logits: torch.Tensor) -> None:
+        """A forward hook. Minus infinity is let pass: that is how a model forbids a token."""
+        if logits.numel():
+            now = ~(logits.detach().amax() < math.inf)
+            self._odd = now if self._odd is None else now | self._odd.to(now.device)
+
+    @property
+    def odd(self) -> bool:
+        """A logit was NaN or infinite."""
+        return self._odd is not None and bool(self._odd)
+
+
+_open: list[Watch] = []  # those that have begun and not ended, the outermost first
 
 
 @contextlib.contextmanager
 def watched(network: Any) -> Iterator[None]:
     """Look at every logit that the network gives in a `with`; `refuse_odd` says whether one was NaN or infinite.
 
-    Minus infinity is let pass: that is how a model forbids a token. Nothing waits for the device before it is asked.
+    Watches may lie in one another, each with what it saw itself.
     """
-
-    def look(_module: Any, _inputs: Any, logits: torch.Tensor) -> None:
-        if logits.numel():
-            now = ~(logits.detach().amax() < math.inf)
-            _broken[:] = [now | _broken[0].to(now.device)] if _broken else [now]
-
-    handle = network.get_output_embeddings().register_forward_hook(look)
+    watch = Watch()
+    handle = network.get_output_embeddings().register_forward_hook(watch.look)
+    _open.append(watch)
     try:
         yield
     finally:
         handle.remove()
-        _broken.clear()
+        _open.remove(watch)
 
 
 def refuse_odd(odd: bool = False) -> None:
@@ -46,9 +61,9 @@ def refuse_odd(odd: bool = False) -> None:
         odd: this rank has found out by other means.
 
     Raises:
-        NoNumbers: on all ranks, where one has seen a logit that is no number.
+        NoNumbers: on all ranks, where one has seen a logit that is no number in a watch that has not ended.
     """
-    odd = odd or bool(_broken and _broken[0])
+    odd = odd or any(watch.odd for watch in _open)
     if any(ranks.shared(list(range(ranks.count())), lambda mine: [odd] * len(mine))):
         raise NoNumbers
 

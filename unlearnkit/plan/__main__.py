@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from unlearnkit import configuration
 from unlearnkit.files import write
 from unlearnkit.settings.bounds import Arguments
-from unlearnkit.settings.check import check
+from unlearnkit.settings.check import check_command
 from unlearnkit.settings.run import Run
 
 configuration.register_resolvers()
@@ -36,7 +36,7 @@ class PlannedRun(Run):
 def job(cfg: DictConfig) -> None:
     """The plan of one run."""
     with configuration.two_lines("plan"):
-        check(cfg, PlannedRun)
+        check_command(cfg, PlannedRun)
         show(cfg)
 
 

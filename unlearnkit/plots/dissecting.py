@@ -12,31 +12,38 @@ from unlearnkit.errors import UserError
 from unlearnkit.plots.style import name_of, new
 from unlearnkit.tables import published
 from unlearnkit.tables.reading import Run, curve_numbers
+from unlearnkit.tables.variants import base
 
 SETTINGS = ("coefficients", "value_vectors", "attention", "attention_and_coefficients")
 
 
 def krs(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
-    """Hong et al. 2024, figure 1: KRS by layer and what is restored; the mean over runs, each run thin behind it."""
-    curves: dict[str, list[list[float]]] = {}
-    names = []
+    """Hong et al. 2024, figure 1: KRS by layer and what is restored; the mean over runs, each run thin behind it.
+
+    The mean is over methods too, as the paper's is; runs that differ in other settings have a panel each.
+    """
+    panels: dict[str, dict[str, list[list[float]]]] = {}
+    names: dict[str, dict[str, None]] = {}
     for run in runs:
+        variant = run.method.removeprefix(base(run.method))
         for setting in SETTINGS:
             layers = [(c, e.value) for c, e in run.after.items() if c[:2] == ("krs", setting) and c[2] != "peak"]
             if layers:
-                names.append(name_of(run.method, spec or {}))
-                curves.setdefault(setting, []).append([value for _, value in sorted(layers)])
-    if not curves:
+                names.setdefault(variant, {})[name_of(run.method, spec or {})] = None
+                lines = panels.setdefault(variant, {}).setdefault(setting, [])
+                lines.append([value for _, value in sorted(layers)])
+    if not panels:
         raise UserError("No run there has KRS numbers", "Run a method with eval=krs, or give another folder")
-    figure = new(6.4, 4)
-    axes = figure.add_subplot()
-    for number, (setting, lines) in enumerate(curves.items()):
-        for line in lines:
-            axes.plot(line, color=f"C{number}", linewidth=0.7, alpha=0.4)
-        axes.plot(np.mean(lines, axis=0), color=f"C{number}", linewidth=2, label=setting.replace("_", " "))
-    axes.axhline(0, color="grey", linewidth=0.5)
-    axes.set(xlabel="layer in the middle of the window", ylabel="KRS", title=", ".join(dict.fromkeys(names)))
-    axes.legend()
+    figure = new(6.4 * len(panels), 4)
+    for place, (variant, curves) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(1, len(panels), place)
+        for number, (setting, lines) in enumerate(curves.items()):
+            for line in lines:
+                axes.plot(line, color=f"C{number}", linewidth=0.7, alpha=0.4)
+            axes.plot(np.mean(lines, axis=0), color=f"C{number}", linewidth=2, label=setting.replace("_", " "))
+        axes.axhline(0, color="grey", linewidth=0.5)
+        axes.set(xlabel="layer in the middle of the window", ylabel="KRS", title=", ".join(names[variant]))
+        axes.legend()
     return figure
 
 

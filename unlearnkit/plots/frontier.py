@@ -23,9 +23,11 @@ from unlearnkit.measures.interval import Estimate
 from unlearnkit.measures.success import Success
 from unlearnkit.tables import Cell, mean_over_seeds
 from unlearnkit.tables.reading import Run, collect, curve_numbers
+from unlearnkit.tables.variants import told_apart
 
 RATE = Success().display("forget")  # how the numbers are shown
 MEASURE = "success"
+SPLIT, LEARNING_RATE = "curve_split", "train.arguments.learning_rate"  # a curve's own fields say these
 VALIDATION = "validation"  # the split that steps are chosen on
 
 
@@ -187,7 +189,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--retention", type=float, nargs="+", default=[0.9, 0.8, 0.7], help="marks, in 0 to 1")
     parser.add_argument("--html", type=Path, help="write the figure to this file")
     options = parser.parse_args(argv)
-    curves = [curve for run in collect(options.folder) if (curve := read_curve(run))]
+    runs = told_apart([run for run in collect(options.folder) if read_curve(run)], unsaid=(SPLIT, LEARNING_RATE))
+    curves = [curve for run in runs if (curve := read_curve(run))]
     if not curves:
         raise UserError(
             f"No run below {options.folder} has a curve of Unlearn and Retention Success",

@@ -16,6 +16,7 @@ from unlearnkit.plots.curves import drawable
 from unlearnkit.plots.style import headed, methods_of, name_of, new
 from unlearnkit.tables import ORIGINAL, Cell, aggregate
 from unlearnkit.tables.reading import Run
+from unlearnkit.tables.variants import base
 
 ATTACK = "system"
 SIDES = (("without prefix", "#0072b2", ""), ("with prefix", "#e69f00", "//"))
@@ -33,8 +34,8 @@ def prefixes(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figu
     pairs = [(plain, prefixed) for prefixed, plain in columns.items() if plain in columns]
     if not pairs:
         raise UserError("No run there was measured with a prefix", "Run with '+attack=[system]'")
-    wanted = spec.get("rows") or tables[0].rows
-    rows = [row for row in tables[0].rows if row in wanted and (row != ORIGINAL or ORIGINAL in wanted)]
+    wanted = spec.get("rows") or set(map(base, tables[0].rows))
+    rows = [row for row in tables[0].rows if base(row) in wanted and (row != ORIGINAL or ORIGINAL in wanted)]
     figure = new(max(4.0, 0.45 * len(rows) + 1.6) * len(pairs), 4.2)
     at = np.arange(len(rows))
     for place, pair in enumerate(pairs, start=1):

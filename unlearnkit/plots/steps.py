@@ -19,6 +19,7 @@ from unlearnkit.plots.curves import Line, columns_in, cut, drawable, line_of, sp
 from unlearnkit.plots.style import headed, looks, methods_of, name_of, new
 from unlearnkit.tables import published
 from unlearnkit.tables.reading import Run
+from unlearnkit.tables.variants import base
 
 
 def steps(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
@@ -46,7 +47,7 @@ def steps(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
         for method, line in lines.items():
             handles[name_of(method, spec)] = draw_line(axes, line, style[method])
         drawn = [value for line in lines.values() for value in drawable(line.values)]
-        said = {m: (spec.get("curves") or {}).get(m, {}).get(keys.get(column, ""), {}) for m in methods}
+        said = {m: (spec.get("curves") or {}).get(base(m), {}).get(keys.get(column, ""), {}) for m in methods}
         points = mark_said(axes, said, style, max((line.steps[-1] for line in lines.values() if line.steps), default=0))
         drawn, marked = drawn + points, marked or bool(points)
         if spans_decades(drawn):

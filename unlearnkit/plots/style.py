@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from unlearnkit.tables import METHODS
 from unlearnkit.tables.reading import Run
+from unlearnkit.tables.variants import base, title_of
 
 matplotlib.rcParams["svg.hashsalt"] = "unlearnkit"  # the same figure is the same file
 OWN = {"sku": "#d55e00", "memflex": "#d55e00"}  # the papers' own methods, as their figures colour them
@@ -29,14 +30,14 @@ def headed(figure: Figure, runs: Sequence[Run]) -> None:
 
 
 def methods_of(runs: Iterable[Run], spec: Mapping[str, Any]) -> list[str]:
-    """The methods that were run, in the order of the sweep's rows, or of the papers' tables."""
+    """The methods that were run, variants each, in the order of the sweep's rows, or of the papers' tables."""
     there = dict.fromkeys(run.method for run in runs if run.after)
-    order = [row for row in spec.get("rows") or METHODS if row in there]
+    order = [name for row in spec.get("rows") or METHODS for name in there if base(name) == row]
     return [*order, *(method for method in there if method not in order)]
 
 
 def name_of(method: str, spec: Mapping[str, Any]) -> str:
-    return str((spec.get("rows") or {}).get(method) or method)
+    return title_of(method, spec.get("rows") or {})
 
 
 def looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:

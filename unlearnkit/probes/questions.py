@@ -59,9 +59,12 @@ def ask(model: LanguageModel, prompts: list[str], tokens: int, as_published: boo
     asked = [tuple(model.template.encode_prompt(model.tokenizer, prompt)) for prompt in prompts]
     width = max(map(len, asked))
     if width + tokens > model.max_length:
+        longest = max(range(len(asked)), key=lambda number: len(asked[number]))
+        lower = "Set eval.krs.tokens= lower, or shorten" if width < model.max_length else "Shorten or remove"
         raise UserError(
-            f"A question of {width} tokens and an answer of {tokens}: the context holds {model.max_length}",
-            "Set eval.krs.tokens= lower, or shorten the question",
+            f"The question {prompts[longest][:60]!r} has {width} tokens and its answer up to {tokens}: the context of"
+            f" '{model.name}' holds {model.max_length}",
+            f"{lower} the question",
         )
     questions = []
     for prompt, (bare, end) in zip(asked, decoded(model, asked, width, tokens), strict=True):

@@ -9,10 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from unlearnkit.errors import UserError
-from unlearnkit.identity import flat
 from unlearnkit.measures.columns import Column
 from unlearnkit.report.answers import MOST_BYTES, examples
 from unlearnkit.report.curves import heat_maps, loss_figures, sweep_figures
@@ -20,12 +17,11 @@ from unlearnkit.report.page import gzipped, render, write_page
 from unlearnkit.report.reading import read_config, read_lines
 from unlearnkit.tables.published import column
 from unlearnkit.tables.reading import Run, read_run
-from unlearnkit.tables.variants import base, told_apart
+from unlearnkit.tables.variants import base, title_of, told_apart
 
 if TYPE_CHECKING:
     from unlearnkit.sweeps import Sweep
 
-NO_VARIANT = ("seed", "data_seed")  # what seeds differ in
 MOST_FILE = 4_800_000  # bytes of the page
 MOST_IMAGES = 1_000_000  # of these, bytes of figures drawn for print
 Blocks = dict[str, dict[str, list[Run]]]  # model and data -> method -> its runs, one a seed
@@ -74,30 +70,16 @@ def write_sweep(sweep: Sweep) -> Path:
 def method_titles(spec: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, str]:
     """Method -> what the paper calls it, in the order of the sweep's rows; others by their own name."""
     rows, there = dict(spec.get("rows") or {}), dict.fromkeys(run.method for run in runs)
-    known = {name: str(rows[row]) + name.removeprefix(row) for row in rows for name in there if base(name) == row}
-    return known | {run.method: run.method for run in runs if run.method not in known}
+    ordered = [name for row in rows for name in there if base(name) == row]
+    return {name: title_of(name, rows) for name in dict.fromkeys([*ordered, *there])}
 
 
 def grouped(runs: Sequence[Run], titles: Mapping[str, str]) -> Blocks:
-    """Runs by model and data, and by their method's title in order; one a seed, lowest first.
-
-    Runs of one method that differ in more than their seeds, such as a rate, are apart under titles that say so.
-    """
+    """Runs by model and data, and by their method's title in order; one a seed, lowest first."""
     blocks: Blocks = {}
-    ordered = sorted(runs, key=lambda run: (list(titles).index(run.method), run.seed))
-    for run in ordered:
-        alike = [r for r in ordered if (r.model, r.data, r.method) == (run.model, run.data, run.method)]
-        what = variant(run, alike) if len({r.seed for r in alike}) < len(alike) else ""
-        title = f"{titles[run.method]} ({what})" if what else titles[run.method]
-        blocks.setdefault(f"{run.model}, {run.data}", {}).setdefault(title, []).append(run)
+    for run in sorted(runs, key=lambda run: (list(titles).index(run.method), run.seed)):
+        blocks.setdefault(f"{run.model}, {run.data}", {}).setdefault(titles[run.method], []).append(run)
     return blocks
-
-
-def variant(run: Run, others: Sequence[Run]) -> str:
-    """`train.arguments.learning_rate=0.001`: what of its config is not so in all the others, but for the seed."""
-    own, *rest = (flat(yaml.safe_load(read_config(one.folder))) for one in (run, *others))
-    odd = [key for key, value in own.items() if any(other.get(key) != value for other in rest)]
-    return ", ".join(f"{key}={own[key]}" for key in odd if key.rpartition(".")[2] not in NO_VARIANT)
 
 
 def columns_of(spec: Mapping[str, Any]) -> list[Column]:

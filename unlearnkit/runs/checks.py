@@ -15,6 +15,7 @@ from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import writable
 from unlearnkit.identity import NO_MATTER, flat, versions
 from unlearnkit.inputs import inputs, rows_of
+from unlearnkit.models import LanguageModel
 from unlearnkit.stages import Finetune
 from unlearnkit.stages.base import Stage
 from unlearnkit.stages.selection import Numbers
@@ -56,7 +57,7 @@ def bind_streams(data: Data, derived: dict[str, Any]) -> dict[str, Stream]:
 
 
 def check_texts(data: Data) -> None:
-    """Every text can be written down, and read by a tokenizer.
+    """Every text of every row can be written down, and read by a tokenizer.
 
     Raises:
         UserError: one holds half of a character.
@@ -64,7 +65,7 @@ def check_texts(data: Data) -> None:
     sets = (rows for splits in data.sets.values() for rows in splits.values())
     for rows in (*data.streams.values(), *sets):
         for row in rows:
-            for text in (row.prompt, row.response, row.subject or ""):
+            for text in (row.prompt, row.response, row.subject or "", str(row.id), str(row.category or "")):
                 if not writable(text):
                     raise UserError(
                         f"The row '{row.id}' of the data '{data.name}' holds a lone surrogate, half of a character",
@@ -141,3 +142,13 @@ def check_choices(stages: dict[str, Stage], numbers: Numbers) -> None:
     for stage in stages.values():
         if isinstance(stage, Finetune) and stage.select:
             stage.select.check(numbers)
+
+
+def check_model(stages: dict[str, Stage], model: LanguageModel) -> None:
+    """Every stage can work on the model.
+
+    Raises:
+        UserError: one says that it cannot.
+    """
+    for stage in stages.values():
+        stage.check_model(model)

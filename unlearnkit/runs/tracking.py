@@ -20,6 +20,8 @@ from unlearnkit.secrets import redact, redacted
 from unlearnkit.sums import is_damaged
 
 MODES = ("offline", "online", "shared", "disabled", "dryrun")
+ONLINE = ("online", "shared")
+PATIENCE = 30.0  # seconds for W&B's server to take a run
 STEPS = "step"  # the x axis of every curve but those over layers
 
 
@@ -67,7 +69,7 @@ class WandB:
         name: str | None = None,
     ):
         self.project, self.tags, self.group, self.name = project, tags, group, name
-        check_mode()
+        check_mode()  # before a model is loaded
 
     def start(self, config: dict[str, Any], folder: Path) -> None:
         path = folder / "wandb" / "id"
@@ -135,16 +137,16 @@ class WandB:
 
 
 def check_mode() -> None:
-    """What can be known of WANDB_MODE before a model is loaded.
+    """What can be known of WANDB_MODE before a model is loaded. Online without a network, the run is kept offline.
 
     Raises:
-        UserError: an unknown mode; online without a key or without a network.
+        UserError: an unknown mode; online without a key.
     """
     mode = os.environ.get("WANDB_MODE", "offline")
     offline = "Leave WANDB_MODE out: the run is kept offline, and 'wandb sync FOLDER' sends it later"
     if mode not in MODES:
         raise UserError(f"Unknown WANDB_MODE '{mode}'.{nearest(mode, MODES)} Valid: {', '.join(MODES)}", offline)
-    if mode not in ("online", "shared"):
+    if mode not in ONLINE:
         return
     import wandb
 
@@ -156,23 +158,34 @@ def check_mode() -> None:
     try:
         socket.create_connection((server.hostname or "", server.port or 443), timeout=10).close()
     except OSError as error:
-        raise UserError(
-            f"WANDB_MODE={mode}, but {server.hostname} cannot be reached: {error.strerror or error}", offline
-        ) from error
+        _go_offline(f"{server.hostname} cannot be reached: {error.strerror or error}")
+
+
+def _go_offline(why: str) -> None:
+    """A run is worth more than its curves on a server."""
+    mode, os.environ["WANDB_MODE"] = os.environ["WANDB_MODE"], "offline"
+    print(f"WANDB_MODE={mode}, but {why}: the run is kept offline, and 'wandb sync FOLDER' sends it later", flush=True)
 
 
 def open_run(folder: Path, **settings: Any) -> Any:
-    """A W&B run whose files lie in `folder`/wandb; offline unless WANDB_MODE says otherwise."""
+    """A W&B run whose files lie in `folder`/wandb; offline unless WANDB_MODE says otherwise and its server agrees."""
     import wandb
 
     os.environ.setdefault("WANDB_SILENT", "true")
-    with _redacted_command():
-        run = wandb.init(
-            dir=str(folder),
-            mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
-            settings=wandb.Settings(console="off", x_disable_stats=True),
-            **redacted(settings),
-        )
+
+    def begin(mode: Any) -> Any:
+        plain = wandb.Settings(console="off", x_disable_stats=True, init_timeout=PATIENCE)
+        with _redacted_command():
+            return wandb.init(dir=str(folder), mode=mode, settings=plain, **redacted(settings))
+
+    mode = os.environ.get("WANDB_MODE", "offline")
+    try:
+        run = begin(mode)
+    except wandb.Error as error:  # a server that does not answer, or does not know the key
+        if mode not in ONLINE:
+            raise
+        _go_offline((str(error).splitlines() or [type(error).__name__])[0])
+        run = begin("offline")
     run.define_metric("*", step_metric=STEPS)
     return run
 

@@ -8,14 +8,20 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from hydra.conf import HydraConf
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.settings.bounds import Arguments, Made, Unread
 from unlearnkit.settings.engine import faults_of_engine
 from unlearnkit.settings.fits import Fault, faults
 from unlearnkit.settings.references import of_yaml, read_by, references, unread_of_rows
+from unlearnkit.settings.rows import faults_of_paper, faults_of_rows
 from unlearnkit.settings.tree import keys_of, meant
+from unlearnkit.settings.words import bare
 from unlearnkit.settings.yaml import ADDED, groups, options
+
+FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 
 
 def check(config: DictConfig, reader: type, resolved: bool = False) -> None:
@@ -32,22 +38,37 @@ def check(config: DictConfig, reader: type, resolved: bool = False) -> None:
     """
     names = references(config)
     _check_names(config, reader, names)
-    plain = {str(key): _resolved(config, str(key)) for key in config}
+    for fault in faults_of_paper(config):
+        raise refusal(fault, {})
+    hints = typing.get_type_hints(reader, include_extras=True)
+    unread = {key for key, hint in hints.items() if Unread() in bare(hint)[1]}
+    plain = {str(key): _resolved(config, str(key)) for key in config if key not in unread}
     for fault in _all(plain, reader, names):
         raise refusal(fault, plain)
     if not resolved:
         _check_epochs(config)
+        for fault in faults_of_rows(config, plain, reader):
+            raise refusal(fault, plain)
+
+
+def check_command(config: DictConfig, reader: type) -> None:
+    """The same inside a command's job, with what was set of Hydra's own."""
+    check_hydra(HydraConfig.get().overrides.hydra)
+    check(config, reader)
 
 
 def check_hydra(words: Iterable[str]) -> None:
     """The same for overrides of what Hydra itself reads, as its own classes have it.
 
     Raises:
-        UserError: the first key that it does not.
+        UserError: the first key that it does not; no folder where one is asked for.
     """
     for word in words:
         kind: Any = HydraConf
-        path = word.lstrip("+~").partition("=")[0].split(".")
+        key, equals, value = word.lstrip("+~").partition("=")
+        path = key.split(".")
+        if equals and key in FOLDERS and value.strip("'\" ") in ("", "null"):
+            raise UserError(f"'{key}=' names no folder", f"Set {key}= to a folder, or leave it out")
         for place, name in enumerate(path[1:], start=1):
             if not is_dataclass(kind):
                 break
@@ -73,11 +94,12 @@ def _resolved(config: DictConfig, key: str) -> Any:
 def _all(plain: dict[str, Any], reader: type, names: frozenset[str]) -> Iterator[Fault]:
     hints = typing.get_type_hints(reader, include_extras=True)
     chosen = {*groups()} - {*ADDED, "paper"}
-    for key, hint in hints.items():
+    for key in sorted(hints, key=lambda name: _imports(hints[name])):  # what needs no library is told without waiting
+        hint = hints[key]
         if key in plain:
             found = faults(plain[key], hint, key)
             yield from (fault for fault in found if not (fault.unknown and read_by(fault.key, names)))
-        elif key in chosen:
+        elif key in chosen and Unread() not in bare(hint)[1]:
             yield Fault(key, "is missing", f"one of {', '.join(options(key))}")
     for key in plain.keys() - hints.keys():
         yield from faults(plain[key], Any, key)
@@ -85,6 +107,12 @@ def _all(plain: dict[str, Any], reader: type, names: frozenset[str]) -> Iterator
         yield from faults_of_engine(engine)
     if isinstance(paper := plain.get("paper"), Mapping):
         yield from _unread_of_paper(paper, names | of_yaml())
+
+
+def _imports(hint: Any) -> bool:
+    """Something has to be imported before a value can be held against it."""
+    marked = (hint, *(inner for inner in typing.get_args(hint)))
+    return any(isinstance(mark, Made | Arguments) for part in marked for mark in bare(part)[1])
 
 
 def _unread_of_paper(paper: Mapping[str, Any], names: frozenset[str]) -> Iterator[Fault]:

@@ -52,6 +52,10 @@ def of_hydra(error: BaseException, primary: str = "config") -> UserError:
     if isinstance(error, InterpolationResolutionError) and (inner := error.__cause__) is not None:
         if isinstance(inner, UserError):
             return inner
+    if found := re.search(r"raised while resolving interpolation: (.*)\n(?:.*\n)*?\s*full_key: (\S+)", text):
+        why, key = found.groups()
+        fix = "Check the values that its ${...} names; 'python -m unlearnkit --cfg job' prints it"
+        return UserError(f"{key} cannot be made of what it reads: {why}", fix)
     if wrong := _not_a_choice():
         return wrong
     line = (str(error).splitlines() or [type(error).__name__])[0]

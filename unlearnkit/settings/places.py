@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 SHOWS = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # commands that make nothing
+CONFIG = "config.yaml"  # what a run writes first
+BEGUN = (CONFIG, "SHA256SUMS", ".owner.lock")  # what a run writes before it computes anything
 _claims = False
 
 
@@ -49,9 +51,22 @@ def _made(folder: str) -> bool:
 
 def remove_empty(folder: Path) -> None:
     """Take away a run's folder that nothing was written to, and those that were made for it alone."""
+    if Path.cwd().is_relative_to(folder.absolute()):  # no folder was asked for
+        return
     above = folder.parent.parent
     for place in (folder, folder.parent, *([above] if above.name == "outputs" else [])):
         try:
             place.rmdir()
         except OSError:
             return
+
+
+def remove_unbegun(folder: Path) -> None:
+    """Take away what a run wrote that was refused before it computed anything: its config and empty folders."""
+    files = [path for path in folder.rglob("*") if not path.is_dir()]
+    if folder / CONFIG not in files or not {folder / name for name in BEGUN}.issuperset(files):
+        return
+    for path in files:
+        path.unlink()
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir()

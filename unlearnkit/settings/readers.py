@@ -6,7 +6,7 @@ import functools
 import inspect
 import pkgutil
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
@@ -31,6 +31,11 @@ class Reader:
 
 def reader(target: Any) -> Reader:
     """Of a class, a function or anything else that can be called."""
+    return _reader(target) if isinstance(target, Hashable) else _reader.__wrapped__(target)
+
+
+@functools.cache
+def _reader(target: Any) -> Reader:
     try:
         signature = inspect.signature(target)
     except (TypeError, ValueError):  # some built-ins have none

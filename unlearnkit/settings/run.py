@@ -1,10 +1,10 @@
-"""What reads the keys at the top of a run's config: the command itself."""
+"""What reads the keys at the top of a config: the commands themselves."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from unlearnkit.settings.bounds import Arguments, Count, Made, Seed
+from unlearnkit.settings.bounds import Arguments, Count, Made, Seed, Unread
 
 
 class Run:
@@ -40,3 +40,32 @@ class Run:
     paper: Any  # see `unlearnkit.settings.references`
     sweep: dict[str, Any]
     scale: str | None
+
+
+class Build:
+    """`python -m unlearnkit.build`; the numbers' ranges are in `unlearnkit.build.run`."""
+
+    domain: Annotated[Any, Made("unlearnkit.build.run.Domain")]
+    names: str | list[Any] | None
+    output: str
+    seed: int | None
+    validation: float
+    attempts: int
+    max_failed: float
+    concurrency: int
+    server: Annotated[Any, Made("unlearnkit.build.server.ChatServer")]
+    price_per_million: dict[str, float] | None
+
+
+class Guarding:
+    """`python -m unlearnkit.evaluations.scope_classifier`; `target`, `eval` and `paper` come along with a data set."""
+
+    target: Annotated[Any, Unread()]
+    eval: Annotated[Any, Unread()]
+    paper: Annotated[Any, Unread()]
+    data: Annotated[Any, Made("unlearnkit.data.examples.Data")]
+    kind: str
+    prefix: str
+    split: str
+    seed: Seed
+    classifiers: dict[str, Annotated[Any, Made("unlearnkit.evaluations.scope_classifier.ScopeClassifier")]]

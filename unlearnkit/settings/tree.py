@@ -17,6 +17,15 @@ def keys_of(config: Any, path: str = "") -> Iterator[str]:
         yield from keys_of(part, f"{path}.{name}".removeprefix("."))
 
 
+def leaves(part: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """(path, value) of all that is in mappings of plain data and no mapping itself."""
+    if isinstance(part, Mapping):
+        for name, value in part.items():
+            yield from leaves(value, (*path, str(name)))
+    else:
+        yield path, part
+
+
 def meant(key: str, known: Iterable[str]) -> str | None:
     """The known key that `key` is most likely to mean; None where none comes near.
 

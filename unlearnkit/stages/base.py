@@ -57,6 +57,9 @@ class Stage(ABC):
     def check(self, key: str) -> None:  # noqa: B027  most stages have nothing more to refuse
         """Refuse settings that can be known to be wrong without a model; `key` is where they stand in the config."""
 
+    def check_model(self, model: LanguageModel) -> None:  # noqa: B027  as above
+        """Refuse settings that only the model shows to be wrong, before anything is computed with it."""
+
     def stream_names(self) -> dict[str, str]:
         """Streams this stage reads, by the config key that names them."""
         return {}

@@ -81,6 +81,9 @@ class Memit(Stage):
     def stream_names(self) -> dict[str, str]:
         return {"stream": self.stream}
 
+    def check_model(self, model: LanguageModel) -> None:
+        self.chosen_layers(len(anatomy(model.model)))
+
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         started = time.perf_counter()
         reset_peak()

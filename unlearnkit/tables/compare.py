@@ -14,7 +14,7 @@ from unlearnkit.tables.marks import AVERAGE, ranking
 from unlearnkit.tables.outcomes import Claims, Outcome, Ranks, ranks_of_paper
 from unlearnkit.tables.paper import Block, Heading, read_headings
 from unlearnkit.tables.reading import Run, read_run
-from unlearnkit.tables.variants import base, told_apart
+from unlearnkit.tables.variants import base, title_of, told_apart
 
 if TYPE_CHECKING:
     from unlearnkit.sweeps import Cell, Sweep
@@ -139,17 +139,16 @@ def _table(
     columns = [heading.column for heading in headings]
     methods = (cell.method for cell in cells if cell.method != "base")
     rows = dict(spec.get("rows") or dict.fromkeys([ORIGINAL, *methods], ""))
-    rows = {name: title for row in rows for name, title in _variants(row, str(rows[row]), runs).items()}
+    rows = {name: title_of(name, rows) if rows[row] else "" for row in rows for name in _variants(row, runs)}
     table = table_of(model, data, runs, columns, list({ORIGINAL: "", **rows}))
     table.titles = {heading.column: heading.title for heading in headings}
     table.labels = {row: str(name) for row, name in rows.items() if name}
     return table, headings
 
 
-def _variants(row: str, title: str, runs: Sequence[Run]) -> dict[str, str]:
-    """A row, or its method's variants where the runs differ in more than the seed, each with its title."""
-    found = dict.fromkeys(run.method for run in runs if base(run.method) == row) or {row: None}
-    return {name: title + name.removeprefix(row) if title else "" for name in found}
+def _variants(row: str, runs: Sequence[Run]) -> list[str]:
+    """A row, or its method's variants where the runs differ in more than the seed."""
+    return list(dict.fromkeys(run.method for run in runs if base(run.method) == row)) or [row]
 
 
 def _remarks(sweep: Sweep, table: Table, block: str | None, same: bool) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,23 +21,32 @@ def base(method: str) -> str:
     return method.partition(BETWEEN)[0]
 
 
-def told_apart(runs: Sequence[Run]) -> list[Run]:
+def title_of(method: str, rows: Mapping[str, Any]) -> str:
+    """What a sweep's `rows` call a method, with what is special about it; one that has no title by its own name."""
+    title = rows.get(base(method))
+    return f"{title}{method.removeprefix(base(method))}" if title else method
+
+
+def told_apart(runs: Sequence[Run], unsaid: Collection[str] = ()) -> list[Run]:
     """The same runs; where those of a method, model and data differ besides the seed, `method` says in what.
 
     `sku, learning_rate=0.001` is then a row of its own, and no mean is taken over different settings.
+
+    Args:
+        unsaid: dotted keys whose differences, and what follows from them alone, are told apart by other means.
     """
     groups: dict[tuple[str, str, str], list[int]] = {}
     for number, run in enumerate(runs):
         groups.setdefault((run.model, run.data, run.method), []).append(number)
     named = list(runs)
     for (_, _, method), numbers in groups.items():
-        for number, said in zip(numbers, _differences([runs[number] for number in numbers]), strict=True):
+        for number, said in zip(numbers, _differences([runs[number] for number in numbers], unsaid), strict=True):
             if said:
                 named[number] = replace(runs[number], method=BETWEEN.join([method, *said]))
     return named
 
 
-def _differences(runs: Sequence[Run]) -> list[list[str]]:
+def _differences(runs: Sequence[Run], unsaid: Collection[str]) -> list[list[str]]:
     """What is special about each run, as `key=value`, among runs of one method."""
     configs = [_config(run) for run in runs]
     if len(runs) < 2 or not all(configs):
@@ -54,7 +63,7 @@ def _differences(runs: Sequence[Run]) -> list[list[str]]:
     for key in values:
         if key not in shown and not _explained(values[key], [values[other] for other in shown]):
             shown.append(key)
-    names = _short(shown, values)
+    names = _short([key for key in shown if key not in unsaid], values)
     return [[f"{name}={_written(values[key][at])}" for key, name in names.items()] for at in range(len(runs))]
 
 
