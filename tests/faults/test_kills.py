@@ -19,7 +19,6 @@ SMALL = (
     "eval.safety.curve_limit=1", "eval.safety.max_new_tokens=3", "+train.arguments.disable_tqdm=true",
 )  # fmt: skip
 DROPOUT = ("+model.lora.lora_dropout=0.2",)
-KRS = ("eval=[safety,krs]", "data=concepts")
 KINDS = {
     "lora": ("+method=npo", *SMALL, *DROPOUT),
     "full": ("+method=ga", *SMALL, "model.lora=null", "logger=none"),
@@ -31,7 +30,7 @@ KINDS = {
     ),
     "krs": (
         "+method=ga", "model=tiny", "data=concepts", "eval=krs", "logger=none", "train.max_steps=2",
-        "train.save_every=1", "eval_every=0", "eval.krs.limit=3", *DROPOUT,
+        "train.save_every=1", "eval_every=0", "eval.krs.limit=3", "eval.krs.window=1", *DROPOUT,
     ),
 }  # fmt: skip
 
