@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import pkgutil
 import sys
 import time
 import traceback
@@ -28,6 +29,8 @@ from unlearnkit.sweeps import ERROR, Cell, Sweep, config_of, of
 configuration.register_resolvers()  # a launcher's own process comes by this module before it composes a cell
 
 CELLS = "cells.json"  # in the sweep's folder: where its cells were when it last began
+# What is made at the end, in this order: the report shows the tables and the figures.
+PARTS = ["unlearnkit.tables.write", "unlearnkit.plots.write", "unlearnkit.report.write_sweep"]
 NO_TRACKER = "unlearnkit.runs.tracking.Nowhere"  # logger=none
 
 
@@ -91,9 +94,7 @@ class SweepProgress(Callback):
         cells = self.sweep.cells
         done = [cell for cell in cells if cell.state == "done"]
         print(f"{self.sweep.title}: {len(done)} of {len(cells)} cells are done", flush=True)
-        parts = [_tables, _figures, _report]  # in this order: the report shows the tables and the figures
-        if config.logger._target_ != NO_TRACKER:
-            parts.append(_dashboard)
+        parts = PARTS if config.logger._target_ == NO_TRACKER else [*PARTS, "unlearnkit.dashboard.write"]
         whole = [_made(part, self.sweep) for part in parts]
         for cell in cells:
             if cell not in done:
@@ -155,41 +156,18 @@ def _duration(minutes: float) -> str:
     return f"{math.ceil(minutes)} minutes" if minutes < 100 else f"{minutes / 60:.1f} hours"
 
 
-# Imported at a sweep's end, for they take seconds.
+def _made(part: str, sweep: Sweep) -> bool:
+    """Make a part of a sweep: says what it wrote, or why it could not; True where it could.
 
-
-def _tables(sweep: Sweep) -> list[Path]:
-    from unlearnkit import tables
-
-    return tables.write(sweep)
-
-
-def _figures(sweep: Sweep) -> list[Path]:
-    from unlearnkit import plots
-
-    return plots.write(sweep)
-
-
-def _report(sweep: Sweep) -> list[Path]:
-    from unlearnkit import report
-
-    return [report.write_sweep(sweep)]
-
-
-def _dashboard(sweep: Sweep) -> list[Path]:
-    from unlearnkit import dashboard
-
-    return [dashboard.write(sweep)]
-
-
-def _made(part: Callable[[Sweep], list[Path]], sweep: Sweep) -> bool:
-    """Make a part of a sweep: says what it wrote, or why it could not; True where it could."""
+    Args:
+        part: the dotted name of what makes it, imported now, for that takes seconds.
+    """
     try:
-        made = part(sweep)
+        made = pkgutil.resolve_name(part)(sweep)
     except Exception as error:
         _tell(error)
         return False
-    for path in made:
+    for path in made if isinstance(made, list) else [made]:
         print(f"  {path}", flush=True)
     return True
 
@@ -199,7 +177,7 @@ def _tell(error: Exception) -> None:
     if told is None:
         traceback.print_exception(error)
     else:
-        print(f"Error: {told.what}\n  Fix: {told.fix}", file=sys.stderr, flush=True)
+        configuration.tell(told)
 
 
 def _speaks() -> bool:

@@ -111,7 +111,7 @@ def test_mistakes_are_two_lines(tmp_path, capsys):
     assert main(["sku_tabel1"]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 2 and "Unknown sweep 'sku_tabel1'. Did you mean 'sku_table1'?" in error[0]
-    assert "sku_table2" in error[1]
+    assert "sku_table2" in error[0]
     with pytest.raises(UserError, match="No run of the sweep 'sku_table1' is finished"):
         dashboard.write(sweep_of(tmp_path, [tmp_path / "nothing"]))
     assert main(["sku_table1", "--scale", "smoke", "--results", str(tmp_path / "none")]) == 2

@@ -96,13 +96,6 @@ def test_no_file():
         facts.load(path="/nowhere.json")
 
 
-def test_settings_that_cannot_be(path):
-    with pytest.raises(UserError, match="Unknown split data.split=train"):
-        facts.load(path=path, split="train")
-    with pytest.raises(UserError, match="data.edited=0"):
-        facts.load(path=path, edited=0)
-
-
 def test_the_yaml_completes_prompts(path):
     cfg = composed("data=facts", f"data.path={path}", "+method=memit_empty", "model=tiny")
     assert len(instantiate(cfg.data, _convert_="all").sets["edited"]["test"]) == 11

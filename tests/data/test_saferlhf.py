@@ -252,8 +252,6 @@ def test_nothing_to_forget(folder, questions):
     [
         ({"test": 3, "validation": 2}, "'unlearned' needs 3 test and 2 validation .* only 4 distinct"),
         ({"test": 2, "validation": 2}, "'unseen' needs 2 test and 2 validation .* only 3 distinct"),
-        ({"test": -1}, "data.test=-1"),
-        ({"max_rows": 0}, "data.max_rows=0"),
     ],
 )
 def test_sizes_that_cannot_be(folder, questions, sizes, what):

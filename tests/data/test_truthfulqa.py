@@ -128,11 +128,9 @@ def test_a_parquet_file_without_a_field(tmp_path):
         load_pairs(path)
 
 
-def test_a_missing_file_and_an_unknown_choice(tmp_path):
+def test_a_missing_file(tmp_path):
     with pytest.raises(UserError, match="No data file at"):
         load_pairs(str(tmp_path / "none.csv"))
-    with pytest.raises(UserError, match="Did you mean 'correct'"):
-        load_pairs(written(tmp_path, HEADER + ROWS), answers="corect")
 
 
 def test_the_hub_s_rows(monkeypatch):

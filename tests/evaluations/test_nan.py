@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
-from unlearnkit.evaluations.base import Evaluations, not_a_number
+from unlearnkit.evaluations.base import Evaluations, Point, not_a_number
 from unlearnkit.models.finite import NoNumbers, refuse_odd, watched
 from unlearnkit.records.record import Record
 from unlearnkit.run import run
@@ -27,12 +27,12 @@ KINDS = {
     "facts": ("eval=facts",),
     "krs": ("eval=krs", "eval.krs.limit=2", "eval.krs.tokens=3", "eval.krs.window=1"),
 }
-SETS = ("unlearned", "unseen", "normal", "unlearn", "retention", "target", "unrelated", "edited", "others")
+ROLES = {"unseen": "holdout", "normal": "general", "target": "forget", "retention": "retain"}
 
 
 def asked():
     rows = [Example(f"{n}", f"How {n}?", f"So {n}.") for n in range(3)]
-    return Data("made", {}, {name: {"test": rows, "validation": rows[:1]} for name in SETS})
+    return Data("made", {}, {name: {"test": rows, "validation": rows[:1]} for name in ROLES}, ROLES)
 
 
 def evaluations_of(kind):
@@ -53,15 +53,15 @@ def test_every_evaluation_refuses_it_again_and_again(kind, value, full_model):
     spoil(full_model, value)
     for _ in range(2):  # what was computed is not kept
         with pytest.raises(UserError, match=rf"are no numbers \(NaN or infinite\) in eval.{kind}, at step 3 of 'x'"):
-            evaluations_of(kind).measure(full_model, "test", moment="at step 3 of 'x'")
+            evaluations_of(kind).measure(full_model, Point("test", "at step 3 of 'x'"))
 
 
 def test_krs_refuses_an_unlearned_model_too(full_model):
     evaluations = evaluations_of("krs")
-    before = evaluations.measure(full_model, "test")
+    before = evaluations.measure(full_model, Point("test"))
     spoil(full_model, math.nan)
     with pytest.raises(UserError, match="in eval.krs, after the stages"):
-        evaluations.measure(full_model, "test", before, moment="after the stages")
+        evaluations.measure(full_model, Point("test", "after the stages"), before)
 
 
 def test_a_large_logit_is_a_number_and_a_forbidden_token_is_too(full_model):
@@ -81,6 +81,8 @@ def test_a_large_logit_is_a_number_and_a_forbidden_token_is_too(full_model):
     [
         ({"answer_log_probs": [-1.0, math.nan]}, True),
         ({"reference_log_probs": [math.nan]}, True),
+        ({"alternative_log_probs": {"paraphrases": [[-1.0]], "wrong": [[-1.0], [-2.0, math.nan]]}}, True),
+        ({"alternative_log_probs": {"wrong": [[-math.inf]]}}, False),
         ({"scores": {"acc,none": math.nan}}, True),
         ({"similarity": math.nan}, True),
         ({"unlearned_error": math.inf}, True),
@@ -94,8 +96,10 @@ def test_what_a_record_may_hold(fields, odd):
 
 def test_a_metric_that_is_no_number_is_refused():
     evaluations = evaluations_of("safety")
-    evaluations.parts["safety"].compute = lambda records, seed: {"normal": {"odd": {"value": math.inf, "n": 3}}}
-    with pytest.raises(UserError, match="odd on the set 'normal' of eval.safety is inf, which is no number"):
+    evaluations.parts["safety"].compute = lambda records, seed, controls: {
+        "normal": {"odd": {"value": math.inf, "n": 3}}
+    }
+    with pytest.raises(UserError, match="odd on the set 'normal' of eval.safety is inf, no number"):
         evaluations.compute({"safety": []})
 
 

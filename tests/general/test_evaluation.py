@@ -160,11 +160,6 @@ def test_the_original_model_is_measured_once(written, lora_model):
     [
         (["eval.general.tasks=[mmlu,rase]"], "Unknown general task 'rase' for local files. Did you mean 'race'"),
         (["eval.general.tasks=[]"], "eval.general.tasks is empty"),
-        (["eval.general.limit=0"], "eval.general.limit=0 measures nothing"),
-        (["eval.general.curve_limit=-1"], "eval.general.curve_limit=-1 measures nothing"),
-        (["eval.general.limit=0.5"], "eval.general.limit=0.5 measures nothing"),
-        (["eval.general.batch_size=0"], "eval.general.batch_size=0 is no batch size"),
-        (["eval.general.num_fewshot.mmlu=-1"], "num_fewshot.mmlu=-1 is no number"),
         (["eval.general.num_fewshot.race=2"], "local files have examples for mmlu alone"),
         (["+eval.general.num_fewshot.truthfulqa_mc1=2"], "the harness fixes this task at 0"),
         (["+eval.general.num_fewshot.rice=2"], "Unknown task 'rice' in eval.general.num_fewshot.*Did you mean 'race'"),

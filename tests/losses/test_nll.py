@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from unlearnkit.errors import UserError
 from unlearnkit.losses import NLL, Answers
 
 # Probabilities 1/2, 1/5 and 1/10 of the labels; the second row is shifted, as logits may be.
@@ -70,8 +69,3 @@ def test_gradient_of_a_mean_of_answers():
     NLL("forget", mean="answers")(Answers(logits, LABELS, [2, 1], 3, 2)).backward()
     expected = torch.tensor([[-0.125, 0.0625, 0.0625], [0.025, -0.2, 0.175], [-0.45, 0.15, 0.3]])
     torch.testing.assert_close(logits.grad, expected)  # (p - onehot) / 4, / 4 and / 2
-
-
-def test_an_unknown_mean():
-    with pytest.raises(UserError, match="Unknown mean 'answer' of the NLL on 'forget'. Did you mean 'answers'"):
-        NLL("forget", mean="answer")

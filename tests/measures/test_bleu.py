@@ -5,7 +5,7 @@ import math
 import pytest
 import sacrebleu
 
-from unlearnkit.measures.bleu import bleu
+from unlearnkit.measures.bleu import Bleu
 from unlearnkit.records.record import Record
 
 
@@ -31,7 +31,7 @@ def record(response, original, tokens=9, name="1"):
     ],
 )
 def test_one_answer(response, original, value):
-    assert bleu([record(response, original)]).value == pytest.approx(value)
+    assert Bleu()([record(response, original)]).value == pytest.approx(value)
 
 
 def test_as_a_corpus_of_one():
@@ -39,15 +39,15 @@ def test_as_a_corpus_of_one():
     original = "The river that flows through Paris is the Seine, which ends in the Channel."
     expected = sacrebleu.corpus_bleu([response], [[original]]).score
     assert 30 < expected < 90
-    assert bleu([record(response, original)]).value == pytest.approx(expected)
+    assert Bleu()([record(response, original)]).value == pytest.approx(expected)
 
 
 def test_mean_over_questions_with_its_interval():
     rows = [record("the cat", "the cat"), record("yes", "no", name="2"), record("not answered", "no", tokens=0)]
-    found = bleu(rows, seed=3)
+    found = Bleu()(rows, seed=3)
     assert (found.value, found.n, found.seed) == (50, 2, 3) and 0 <= found.low < 5 and 95 < found.high <= 100
 
 
 def test_nothing_to_measure():
-    found = bleu([])
+    found = Bleu()([])
     assert math.isnan(found.value) and found.n == 0

@@ -11,7 +11,8 @@ from scipy.special import expit, logit
 from scipy.stats import binom
 
 from unlearnkit.general.scores import interval
-from unlearnkit.measures.interval import bounded_mean, exp_mean, mean_of_means, share
+from unlearnkit.measures.combined import HarmonicMean, Mean
+from unlearnkit.measures.interval import bounded_mean, combined, exp_mean, share
 from unlearnkit.measures.krs import krs, krs_peak
 from unlearnkit.measures.seeds import Scale, over_seeds
 from unlearnkit.records.record import Record
@@ -61,12 +62,23 @@ def test_bounded_means(kind, p, n, trials):
     covered(lambda rng: ends(bounded_mean(draw(rng, n), int(rng.integers(1 << 30)))), truth, trials, 0.92)
 
 
+COMBINED = {
+    "a mean": (Mean, lambda first, second: (first + second) / 2),
+    "a harmonic mean": (HarmonicMean, lambda first, second: 2 / (1 / first + 1 / second)),
+}
+
+
 @trials
 @places
-def test_a_mean_of_two_means(p, n, trials):
+@pytest.mark.parametrize("kind", COMBINED)
+def test_two_means_put_together(kind, p, n, trials):
+    put, plain = COMBINED[kind]
+    together = put({"forget": "success", "retain": "success"}).together
     covered(
-        lambda rng: ends(mean_of_means((rng.random(n) < p) * 1.0, rng.beta(5, 5, n), int(rng.integers(1 << 30)))),
-        (p + 0.5) / 2,
+        lambda rng: ends(
+            combined([(rng.random(n) < p) * 1.0, rng.beta(5, 5, n)], together, int(rng.integers(1 << 30)))
+        ),
+        plain(p, 0.5),
         trials,
         0.92,
     )

@@ -1,8 +1,29 @@
+import json
 import math
 
 import pytest
 
-from unlearnkit.measures.display import arrow, only_in_figures, rank, show_interval, show_value
+from unlearnkit.measures import HarmfulRate, HarmonicMean, Perplexity, Similarity, Success
+from unlearnkit.measures.display import (
+    Display,
+    arrow,
+    display_from,
+    only_in_figures,
+    rank,
+    show_interval,
+    show_value,
+    usual,
+    written,
+)
+from unlearnkit.measures.seeds import Scale
+
+SHOWN = {
+    "harmful_rate": HarmfulRate().display("forget"),
+    "perplexity": Perplexity().display("forget"),
+    "similarity": Similarity().display("retain"),
+    "refusal_rate": usual("refusal_rate"),
+    "unheard_of": usual("unheard_of"),
+}
 
 
 @pytest.mark.parametrize(
@@ -30,19 +51,19 @@ from unlearnkit.measures.display import arrow, only_in_figures, rank, show_inter
     ],
 )
 def test_show_value(metric, value, shown):
-    assert show_value(metric, value) == shown
+    assert show_value(SHOWN[metric], value) == shown
 
 
 def test_show_interval():
-    assert show_interval("harmful_rate", 0.4, 0.7) == "[40.0%, 70.0%]"
-    assert show_interval("perplexity", 12.0, math.inf) == "[12.00, >1e10]"
-    assert show_interval("perplexity", math.nan, math.nan) == ""
-    assert show_interval("perplexity", None, 1.0) == ""
+    assert show_interval(SHOWN["harmful_rate"], 0.4, 0.7) == "[40.0%, 70.0%]"
+    assert show_interval(SHOWN["perplexity"], 12.0, math.inf) == "[12.00, >1e10]"
+    assert show_interval(SHOWN["perplexity"], math.nan, math.nan) == ""
+    assert show_interval(SHOWN["perplexity"], None, 1.0) == ""
 
 
 def test_arrow():
     names = ("harmful_rate", "perplexity", "similarity", "unheard_of")
-    assert [arrow(name) for name in names] == ["↓", "↓", "↑", ""]
+    assert [arrow(SHOWN[name]) for name in names] == ["↓", "↓", "↑", ""]
 
 
 @pytest.mark.parametrize(
@@ -58,13 +79,37 @@ def test_arrow():
     ],
 )
 def test_rank(metric, values, ranks):
-    assert rank(metric, values) == ranks
+    assert rank(SHOWN[metric], values) == ranks
 
 
 def test_rank_of_printed_numbers_ties_only_what_is_equal():
-    assert rank("unlearn_success", [0.9992, 0.9987]) == [1, 1]  # both shown as 99.9%
-    assert rank("unlearn_success", [99.92, 99.87], lambda metric, value: value) == [1, 2]
+    assert rank(Success().display("forget"), [0.9992, 0.9987]) == [1, 1]  # both shown as 99.9%
+    assert rank(Success().display("forget"), [99.92, 99.87], lambda display, value: value) == [1, 2]
 
 
 def test_krs_by_layer_is_for_figures():
     assert only_in_figures("layer_07") and not only_in_figures("peak") and not only_in_figures("layers")
+
+
+@pytest.mark.parametrize(
+    "display",
+    [
+        *SHOWN.values(),
+        Similarity(bounds=None).display("general"),
+        HarmonicMean({"retain": "success"}).display(None),
+        usual("peak"),
+        usual("seconds_a_step"),
+    ],
+)
+def test_a_display_comes_back_from_json(display):
+    assert display_from(json.loads(json.dumps(written(display), allow_nan=False))) == display
+
+
+def test_a_display_as_metrics_json_has_it():
+    assert written(Display("lower", decimals=2, scale=Scale(0.0, geometric=True), role="forget")) == {
+        "better": "lower",
+        "rate": False,
+        "decimals": 2,
+        "scale": {"low": 0.0, "high": None, "geometric": True},
+        "role": "forget",
+    }

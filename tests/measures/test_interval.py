@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binomtest
 
-from unlearnkit.measures.interval import Estimate, bounded_mean, exp_mean, mean_of_means, plain_mean, share
+from unlearnkit.measures.interval import Estimate, bounded_mean, combined, exp_mean, plain_mean, share
+
+
+def mean_of_means(*groups, seed=0):
+    return combined(groups, lambda means: means.mean(axis=0), seed)
 
 
 def yes_no(yes, n):
@@ -107,6 +111,24 @@ def test_each_group_of_a_mean_of_means_counts_half_however_large():
     assert (one.low, one.high) == pytest.approx((0.75 - half, 0.75 + half), abs=0.003)
 
 
+def test_a_mean_of_means_has_the_same_bounds_as_ever():
+    found = mean_of_means([1.0] * 10 + [0.5], [0.0, 0.25, 1.0], seed=7)
+    assert found == Estimate(0.6856060606060607, 0.42215173831749325, 0.9406892850413797, 14, 7)
+
+
+def test_of_three_groups_and_another_way_to_put_them_together():
+    groups = ([1.0] * 300, [0.5] * 300, [0.0, 1.0] * 150)
+    found = combined(groups, lambda means: means.min(axis=0), seed=2)
+    assert (found.value, found.n, found.seed) == (0.5, 900, 2)
+    assert mean_of_means(*groups).value == pytest.approx(2 / 3)
+    alone = combined([[0.3, 0.9]], lambda means: means[0], seed=5)
+    assert alone == bounded_mean([0.3, 0.9], seed=5)
+
+
+def test_of_no_group_nothing_is_known():
+    assert combined([], lambda means: means.mean(axis=0)).n == 0
+
+
 @pytest.mark.parametrize("make", [share, bounded_mean, exp_mean, plain_mean, lambda values: mean_of_means([1], values)])
 def test_of_nothing_nothing_is_known_and_nan_is_refused(make):
     found = make([])
@@ -139,7 +161,7 @@ def test_no_interval_leaves_its_range_or_misses_its_value_or_lacks_width(seed):
     rng = np.random.default_rng(seed)
     for _ in range(5):
         values, other = random_values(rng), random_values(rng)
-        for found in (share(values), bounded_mean(values, seed), mean_of_means(values, other, seed)):
+        for found in (share(values), bounded_mean(values, seed), mean_of_means(values, other, seed=seed)):
             assert 0 <= found.low <= found.value <= found.high <= 1
             assert found.high - found.low > 0.01
         wide = bounded_mean(100 * values, seed, (0, 100))

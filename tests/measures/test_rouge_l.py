@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from unlearnkit.measures.rouge_l import rouge_l
+from unlearnkit.measures.rouge_l import RougeL
 from unlearnkit.records.record import Record
 
 
@@ -24,11 +24,17 @@ def record(answer, response, tokens=9, name="1"):
     ],
 )
 def test_one_response(answer, response, value):
-    assert rouge_l([record(answer, response)]).value == pytest.approx(value)
+    assert RougeL()([record(answer, response)]).value == pytest.approx(value)
+
+
+@pytest.mark.parametrize(("of", "value"), [("fmeasure", 10 / 11), ("recall", 5 / 6), ("precision", 1)])
+def test_how_much_of_either_the_other_has(of, value):
+    rows = [record("the cat sat on the mat", "the cat on the mat")]
+    assert RougeL(of)(rows).value == pytest.approx(value)
 
 
 def test_records_without_a_response_are_left_out():
-    found = rouge_l([record("a b", "a b"), record("a b", "c", name="2"), record("a b", "", tokens=0)], seed=4)
+    found = RougeL()([record("a b", "a b"), record("a b", "c", name="2"), record("a b", "", tokens=0)], seed=4)
     assert (found.value, found.n, found.seed) == (0.5, 2, 4) and 0 <= found.low < 0.05 and 0.95 < found.high <= 1
 
 
@@ -48,8 +54,8 @@ def test_records_without_a_response_are_left_out():
     ],
 )
 def test_the_same_answer_is_1_in_any_script(text):
-    assert rouge_l([record(text, text)]).value == 1
-    assert rouge_l([record(text, "no")]).value == 0
+    assert RougeL()([record(text, text)]).value == 1
+    assert RougeL()([record(text, "no")]).value == 0
 
 
 @pytest.mark.parametrize(
@@ -62,10 +68,10 @@ def test_the_same_answer_is_1_in_any_script(text):
     ],
 )
 def test_parts_of_other_scripts(answer, response, value):
-    assert rouge_l([record(answer, response)]).value == pytest.approx(value)
+    assert RougeL()([record(answer, response)]).value == pytest.approx(value)
 
 
 def test_nothing_to_measure():
     for rows in ([], [record("a", "", tokens=0)]):
-        found = rouge_l(rows)
+        found = RougeL()(rows)
         assert math.isnan(found.value) and found.n == 0

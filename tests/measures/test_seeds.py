@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from unlearnkit.measures.display import METRICS, display_of
+from unlearnkit import measures
+from unlearnkit.measures.display import USUAL, usual
 from unlearnkit.measures.interval import Estimate, exp_mean, share
 from unlearnkit.measures.seeds import Scale, over_seeds
 
@@ -78,9 +79,17 @@ def test_what_is_not_finite_has_no_interval():
         assert not math.isfinite(value) and math.isnan(low) and math.isnan(high)
 
 
-def test_every_metric_is_averaged_on_a_scale_of_its_own():
-    assert all(METRICS[name].scale == SHARE for name in METRICS if METRICS[name].rate)
-    assert display_of("answer_perplexity").scale == display_of("tokens_perplexity").scale == PERPLEXITY
-    assert display_of("target_bleu").scale == Scale(0, 100) and display_of("similarity").scale == Scale(-1, 1)
-    assert display_of("peak").scale == display_of("layer_03").scale == Scale(high=1.0)
-    assert display_of("bleurt").scale == Scale() and display_of("new_rate").scale == SHARE
+def test_every_measure_is_averaged_on_a_scale_of_its_own():
+    of = {"forget": "success"}
+    rates = [measures.HarmfulRate(), measures.Success(), measures.SuccessWhole(), measures.RougeL(), measures.Guarded()]
+    others = [measures.Probability(), measures.ProbabilityNormalised(), measures.TruthRatio()]
+    combined = [measures.Mean(of), measures.HarmonicMean(of), measures.KSTest("success", "forget")]
+    assert all(measure.rate for measure in rates)
+    assert all(measure.display("retain").scale == SHARE for measure in (*rates, *others, *combined))
+    assert all(shown.scale == SHARE for shown in USUAL.values() if shown.rate)
+    answers, responses = measures.AnswerPerplexity().display("forget"), measures.Perplexity().display("retain")
+    assert answers.scale == responses.scale == usual("tokens_perplexity").scale == PERPLEXITY
+    assert measures.Bleu().display("forget").scale == Scale(0, 100)
+    assert measures.Similarity().display("retain").scale == Scale(-1, 1)
+    assert usual("peak").scale == usual("layer_03").scale == Scale(high=1.0)
+    assert measures.Similarity(bounds=None).display("retain").scale == Scale() and usual("new_rate").scale == SHARE

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from unlearnkit.measures.similarity import EncoderSimilarity, similarity
+from unlearnkit.measures.similarity import EncoderSimilarity, Similarity
 from unlearnkit.records.record import Record
 
 
@@ -25,12 +25,12 @@ def test_unequal_lists():
 
 def test_records_without_a_score_are_skipped():
     records = [Record("normal", str(n), "p", similarity=value) for n, value in enumerate((0.5, None, 0.7))]
-    found = similarity(records)
+    found = Similarity()(records)
     assert (found.value, found.n) == (pytest.approx(0.6), 2)
     assert -1 <= found.low < 0.5 and 0.7 < found.high <= 1  # two values say little of a cosine
     half = 12.706204736432095 * 0.1  # t(0.975, 1) * s / sqrt(2)
-    unbounded = similarity(records, bounds=None)
+    unbounded = Similarity(bounds=None)(records)
     assert (unbounded.low, unbounded.high) == pytest.approx((0.6 - half, 0.6 + half))
-    assert similarity(records[:1]).value == 0.5 and similarity(records[:1]).n == 1
-    nothing = similarity(records[1:2])
+    assert Similarity()(records[:1]).value == 0.5 and Similarity()(records[:1]).n == 1
+    nothing = Similarity()(records[1:2])
     assert nothing.n == 0 and math.isnan(nothing.value)

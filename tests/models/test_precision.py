@@ -7,7 +7,6 @@ import torch
 
 from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import Preferences, Shuffled
-from unlearnkit.errors import UserError
 from unlearnkit.losses import DPO, KL, NLL, NPO
 from unlearnkit.models import Template, load_source, precision, tiny
 from unlearnkit.models.lineage import swapped
@@ -53,15 +52,6 @@ def test_the_measurement_is_of_the_models_own_shapes_and_made_once(monkeypatch, 
 def test_it_really_measures():
     assert 0.001 < precision.speed_of_bfloat16(64, 128) < 1000
     assert precision.processor()
-
-
-@pytest.mark.parametrize("wrong", ["float16", "fp16", "bf16", "int8", "half"])
-def test_another_type_is_refused_in_two_lines(wrong):
-    with pytest.raises(UserError) as error:
-        precision.chosen(wrong, tiny.config("llama"))
-    assert (
-        f"Unknown model.dtype '{wrong}'." in error.value.what and "Valid: auto, bfloat16, float32" in error.value.what
-    )
 
 
 def streams():

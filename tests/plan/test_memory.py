@@ -2,7 +2,6 @@
 
 import pytest
 
-from unlearnkit.errors import UserError
 from unlearnkit.plan.memory import Demand, Engine, Usage, usage
 from unlearnkit.plan.planner import Device, Planned, smallest
 from unlearnkit.plan.rows import Micro
@@ -143,17 +142,3 @@ def test_the_smallest_set_up():
 
 def test_hours():
     assert Device(80e9, 1e12, 0.5).hours(3600e12, 2) == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize(
-    ("numbers", "said"),
-    [
-        ((-1.0, 1e12, 0.5), "plan.memory=-1 is not above 0"),
-        ((80e9, 0.0, 0.5), "plan.peak_flops=0 is not above 0"),
-        ((80e9, 1e12, 1.1), "plan.mfu=1.1 is no share of the peak"),
-        ((80e9, 1e12, 0.0), "plan.mfu=0 is no share of the peak"),
-    ],
-)
-def test_a_gpu_that_cannot_be(numbers, said):
-    with pytest.raises(UserError, match=said):
-        Device(*numbers)

@@ -11,9 +11,10 @@ from unlearnkit import configuration
 from unlearnkit.errors import UserError
 from unlearnkit.models.packing import pack
 from unlearnkit.models.templates import Template
-from unlearnkit.plan.planner import checked
+from unlearnkit.plan.__main__ import PlannedRun
 from unlearnkit.plan.rows import StandIn
 from unlearnkit.plan.run import run
+from unlearnkit.settings.check import check
 
 
 def planned(*overrides, engine="none"):
@@ -49,19 +50,23 @@ def test_the_command(tmp_path):
 def test_bad_input_is_two_lines(tmp_path):
     done = command("unlearnkit.plan", "+method=sku", "model=tiny", "plan.mfu=2", cwd=tmp_path)
     told = [line for line in done.stderr.splitlines() if line.startswith(("Error: ", "  Fix: "))]
-    assert done.returncode == 2 and len(told) == 2 and "plan.mfu=2 is no share of the peak" in told[0], done.stderr
+    assert done.returncode == 2 and len(told) == 2 and "plan.mfu=2, and it takes" in told[0], done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("plan.gpus=0", "plan.gpus=0 is no number of 1 or more"),
-        ("plan.gpus=1.5", "plan.gpus=1.5 is no number of 1 or more"),
-        ("plan.grid=[]", "names no GPUs"),
-        ("plan.runtime=-1", "plan.runtime=-1 is negative"),
-        ("plan.dtype=bf16", "Unknown plan.dtype 'bf16'. Did you mean 'bfloat16'?"),
-        ("plan.stand_in.rows=0", "plan.stand_in.rows=0 is no number"),
+        ("plan.gpus=0", "plan.gpus=0, and it takes a whole number at least 1"),
+        ("plan.gpus=1.5", "plan.gpus=1.5, and it takes a whole number at least 1"),
+        ("plan.grid=[1,0]", "plan.grid[1]=0, and it takes a whole number at least 1"),
+        ("plan.runtime=-1", "plan.runtime=-1, and it takes a number at least 0"),
+        ("plan.dtype=bf16", "plan.dtype=bf16 is none of what it can be. Did you mean 'bfloat16'?"),
+        ("plan.stand_in.rows=0", "plan.stand_in.rows=0, and it takes a whole number at least 1"),
+        ("plan.memory=-1", "plan.memory=-1, and it takes a number above 0"),
+        ("plan.peak_flops=0", "plan.peak_flops=0, and it takes a number above 0"),
+        ("plan.mfu=1.1", "plan.mfu=1.1, and it takes a number above 0 and at most 1"),
+        ("plan.mfu=0", "plan.mfu=0, and it takes a number above 0 and at most 1"),
     ],
 )
 def test_numbers_that_make_no_sense(override, said):
@@ -69,8 +74,13 @@ def test_numbers_that_make_no_sense(override, said):
     with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
         cfg = compose("plan", overrides=[override])
     with pytest.raises(UserError) as error:
-        checked(cfg)
+        check(cfg, PlannedRun)
     assert said in error.value.what
+
+
+def test_a_grid_of_nothing():
+    with pytest.raises(UserError, match="names no GPUs"):
+        planned("+method=ga", "model=tiny", "plan.grid=[]")
 
 
 def test_nothing_to_train():

@@ -153,6 +153,34 @@ def test_what_is_said_of_a_value(key, value, said):
     assert said in refused(CONFIGS[0], key, value).what
 
 
+@pytest.mark.parametrize(
+    ("words", "key", "value", "said"),
+    [
+        (0, "stages.acquire.terms.guided_distortion.against", "begin", "is none of what it can be."),
+        *((0, "model.dtype", wrong, "Valid: auto, bfloat16, float32") for wrong in ("float16", "fp16", "bf16", "int8")),
+        (0, "stages.negate.scale", math.inf, "takes a number"),
+        (0, "stages.acquire.terms.guided_distortion.mean", "answer", "Did you mean 'answers'?"),
+        (4, "data.test", 0, "takes a whole number at least 1"),
+        (1, "stages.locate.region", "randon", "Did you mean 'random'?"),
+        (1, "eval.general.limit", 0, "takes a whole number at least 1"),
+        (1, "eval.general.limit", 0.5, "takes a whole number at least 1"),
+        (1, "eval.general.curve_limit", -1, "takes a whole number at least 1"),
+        (1, "eval.general.num_fewshot.mmlu", -1, "takes a whole number at least 0"),
+        (1, "eval.general.batch_size", 0, "takes a whole number at least 1"),
+        (1, "eval.general.batch_size", "many", "takes a whole number at least 1 or auto"),
+        (2, "stages.memit.search.objective", "entrpy", "Did you mean 'entropy'?"),
+        (2, "stages.memit.moment_weight", 0, "takes a number above 0"),
+        (2, "data.split", "train", "Valid: validation, test"),
+        (2, "data.edited", 0, "takes a whole number at least 1"),
+        (4, "data.normal.answers", "worst", "Valid: best, correct"),
+        (4, "data.max_rows", 0, "takes a whole number at least 1"),
+    ],
+)
+def test_what_cannot_be_is_told_by_its_key(words, key, value, said):
+    told = refused(CONFIGS[words], key, value)
+    assert told.what.startswith(f"{key}={value}") and said in told.what
+
+
 def test_epochs_of_a_papers_row_stand_beside_the_steps_of_a_scale():
     plain = OmegaConf.create(OmegaConf.to_container(config(*CONFIGS[0]), resolve=True))
     OmegaConf.update(plain, "train.epochs", 10, force_add=True)

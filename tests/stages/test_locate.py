@@ -126,11 +126,6 @@ def test_thresholds_that_select_nothing(lora_model, context):
     assert "max_cosine=" in caught.value.fix
 
 
-def test_an_unknown_region():
-    with pytest.raises(UserError, match="Unknown region 'randon'.*Did you mean 'random'"):
-        Locate(None, None, region="randon")
-
-
 def test_names_of_modules():
     assert module_kind("base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight") == "q_proj.A"
     assert module_kind("model.layers.1.mlp.up_proj.weight") == "up_proj"

@@ -1,7 +1,8 @@
 """Which step a run goes on from: by hand on curves that dip and recover, and in whole runs."""
 
 import json
-import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -164,7 +165,6 @@ def test_a_killed_run_makes_the_same_choice(at, tmp_path, monkeypatch):
 def test_a_rule_that_cannot_be_followed_is_refused(more, said, tmp_path):
     with pytest.raises(UserError, match=said):
         run(composed(*SMALL, RULE, *more), tmp_path / "run")
-    shutil.rmtree(tmp_path / "run", ignore_errors=True)
 
 
 def test_test_rows_are_never_read_for_it(tmp_path, monkeypatch):
@@ -183,3 +183,19 @@ def test_test_rows_are_never_read_for_it(tmp_path, monkeypatch):
     assert json.dumps(one["chosen"]) == json.dumps(other["chosen"]) and one["after"] != other["after"]
     same = weights(tmp_path / "one"), weights(tmp_path / "other")
     assert all(torch.equal(same[0][name], same[1][name]) for name in same[0])
+
+
+def test_two_ranks_under_zero_choose_as_one(tmp_path):
+    """The same step, from the same numbers, and its weights: those that the adapter of one rank has."""
+    settings = [*SMALL, RULE, "train.arguments.lr_scheduler_type=constant", "train.batch_size=4"]
+    command = [sys.executable, "-m", "unlearnkit.ranks.torchrun", "--standalone", "--local-addr=localhost"]
+    command += ["--nproc-per-node=2", "--", *settings, "deepspeed=zero2", f"hydra.run.dir={tmp_path / 'two'}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one = run(composed(*settings), tmp_path / "one")
+    two = json.loads((tmp_path / "two" / "metrics.json").read_text())
+    chosen, other = one["chosen"]["finetune"], two["chosen"]["finetune"]
+    assert other == {**chosen, "value": pytest.approx(chosen["value"], rel=1e-3)}
+    assert two["run"]["ranks"] == 2 and two["moments"][-1]["step"] == chosen["step"]
+    same = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert all((same[0][name] - same[1][name]).abs().max() < 1e-3 for name in same[0])

@@ -41,7 +41,7 @@ def test_the_marks_that_the_paper_prints():
     large = places(numbers_of(paper["llama2-13b"], HEADINGS), exactly)
     assert (large["ft", PERPLEXITY], large["sku", PERPLEXITY], large["sku", BLEURT]) == (1, 2, 2)
     assert ("ga", PERPLEXITY) not in large
-    averages = {row: average for row, (_, _, average) in PRINTED["llama2-7b"].items()}
+    averages = {row: {"average": average} for row, (_, _, average) in PRINTED["llama2-7b"].items()}
     assert best_two(averages) == {"sku": 1, "ft": 2, "ga": 2}
 
 
@@ -60,5 +60,7 @@ def test_ranks_with_ties_and_with_what_is_missing():
         "c": {"unlearn": 2, "utility": 1, "average": 1.5},
         "d": {"unlearn": 3},
     }
-    assert best_two({"a": 1.5, "b": 1.5, "c": 2.0, "d": 3.0}) == {"a": 1, "b": 1, "c": 2}
+    assert best_two(
+        {"a": {"average": 1.5}, "b": {"average": 1.5}, "c": {"average": 2.0}, "d": {"average": 3.0}, "e": {}}
+    ) == {"a": 1, "b": 1, "c": 2}
     assert ranking(rows, {}) == {}

@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from unlearnkit import configuration, sweeps
+from unlearnkit import sweeps
 from unlearnkit.dashboard.workspace import PROJECT, write
-from unlearnkit.errors import UserError, exit_code, nearest
+from unlearnkit.errors import exit_code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,19 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"), help="where the sweep's cells are")
     parser.add_argument("--project", default=PROJECT, help="the W&B project of its runs")
     args = parser.parse_args(argv)
-    return exit_code(lambda: print(write(named(args.name, args.scale, args.results), args.project)))
-
-
-def named(name: str, scale: str | None, results: Path) -> sweeps.Sweep:
-    """The sweep of that name.
-
-    Raises:
-        UserError: there is none.
-    """
-    names = configuration.options("sweep")
-    if name not in names:
-        raise UserError(f"Unknown sweep '{name}'.{nearest(name, names)}", f"Sweeps: {', '.join(names)}")
-    return sweeps.load(name, scale, results)
+    return exit_code(lambda: print(write(sweeps.load(args.name, args.scale, args.results), args.project)))
 
 
 if __name__ == "__main__":

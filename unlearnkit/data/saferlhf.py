@@ -60,11 +60,6 @@ def load(
     Raises:
         UserError: no data, a malformed row (by file and line), an empty stream, too few rows for the sizes.
     """
-    if min(test, validation) < 0 or (max_rows is not None and max_rows < 1):
-        raise UserError(
-            f"data.test={test}, data.validation={validation}, data.max_rows={max_rows} make no sizes",
-            "Give test and validation 0 or more, and max_rows 1 or more, or null for all rows",
-        )
     forget, safe = _pairs("train", _split("train", path, hub, revision, max_rows, seed))
     harmful, _ = _pairs("test", _split("test", path, hub, revision, max_rows, seed))
     nonempty("forget", forget, "Give rows with is_response_0_safe or is_response_1_safe false in data.path=")

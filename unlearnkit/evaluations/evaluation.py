@@ -161,6 +161,11 @@ class Evaluation(Part):
                             f"{nearest(part, self.measures)}",
                             f"Set eval.{self.name}.measures.{name}.of.{side} to one of: {', '.join(self.measures)}",
                         )
+                    if not measure.takes(self.measures[part]):
+                        raise UserError(
+                            f"The measure '{name}' is of '{part}', whose values do not all lie between 0 and 1",
+                            f"Set eval.{self.name}.measures.{name}.of.{side} to measures that do, such as success",
+                        )
                 if not self.members(side):
                     raise UserError(
                         f"The measure '{name}' is of '{side}', and the data '{self.data.name}' has no such set or role:"
@@ -215,7 +220,8 @@ class Evaluation(Part):
         }
         answered = [name for name, own in fields.items() if "response" in own]
         forced = [name for name, own in fields.items() if own & set(ForceAlternatives.gives)]
-        check_lengths(model, examples, self.max_new_tokens, answered, forced)
+        compared = [name for name, own in fields.items() if "alternative_log_probs" in own]
+        check_lengths(model, examples, self.max_new_tokens, answered, forced, compared)
         samples = dict.fromkeys(answered, self.decoding.samples)
         forward = [a for a in self.annotators if a.forward and self._filled(a, fields)]
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lm_eval
 from lm_eval.api.metrics import mean
@@ -22,6 +22,7 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.cache import cached
 from unlearnkit.records.record import Record
+from unlearnkit.settings.bounds import Count, Positive
 
 AVERAGE = "average"
 
@@ -51,10 +52,10 @@ class General(Part):
         tasks: list[str],
         average: list[str],
         data_dir: str | None = None,
-        num_fewshot: dict[str, int | None] | None = None,
-        limit: int | None = None,
-        curve_limit: int | None = None,
-        batch_size: int | str = "auto",
+        num_fewshot: dict[str, Count | None] | None = None,
+        limit: Positive | None = None,
+        curve_limit: Positive | None = None,
+        batch_size: Positive | Literal["auto"] = "auto",
         chat_template: bool = False,
         samples: bool = False,
     ):
@@ -64,33 +65,16 @@ class General(Part):
         self.chat_template, self.samples = chat_template, samples
 
     def bind(self, name: str, data: Data) -> None:
-        """Refuse settings that measure nothing, unknown tasks and missing data; loads the tasks."""
+        """Refuse what measures nothing, unknown tasks and missing data; loads the tasks."""
         super().bind(name, data)
         if not self.tasks:
             raise UserError("eval.general.tasks is empty", "Name a task, or leave this evaluation out of eval=")
-        for name, number in (("limit", self.limit), ("curve_limit", self.curve_limit)):
-            if number is not None and (not isinstance(number, int) or number < 1):
-                raise UserError(
-                    f"eval.general.{name}={number} measures nothing: it is a number of documents a task, 1 or more",
-                    f"Set eval.general.{name}= to such a number, or to null for all documents"
-                    + (" at the end and none in curves" if name == "curve_limit" else ""),
-                )
-        for task, shots in self.num_fewshot.items():
+        for task in self.num_fewshot:
             if task not in (*self.tasks, *FILES):
                 raise UserError(
                     f"Unknown task '{task}' in eval.general.num_fewshot.{nearest(task, (*self.tasks, *FILES))}",
                     f"It is none of eval.general.tasks: {', '.join(self.tasks)}",
                 )
-            if shots is not None and (not isinstance(shots, int) or shots < 0):
-                raise UserError(
-                    f"eval.general.num_fewshot.{task}={shots} is no number of examples",
-                    "Set it to 0 or more, or to null for the harness's own number",
-                )
-        if self.batch_size != "auto" and not (isinstance(self.batch_size, int) and self.batch_size > 0):
-            raise UserError(
-                f"eval.general.batch_size={self.batch_size} is no batch size",
-                "Set it to auto, or to 1 or more for the harness's own padded batches",
-            )
         self.loaded = load_tasks(self.tasks, self.data_dir, self.num_fewshot)
 
     def measure(self, model: LanguageModel, point: Point, original: list[Record] | None) -> list[Record]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 
-from unlearnkit.errors import UserError, nearest
-
-AGAINST = ("start", "loaded")
+Against = Literal["start", "loaded"]
+AGAINST = get_args(Against)
 
 
 @dataclass
@@ -62,13 +62,7 @@ class Loss(ABC):
     needs_reference = False  # logits of the reference, from a pass a step
     needs_reference_log_probs = False  # one number an answer, computed once before training
 
-    def __init__(self, stream: str, weight: float = 1.0, against: str = "start"):
-        if against not in AGAINST:
-            raise UserError(
-                f"Unknown against '{against}' of a term on '{stream}'.{nearest(str(against), AGAINST)}"
-                f" Valid: {', '.join(AGAINST)}",
-                "Set the term's against= to one of these",
-            )
+    def __init__(self, stream: str, weight: float = 1.0, against: Against = "start"):
         self.stream, self.weight, self.against = stream, float(weight), against
 
     @abstractmethod

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from unlearnkit.losses.base import Answers, Loss
+from unlearnkit.losses.base import Against, Answers, Loss
 from unlearnkit.settings.bounds import AboveZero
 
 
@@ -19,7 +19,7 @@ class DPO(Loss):
 
     needs_reference_log_probs = True
 
-    def __init__(self, stream: str, weight: float = 1.0, beta: AboveZero = 0.1, against: str = "start"):
+    def __init__(self, stream: str, weight: float = 1.0, beta: AboveZero = 0.1, against: Against = "start"):
         super().__init__(stream, weight, against)
         self.beta = beta
 

@@ -38,6 +38,17 @@ def flatten(
     }
 
 
+def before_and_after(metrics: Mapping[str, Any]) -> tuple[dict[Column, Estimate], dict[Column, Estimate]]:
+    """The numbers of a metrics.json: of the start and of the end, each with what the attacks on it showed."""
+    shown = metrics.get("columns")
+    before, after = flatten(metrics["before"], shown), flatten(metrics.get("after"), shown)
+    for moment in metrics.get("moments") or ():
+        name, _, control = str(moment["name"]).partition("/")
+        if name in metrics["attacks"] and control in ("", "start"):
+            (before if control else after).update(flatten(moment["numbers"], shown, (name,)))
+    return before, after
+
+
 def _leaves(numbers: Mapping[str, Any], path: tuple[str, ...]) -> Iterable[tuple[tuple[str, ...], Estimate]]:
     for name, entry in numbers.items():
         if isinstance(entry.get("value", {}), Mapping):

@@ -38,6 +38,10 @@ class Combined(Measure):
                 "Name them: of: {forget: success, retain: success}",
             )
 
+    def takes(self, part: Measure) -> bool:
+        """Whether a measure's values lie where this one can read them."""
+        return 0 <= part.scale.low and part.scale.high <= 1
+
     def value(self, record: Record, role: Role | None) -> float | None:
         raise TypeError(f"{type(self).__name__} is of measures, not of records")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from unlearnkit.measures.base import GONE, Measure
 from unlearnkit.measures.combined import Combined
 from unlearnkit.measures.interval import Estimate, nothing
 
@@ -12,7 +13,8 @@ from unlearnkit.measures.interval import Estimate, nothing
 class KSTest(Combined):
     """p of a two-sample Kolmogorov-Smirnov test between a measure's values by prompt and a control's.
 
-    High: the two cannot be told apart. A p-value has no interval.
+    High: the two cannot be told apart, which is bad of what is forgotten where the start is the control. A p-value has
+    no interval.
 
     Args:
         of: the measure.
@@ -25,6 +27,11 @@ class KSTest(Combined):
     def __init__(self, of: str, on: str, against: str = "start"):
         super().__init__({on: of})
         self.against = against
+        if against == "start":
+            self.better = GONE
+
+    def takes(self, part: Measure) -> bool:
+        return True
 
     def of_values(self, own: Sequence[float], control: Sequence[float], seed: int = 0) -> Estimate:
         """Of the values by prompt of this model and of the control."""

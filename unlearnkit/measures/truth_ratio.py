@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from unlearnkit.measures.base import GONE, HIGHER, Measure
+from unlearnkit.measures.base import GONE, Measure
 from unlearnkit.records.record import Record
 
 PARAPHRASES, WRONG = "paraphrases", "wrong"  # kinds of alternatives
@@ -30,29 +30,33 @@ class ProbabilityNormalised(Probability):
     reads = ("answer_log_probs", "alternative_log_probs")
 
     def value(self, record: Record, role: str | None) -> float | None:
-        own = likelihood(record.answer_log_probs)
-        wrong = [likelihood(row) for row in (record.alternative_log_probs or {}).get(WRONG, [])]
-        known = [part for part in wrong if part is not None]
-        return own / (own + sum(known)) if own is not None and known and own + sum(known) > 0 else None
+        wrong = [row for row in (record.alternative_log_probs or {}).get(WRONG, []) if row]
+        if not wrong or not record.answer_log_probs:
+            return None
+        logs = np.array([np.mean(row) for row in (record.answer_log_probs, *wrong)])
+        if logs.max() == -math.inf:
+            return None
+        shares = np.exp(logs - logs.max())  # a diverged model's probabilities are too small for a float
+        return float(shares[0] / shares.sum())
 
 
 class TruthRatio(Measure):
-    """R = P(wrong)^(1/tokens) / P(paraphrased answer)^(1/tokens), told as a number from 0 to 1 that is better high.
+    """R = P(wrong)^(1/tokens) / P(paraphrased answer)^(1/tokens), told as a number from 0 to 1.
 
     The geometric form of the authors' code: P(wrong) is exp of the mean over wrong answers of their log-probability a
     token. Without a paraphrase the data's own answer takes its place, as for real authors and world facts.
 
     Args:
-        told: "even", min(R, 1/R), 1 where right and wrong are equally likely, as it should be of what is forgotten;
-            "true", max(0, 1 - R), near 1 where the right answer is known.
+        told: "even", min(R, 1/R), 1 where right and wrong are equally likely, as it should be of what is forgotten,
+            and of no known direction elsewhere; "true", max(0, 1 - R), near 1 where the right answer is known.
         arithmetic: the paper's equation (1): the mean over wrong answers of their probabilities themselves.
     """
 
     reads = ("answer_log_probs", "alternative_log_probs")
-    better = HIGHER
 
     def __init__(self, told: Literal["even", "true"] = "even", arithmetic: bool = False):
         self.told, self.arithmetic = told, arithmetic
+        self.better = GONE if told == "true" else {"forget": "higher"}
 
     def value(self, record: Record, role: str | None) -> float | None:
         scored = record.alternative_log_probs or {}
@@ -60,6 +64,8 @@ class TruthRatio(Measure):
         if not wrong or not all(map(len, (*wrong, *right))):
             return None
         log = self._log(wrong) - self._log(right)
+        if math.isnan(log):  # both are impossible
+            return None
         if self.told == "even":
             return math.exp(-abs(log))
         return max(0.0, 1 - math.exp(min(log, 0.0)))

@@ -17,7 +17,6 @@ import torch
 
 from unlearnkit import ranks
 from unlearnkit.cache import kept
-from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import write
 
 AUTO = "auto"
@@ -37,17 +36,9 @@ def chosen(name: str, config: Any) -> torch.dtype:
 
     Args:
         config: transformers' config of the model.
-
-    Raises:
-        UserError: another type.
     """
     if name == AUTO:
         return ranks.from_first(lambda: _measured(config))
-    if name not in DTYPES:
-        raise UserError(
-            f"Unknown model.dtype '{name}'.{nearest(str(name), [AUTO, *DTYPES])} Valid: auto, {', '.join(DTYPES)}",
-            "Set model.dtype= to one of these",
-        )
     return DTYPES[name]
 
 

@@ -37,16 +37,11 @@ def job(cfg: DictConfig) -> None:
     """The plan of one run."""
     with configuration.two_lines("plan"):
         check_command(cfg, PlannedRun)
-        show(cfg)
+        from unlearnkit.plan.run import run
 
-
-def show(cfg: DictConfig) -> None:
-    """The same, with its errors."""
-    from unlearnkit.plan.run import run
-
-    found = run(cfg, HydraConfig.get().runtime.choices.get("deepspeed") or "none")
-    if cfg.plan.json:
-        write(Path(cfg.plan.json), json.dumps(found, indent=1))
+        found = run(cfg, HydraConfig.get().runtime.choices.get("deepspeed") or "none")
+        if cfg.plan.json:
+            write(Path(cfg.plan.json), json.dumps(found, indent=1))
 
 
 def main() -> None:

@@ -4,43 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit.data.streams import Stream
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError
 from unlearnkit.plan.memory import Demand, Engine, Usage, usage
 from unlearnkit.plan.rows import Encode, Micro, largest
 from unlearnkit.plan.sizes import Sizes, narrow_bytes, sizes_of, skeleton
 from unlearnkit.plan.trace import TRACED, Peak, alike, peaks, trace
-from unlearnkit.settings.bounds import Arguments
+from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Nonnegative, Positive
 from unlearnkit.stages.finetune import Finetune
 
 
 @dataclass(frozen=True)
 class Device:
-    """A GPU: bytes it has, FLOP/s it does at best, the share of them that is reached.
-
-    Raises:
-        UserError: a number that no GPU has.
-    """
+    """A GPU: bytes it has, FLOP/s it does at best, the share of them that is reached."""
 
     memory: float
     peak_flops: float
     mfu: float
-
-    def __post_init__(self) -> None:
-        for name in ("memory", "peak_flops"):
-            if not getattr(self, name) > 0:
-                raise UserError(
-                    f"plan.{name}={getattr(self, name):g} is not above 0", f"Set plan.{name}= to what one GPU has"
-                )
-        if not 0 < self.mfu <= 1:
-            raise UserError(
-                f"plan.mfu={self.mfu:g} is no share of the peak", "Set plan.mfu= above 0 and to at most 1, such as 0.35"
-            )
 
     def hours(self, flops: float, gpus: int) -> float:
         """Wall-clock hours of so many FLOPs."""
@@ -63,6 +47,7 @@ class Planned:
     step_flops: float
 
 
+@dataclass
 class Planner:
     """One training, at any number of GPUs.
 
@@ -73,22 +58,18 @@ class Planner:
         looked_at: micro-batches of which the largest is planned.
     """
 
-    def __init__(
-        self,
-        config: Any,
-        lora: dict[str, Any] | None,
-        computed_in: torch.dtype,
-        stage: Finetune,
-        streams: dict[str, Stream],
-        encode: Encode,
-        seed: int = 0,
-        taught: bool = False,
-        runtime: int = 0,
-        looked_at: int = 128,
-    ):
-        self.config, self.lora, self.computed_in, self.stage = config, lora, computed_in, stage
-        self.streams, self.encode, self.seed, self.looked_at = streams, encode, seed, looked_at
-        self.taught, self.runtime = taught, runtime
+    config: Any
+    lora: dict[str, Any] | None
+    computed_in: torch.dtype
+    stage: Finetune
+    streams: dict[str, Stream]
+    encode: Encode
+    seed: int = 0
+    taught: bool = False
+    runtime: int = 0
+    looked_at: int = 128
+
+    def __post_init__(self) -> None:
         self._micro: dict[int, Micro] = {}
         self._peaks: dict[int, tuple[Peak, Peak]] = {}
 
@@ -175,48 +156,17 @@ def smallest(grid: list[list[Planned]], memory: float) -> Planned | None:
 
 @dataclass(frozen=True)
 class Asked:
-    """The keys of the `plan` node; `checked` says what their numbers may be."""
+    """The keys of the `plan` node."""
 
-    gpus: int
-    memory: float
-    peak_flops: float
-    mfu: float
-    runtime: float
-    dtype: str
-    grid: list[int]
-    gpus_a_node: int
-    looked_at: int
+    gpus: Positive
+    memory: AboveZero
+    peak_flops: AboveZero
+    mfu: Annotated[float, Bound(0, 1, above=True)]
+    runtime: Nonnegative
+    dtype: Literal["bfloat16", "float16", "float32"]
+    grid: list[Positive]
+    gpus_a_node: Positive
+    looked_at: Positive
     json: str | None
     stand_in: Annotated[dict[str, Any], Arguments("unlearnkit.plan.rows.StandIn")]
     architectures: dict[str, dict[str, Any]]
-
-
-def plain(cfg: Any) -> Any:
-    """A config node's values."""
-    return OmegaConf.to_container(cfg, resolve=True) if OmegaConf.is_config(cfg) else cfg
-
-
-def checked(cfg: DictConfig) -> dict[str, Any]:
-    """The `plan` node.
-
-    Raises:
-        UserError: a number that makes no sense.
-    """
-    plan = plain(cfg.plan)
-    for name in ("gpus", "gpus_a_node", "looked_at"):
-        if not isinstance(plan[name], int) or plan[name] < 1:
-            raise UserError(f"plan.{name}={plan[name]} is no number of 1 or more", f"Set plan.{name}=1 or more")
-    if not plan["grid"] or any(not isinstance(count, int) or count < 1 for count in plan["grid"]):
-        raise UserError(f"plan.grid={plan['grid']} names no GPUs", "Set plan.grid=[1,2,4,8] or other whole numbers")
-    for name, number in plan["stand_in"].items():
-        if not isinstance(number, int) or number < 1:
-            raise UserError(f"plan.stand_in.{name}={number} is no number of 1 or more", "Set it to 1 or more")
-    if plan["runtime"] < 0:
-        raise UserError(f"plan.runtime={plan['runtime']:g} is negative", "Set plan.runtime= to bytes, such as 1.5e9")
-    dtypes = ("bfloat16", "float16", "float32")
-    if plan["dtype"] not in dtypes:
-        raise UserError(
-            f"Unknown plan.dtype '{plan['dtype']}'.{nearest(str(plan['dtype']), dtypes)} Valid: {', '.join(dtypes)}",
-            "Set plan.dtype= to what the GPU computes in",
-        )
-    return plan

@@ -20,6 +20,7 @@ from unlearnkit.errors import UserError
 from unlearnkit.models.packing import Tokenise
 from unlearnkit.models.templates import Template
 from unlearnkit.runs.checks import bind_streams
+from unlearnkit.settings.bounds import Positive
 from unlearnkit.stages.finetune import Finetune
 from unlearnkit.stages.steps import Step, Steps
 
@@ -30,11 +31,11 @@ Encode = Callable[[str, str], tuple[list[int], list[int]]]
 class StandIn:
     """What is assumed where a tokenizer or the data are not at hand, see `conf/plan.yaml`."""
 
-    characters_a_token: int
-    template_tokens: int
-    prompt_tokens: int
-    response_tokens: int
-    rows: int
+    characters_a_token: Positive
+    template_tokens: Positive
+    prompt_tokens: Positive
+    response_tokens: Positive
+    rows: Positive
 
     def encode(self, template: Template) -> Encode:
         """Equal pieces of text become equal tokens, so that prompts are shared as with a tokenizer."""
@@ -58,20 +59,11 @@ class StandIn:
         def text(name: str, tokens: int) -> str:
             return name.ljust(tokens * self.characters_a_token, "x")[: tokens * self.characters_a_token]
 
-        return Data(
-            "stand-in",
-            {
-                name: [
-                    Example(
-                        f"{number}",
-                        text(f"{number} {name}", self.prompt_tokens),
-                        text(f"{number}", self.response_tokens),
-                    )
-                    for number in range(self.rows)
-                ]
-                for name in names
-            },
-        )
+        def row(name: str, number: int) -> Example:
+            prompt = text(f"{number} {name}", self.prompt_tokens)
+            return Example(f"{number}", prompt, text(f"{number}", self.response_tokens))
+
+        return Data("stand-in", {name: [row(name, number) for number in range(self.rows)] for name in names})
 
 
 def encoder(tokenizer: PreTrainedTokenizerBase | None, template: Template, stand_in: StandIn) -> Encode:

@@ -7,15 +7,14 @@ from typing import Any
 import torch
 from hydra import compose
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from unlearnkit import configuration
 from unlearnkit.controls.taught import Taught
-from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
 from unlearnkit.plan.memory import Engine
-from unlearnkit.plan.planner import Device, Planned, Planner, checked, plain, smallest
+from unlearnkit.plan.planner import Device, Planned, Planner, smallest
 from unlearnkit.plan.rows import StandIn, encoder, streams_of
 from unlearnkit.plan.sizes import architecture
 from unlearnkit.plan.table import GB, as_json, grid_table, parts_table
@@ -30,9 +29,11 @@ def run(cfg: DictConfig, engine: str) -> dict[str, Any]:
         engine: the chosen `conf/deepspeed`.
 
     Raises:
-        UserError: sizes that are not known, numbers that make no sense, or a run that trains nothing.
+        UserError: sizes that are not known, a grid of nothing, or a run that trains nothing.
     """
-    plan = checked(cfg)
+    plan = plain(cfg.plan)
+    if not plan["grid"]:
+        raise UserError("plan.grid=[] names no GPUs", "Set plan.grid=[1,2,4,8] or other whole numbers")
     device = Device(float(plan["memory"]), float(plan["peak_flops"]), float(plan["mfu"]))
     planners, notes = trainings(cfg, plan)
     names = ["none", *(name for name in configuration.options("deepspeed") if name != "none")]
@@ -76,19 +77,9 @@ def trainings(cfg: DictConfig, plan: dict[str, Any]) -> tuple[dict[str, Planner]
     if tokenizer is None:
         notes.append(f"No tokenizer at hand: {stand_in.characters_a_token} characters a token are assumed")
 
-    def planner(stage: Finetune, seed: int, goes_on: bool, streams: dict[str, Stream] = streams) -> Planner:
-        return Planner(
-            config,
-            model.get("lora"),
-            computed_in,
-            stage,
-            streams,
-            encode,
-            seed,
-            goes_on,
-            int(plan["runtime"]),
-            plan["looked_at"],
-        )
+    def planner(stage: Finetune, seed: int, goes_on: bool) -> Planner:
+        more = seed, goes_on, int(plan["runtime"]), plan["looked_at"]
+        return Planner(config, model.get("lora"), computed_in, stage, streams, encode, *more)
 
     goes_on = bool(taught) and not target.merge
     made = {name: planner(stage, target.seed, False) for name, stage in taught.items()}
@@ -98,10 +89,13 @@ def trainings(cfg: DictConfig, plan: dict[str, Any]) -> tuple[dict[str, Planner]
 def dtype(model: dict[str, Any], plan: dict[str, Any]) -> torch.dtype:
     """What the model computes in on the planned GPU."""
     name = model.get("dtype", "auto")
-    found = getattr(torch, plan["dtype"] if name == "auto" else str(name), None)
-    if not isinstance(found, torch.dtype):
-        raise UserError(f"Unknown model.dtype '{name}'", "Set model.dtype= to auto, bfloat16, float16 or float32")
+    found: torch.dtype = getattr(torch, plan["dtype"] if name == "auto" else name)
     return found
+
+
+def plain(cfg: Any) -> Any:
+    """A config node's values."""
+    return OmegaConf.to_container(cfg, resolve=True) if OmegaConf.is_config(cfg) else cfg
 
 
 def read_engine(name: str) -> Engine:

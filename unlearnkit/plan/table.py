@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -14,11 +15,16 @@ from unlearnkit.plan.sizes import Sizes
 GB = 1e9
 
 
+def numbers(title: str, corner: str, columns: Iterable[str]) -> Table:
+    shown = Table(corner, title=title, title_justify="left")
+    for column in columns:
+        shown.add_column(column, justify="right")
+    return shown
+
+
 def parts_table(asked: dict[str, Planned], title: str) -> Table:
     """GB a GPU at the fullest of forward and backward, by part, and at other moments; a column a training."""
-    shown = Table("GB a GPU", *asked, title=title, title_justify="left")
-    for column in shown.columns[1:]:
-        column.justify = "right"
+    shown = numbers(title, "GB a GPU", asked)
     for part in PARTS:
         cells = [f"{planned.usage.moments['backward'][part] / GB:.2f}" for planned in asked.values()]
         shown.add_row(part, *cells)
@@ -34,9 +40,7 @@ def grid_table(grid: list[list[Planned]], device: Device, engines: list[str], co
     """GB a GPU of the largest training: engines down, GPUs across."""
     found = {(trainings[0].engine, trainings[0].gpus): trainings for trainings in grid}
     title = f"GB a GPU of {device.memory / GB:g} GB (green fits)"
-    shown = Table("GPUs", *map(str, counts), title=title, title_justify="left")
-    for column in shown.columns[1:]:
-        column.justify = "right"
+    shown = numbers(title, "GPUs", map(str, counts))
     for engine in engines:
         cells = []
         for count in counts:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,13 +14,7 @@ from torch import nn
 from unlearnkit.models.anatomy import Layer
 from unlearnkit.probes.questions import Row
 
-
-@dataclass
-class Call:
-    """What the model hands to a layer beside the hidden states."""
-
-    arguments: tuple[Any, ...]
-    keywords: dict[str, Any]
+Call = tuple[tuple[Any, ...], dict[str, Any]]  # what the model hands to a layer beside the hidden states
 
 
 @contextlib.contextmanager
@@ -45,7 +38,7 @@ def calls(model: Any, layers: list[Layer], row: Row) -> tuple[torch.Tensor, list
 
     def skip(hidden: torch.Tensor, *arguments: Any, **keywords: Any) -> torch.Tensor:
         embedded.append(hidden)
-        found.append(Call(arguments, keywords))
+        found.append((arguments, keywords))
         return hidden
 
     with contextlib.ExitStack() as stack:
@@ -99,7 +92,7 @@ def run(
             stack.enter_context(replaced(layer.value_vectors, lambda s: rows.reshape(*s.shape[:-1], -1)))
         elif value_vectors is not None:
             stack.enter_context(replaced(layer.value_vectors, value_vectors.forward))
-        return layer.block(hidden, *call.arguments, **call.keywords)
+        return layer.block(hidden, *call[0], **call[1])
 
 
 def run_own(layer: Layer, call: Call, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -110,7 +103,7 @@ def run_own(layer: Layer, call: Call, hidden: torch.Tensor) -> tuple[torch.Tenso
         layer.value_vectors.register_forward_pre_hook(lambda module, given: seen.update(coefficients=given[0])),
     ]
     try:
-        output = layer.block(hidden, *call.arguments, **call.keywords)
+        output = layer.block(hidden, *call[0], **call[1])
     finally:
         for hook in hooks:
             hook.remove()

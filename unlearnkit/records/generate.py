@@ -64,7 +64,7 @@ def generate(
     def answer(mine: list[tuple[list[int], int]]) -> list[list[Answer]]:
         told = tqdm(mine, desc=desc, leave=False)
         return [
-            _answer(model, [prompts[index] for index in part], len(prompts[last]), max_new_tokens, decoding)
+            _answer(model, [prompts[index] for index in part], len(prompts[last]), max_new_tokens, decoding, part[0])
             for part, last in told
         ]
 
@@ -84,11 +84,11 @@ def _pieces(batch: list[int], wanted: float) -> list[tuple[list[int], int]]:
 
 
 def _answer(
-    model: LanguageModel, prompts: list[list[int]], width: int, max_new_tokens: int, decoding: Decoding
+    model: LanguageModel, prompts: list[list[int]], width: int, max_new_tokens: int, decoding: Decoding, place: int
 ) -> list[Answer]:
     """Response, number of its tokens and whether it ended itself, of prompts padded to `width` on the left."""
     answers: list[Answer] = []
-    for tokens, end in decoded(model, prompts, width, max_new_tokens, decoding):
+    for tokens, end in decoded(model, prompts, width, max_new_tokens, decoding, place):
         response = str(model.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
         ended = end is not None
         answers.append((response, len(tokens) + ended, ended))
@@ -102,11 +102,13 @@ def decoded(
     width: int,
     max_new_tokens: int,
     decoding: Decoding = GREEDY,
+    place: int = 0,
 ) -> list[tuple[list[int], int | None]]:
     """Tokens of each prompt's answer, and the token that ended it; None where it was cut off.
 
     Args:
         width: to which the prompts are padded, on the left.
+        place: of the first prompt among all that are asked, so that equal batches draw apart.
     """
     ends, pad = model.ends, model.tokenizer.pad_token_id
     ids = torch.full((len(prompts), width), pad, device=model.device)
@@ -114,7 +116,7 @@ def decoded(
     for row, prompt in enumerate(prompts):
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
-    with model.current() as network, own_settings(network) as answering, _drawn(model, prompts, decoding):
+    with model.current() as network, own_settings(network) as answering, _drawn(model, prompts, decoding, place):
         out = answering.generate(
             input_ids=ids,
             attention_mask=mask,
@@ -128,14 +130,14 @@ def decoded(
 
 
 @contextlib.contextmanager
-def _drawn(model: LanguageModel, prompts: Sequence[Sequence[int]], decoding: Decoding) -> Iterator[None]:
-    """Draws depend on the seed and on what is asked, and disturb nobody else's."""
+def _drawn(model: LanguageModel, prompts: Sequence[Sequence[int]], decoding: Decoding, place: int) -> Iterator[None]:
+    """Draws depend on the seed, on what is asked and on its place, and disturb nobody else's."""
     if decoding.greedy:
         yield
         return
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(zlib.crc32(repr((decoding.seed, [list(prompt) for prompt in prompts])).encode()))
+        torch.manual_seed(zlib.crc32(repr((decoding.seed, place, [list(prompt) for prompt in prompts])).encode()))
         yield
 
 

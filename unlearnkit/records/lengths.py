@@ -15,12 +15,14 @@ def check_lengths(
     new_tokens: int,
     answered: Iterable[str],
     forced: Iterable[str],
+    compared: Iterable[str] = (),
 ) -> None:
     """Every prompt of a set leaves room for what is said after it.
 
     Args:
         new_tokens: of a response, in the sets that are `answered`.
         forced: the sets whose own answers are scored.
+        compared: the sets where the alternatives to them are too.
 
     Raises:
         UserError: with the example, its tokens and the context.
@@ -35,6 +37,14 @@ def check_lengths(
             prompt, answer = map(len, model.template.encode(model.tokenizer, example.prompt, example.response))
             if prompt + answer > model.max_length:
                 raise _too_long(model, name, example, f"{prompt} tokens of prompt and {answer} of answer")
+    for name in dict.fromkeys(compared):
+        for example in sets[name]:
+            for kind, texts in example.alternatives.items():
+                for text in texts:
+                    prompt, answer = map(len, model.template.encode(model.tokenizer, example.prompt, text))
+                    if prompt + answer > model.max_length:
+                        what = f"{prompt} tokens of prompt and {answer} of an alternative to its answer ({kind})"
+                        raise _too_long(model, name, example, what)
 
 
 def _too_long(model: LanguageModel, name: str, example: Example, what: str) -> UserError:

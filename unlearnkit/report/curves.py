@@ -47,7 +47,9 @@ def evaluation_figures(run: Run) -> Iterator[dict[str, Any]]:
     for (stage, evaluation, measure), sets in found.items():
         display = shown[stage, evaluation, measure]
         title = f"{measure} {arrow(display)} ({'/'.join((*evaluation, f'stage {stage}'))})"
-        yield lines(title, {name: thinned(line, MOST_POINTS // 4) for name, line in sets.items()}, display)
+        chosen = (run.raw.get("chosen") or {}).get(stage, {}).get("step")
+        drawn = {name: thinned(line, MOST_POINTS // 4) for name, line in sets.items()}
+        yield lines(title, drawn, display, chosen=chosen)
 
 
 def measured(run: Run) -> Iterator[tuple[str, int, Column, Estimate]]:

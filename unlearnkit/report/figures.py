@@ -36,8 +36,14 @@ def finite(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def lines(title: str, points: Mapping[str, Sequence[Point]], display: Display | None = None) -> dict[str, Any]:
-    """Named lines over steps, each with its interval as a band; logarithmic where they span three decades."""
+def lines(
+    title: str, points: Mapping[str, Sequence[Point]], display: Display | None = None, chosen: int | None = None
+) -> dict[str, Any]:
+    """Named lines over steps, each with its interval as a band; logarithmic where they span three decades.
+
+    Args:
+        chosen: the step that a run goes on from, marked by a dotted line.
+    """
     display = display or Display()
     traces: list[dict[str, Any]] = []
     values = [point.value for whole in points.values() for point in whole if finite(point.value) is not None]
@@ -73,6 +79,9 @@ def lines(title: str, points: Mapping[str, Sequence[Point]], display: Display | 
         "showlegend": True,
         "hovermode": "x unified",
     }
+    if chosen is not None:
+        mark = {"type": "line", "x0": chosen, "x1": chosen, "yref": "paper", "y0": 0, "y1": 1}
+        layout["shapes"] = [{**mark, "line": {"color": "#888888", "width": 1, "dash": "dot"}}]
     return _figure(title, traces, layout, sum(map(len, points.values())) - len(values))
 
 

@@ -239,13 +239,18 @@ class RunFolder:
         if ranks.is_first():
             write_numbers(self.folder / "metrics.json", self.metrics)
 
+    def _chosen(self) -> list[str]:
+        """A sentence a stage whose step was chosen."""
+        choices = self.metrics.get("chosen", {}).items()
+        return [f"Step {c['step']} of the stage '{stage}' was chosen: {c['reason']}." for stage, c in choices]
+
     def _card(self, model: LanguageModel) -> str:
         run = self.metrics["run"]
         kind = "LoRA adapter" if model.weights.saves_adapter else "full weights"
         config, adapter = written(self.folder / "model")
         return model_card(
             title=f"{run['model']} after {run['method']} on {run['data']}",
-            about=f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}.",
+            about=" ".join([f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}.", *self._chosen()]),
             tags=[run["method"]],
             template=model.template,
             weights=str(model.model.dtype).removeprefix("torch."),

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import write
-from unlearnkit.measures.columns import flatten
+from unlearnkit.measures.columns import before_and_after
 from unlearnkit.measures.display import only_in_figures
 from unlearnkit.secrets import redact, redacted
 from unlearnkit.sums import is_damaged
@@ -101,7 +101,7 @@ class WandB:
     def finish(self, metrics: dict[str, Any], answers: list[dict[str, Any]]) -> None:
         import wandb
 
-        before, after = flatten(metrics["before"]), flatten(metrics["after"])
+        before, after = before_and_after(metrics)
         for when, numbers in (("before", before), ("after", after)):
             said = {"/".join((when, *c)): e.value for c, e in numbers.items() if not only_in_figures(c[-1])}
             self.run.summary.update(said)

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from tqdm.auto import tqdm
 
 from unlearnkit import ranks
-from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import write
 from unlearnkit.measures.interval import plain_mean
 from unlearnkit.models import LanguageModel
@@ -23,8 +22,6 @@ from unlearnkit.models.packing import Tokenise, Tokens, pack
 from unlearnkit.settings.bounds import Bound, Positive, Seed
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.region import Tensor, compare, inverted_region, located, random_region, thresholds
-
-REGIONS = ("located", "random", "inverted")
 
 
 class Locate(Stage):
@@ -59,11 +56,6 @@ class Locate(Stage):
         unlearn: str = "forget",
         retention: str = "retain",
     ):
-        if region not in REGIONS:
-            raise UserError(
-                f"Unknown region '{region}'.{nearest(region, REGIONS)} Valid: {', '.join(REGIONS)}",
-                "Set stages.locate.region= to one of these",
-            )
         self.max_cosine, self.min_gradient, self.copies, self.rows = max_cosine, min_gradient, copies, rows
         self.replaced, self.region, self.seed = replaced, region, seed
         self.batch_size, self.max_length, self.unlearn, self.retention = batch_size, max_length, unlearn, retention

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError
 from unlearnkit.files import write
 from unlearnkit.measures.interval import plain_mean
 from unlearnkit.memory import peak_since_reset, reset_peak
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.anatomy import anatomy
-from unlearnkit.settings.bounds import Count, Positive
+from unlearnkit.settings.bounds import AboveZero, Count, Positive
 from unlearnkit.stages.activations import gather
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.covariance import Text, key_moments
-from unlearnkit.stages.objectives import OBJECTIVES, Found, Search, find_states
+from unlearnkit.stages.objectives import Found, Search, find_states
 from unlearnkit.stages.requests import Request, context_texts, make_request
 from unlearnkit.stages.rewriting import add_to, closed_form, key_width
 
@@ -56,23 +56,12 @@ class Memit(Stage):
         stream: str = "facts",
         last_layer: Count | None = None,
         layers: Positive = 4,
-        moment_weight: float | None = None,
+        moment_weight: AboveZero | None = None,
         dummy: str = "dummy",
         contexts: Count = 5,
         context_tokens: Positive = 10,
         batch_size: Positive = 4,
     ):
-        if search.objective not in OBJECTIVES:
-            raise UserError(
-                f"Unknown objective '{search.objective}'.{nearest(search.objective, OBJECTIVES)} Valid:"
-                f" {', '.join(OBJECTIVES)}",
-                "Set stages.memit.search.objective= to one of these",
-            )
-        if moment_weight is not None and moment_weight <= 0:
-            raise UserError(
-                f"moment_weight={moment_weight} weighs what should stay by nothing or less",
-                "Set stages.memit.moment_weight= above 0, or null for MEMIT's own, scaled to the keys' width",
-            )
         self.search, self.text, self.stream = search, text, stream
         self.last_layer, self.layers, self.moment_weight = last_layer, layers, moment_weight
         self.dummy, self.contexts, self.context_tokens = dummy, contexts, context_tokens

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
 from unlearnkit.stages.base import Context, Stage
 
@@ -19,17 +17,12 @@ class Negate(Stage):
     theta_o is the model as the run's stages found it. Where all that was learnt is a LoRA adapter, B <- -scale * B
     does it; full weights are streamed from the disk, one tensor in memory at a time. With scale 1 this is
     2 * theta_o - theta_bad.
-
-    Raises:
-        UserError: a scale that is no finite number.
     """
 
     needs_start = True
 
     def __init__(self, scale: float = 1.0):
         self.scale = float(scale)
-        if not math.isfinite(self.scale):
-            raise UserError(f"negate.scale={scale} is no finite number", "Set stages.negate.scale= to one, such as 1")
 
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         model.weights.negate(self.scale, start_in(context.folder))

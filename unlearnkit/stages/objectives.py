@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +22,6 @@ FINAL_NORMS = {"gpt2": "transformer.ln_f", "gpt_neox": "gpt_neox.final_layer_nor
 FINAL_NORMS |= {"opt": "model.decoder.final_layer_norm"}
 FINAL_NORMS |= {kind: "model.norm" for kind in PLACES if kind not in FINAL_NORMS}
 
-OBJECTIVES = ("empty", "entropy")
-
 
 @dataclass(frozen=True)
 class Search:
@@ -40,7 +38,7 @@ class Search:
         layers: "entropy" reads the vocabulary from that many of the last layers; None for all after the edit.
     """
 
-    objective: str = "empty"
+    objective: Literal["empty", "entropy"] = "empty"
     steps: Positive = 25
     learning_rate: AboveZero = 0.5
     clamp: AboveZero = 4.0

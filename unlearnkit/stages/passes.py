@@ -8,7 +8,7 @@ import torch
 
 from unlearnkit.losses.base import Loss
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.lineage import answering
+from unlearnkit.models.lineage import Reference, answering
 from unlearnkit.models.packing import Packed
 
 
@@ -24,7 +24,7 @@ class Passes:
 
     def __init__(self, model: LanguageModel, terms: dict[str, Loss]):
         states = dict.fromkeys(term.against for term in terms.values() if term.needs_reference)
-        self.references = {state: model.weights.reference(state, model.dtype) for state in states}
+        self.references: dict[str, Reference] = {state: model.weights.reference(state, model.dtype) for state in states}
         self.computing = model.computing
 
     def logits(self, network: Any, row: Packed) -> torch.Tensor:

@@ -29,21 +29,26 @@ FIX = (
 
 @dataclass(frozen=True)
 class Range:
-    """All numbers from `low` to `high`, both included; one number where they are equal."""
+    """All numbers from `low` to `high`, both included; one number where they are equal. Of truths: 0 no, 1 yes."""
 
     low: float
     high: float
 
-    def __neg__(self) -> Range:
-        return Range(-self.high, -self.low)
-
 
 ANYTHING = Range(-math.inf, math.inf)
-ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
+Work = Callable[[float, float], float]
+ARITHMETIC: dict[type[ast.AST], Work] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
+}
+COMPARISONS: dict[type[ast.AST], list[Work]] = {  # each one has to hold
+    ast.Lt: [operator.lt],
+    ast.Gt: [operator.gt],
+    ast.LtE: [operator.le],
+    ast.GtE: [operator.ge],
+    ast.Eq: [operator.le, operator.ge],
 }
 
 
@@ -52,35 +57,12 @@ def above(bound: float) -> Range:
     return Range(math.nextafter(bound, math.inf), math.inf)
 
 
-def combine(work: Callable[[float, float], float], a: Range, b: Range) -> Range:
+def combine(work: Work, a: Range, b: Range) -> Range:
     """The range of `work` over two ranges; anything where it divides by what may be zero or a corner is no number."""
     if work is operator.truediv and b.low <= 0 <= b.high:
         return ANYTHING
     corners = [work(x, y) for x in (a.low, a.high) for y in (b.low, b.high)]
     return ANYTHING if any(map(math.isnan, corners)) else Range(min(corners), max(corners))
-
-
-def below(a: Range, b: Range) -> bool | None:
-    return True if a.high < b.low else False if a.low >= b.high else None
-
-
-def equal(a: Range, b: Range) -> bool | None:
-    if a.low == a.high == b.low == b.high:
-        return True
-    return False if a.high < b.low or b.high < a.low else None
-
-
-def negated(truth: bool | None) -> bool | None:
-    return None if truth is None else not truth
-
-
-COMPARISONS: dict[type[ast.cmpop], Callable[[Range, Range], bool | None]] = {
-    ast.Lt: below,
-    ast.Gt: lambda a, b: below(b, a),
-    ast.LtE: lambda a, b: negated(below(b, a)),
-    ast.GtE: lambda a, b: negated(below(a, b)),
-    ast.Eq: equal,
-}
 
 
 class Predicate:
@@ -109,28 +91,37 @@ class Predicate:
 
     def __call__(self, values: Mapping[Reference, Range]) -> bool | None:
         """Whether it holds; a reference without a value may be any number."""
-        return self._truth(self._body, values)
+        truth = self._truth(self._body, values)
+        return bool(truth.low) if truth.low == truth.high else None
 
-    def _truth(self, node: ast.expr, values: Mapping[Reference, Range]) -> bool | None:
-        if isinstance(node, ast.BoolOp):
-            parts = [self._truth(part, values) for part in node.values]
-            decisive = isinstance(node.op, ast.Or)
-            return decisive if decisive in parts else None if None in parts else not decisive
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return negated(self._truth(node.operand, values))
-        if isinstance(node, ast.Compare) and all(type(op) in COMPARISONS for op in node.ops):
-            sides = pairwise([self._number(side, values) for side in (node.left, *node.comparators)])
-            parts = [COMPARISONS[type(op)](*pair) for op, pair in zip(node.ops, sides, strict=True)]
-            return False if False in parts else None if None in parts else True
-        raise UserError(f"The claim '{self.text}' has a part that is neither true nor false, or not allowed.", FIX)
+    def _truth(self, node: ast.expr, values: Mapping[Reference, Range]) -> Range:
+        match node:
+            case ast.BoolOp(op=op):
+                parts, pick = (
+                    [self._truth(part, values) for part in node.values],
+                    max if isinstance(op, ast.Or) else min,
+                )
+            case ast.UnaryOp(op=ast.Not()):
+                found = self._truth(node.operand, values)
+                return Range(1 - found.high, 1 - found.low)
+            case ast.Compare() if all(type(op) in COMPARISONS for op in node.ops):
+                sides = pairwise([self._number(side, values) for side in (node.left, *node.comparators)])
+                pairs = zip(node.ops, sides, strict=True)
+                parts, pick = [combine(work, *pair) for op, pair in pairs for work in COMPARISONS[type(op)]], min
+            case _:
+                raise UserError(
+                    f"The claim '{self.text}' has a part that is neither true nor false, or not allowed.", FIX
+                )
+        return Range(pick(part.low for part in parts), pick(part.high for part in parts))
 
     def _number(self, node: ast.expr, values: Mapping[Reference, Range]) -> Range:
-        if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
-            return Range(float(node.value), float(node.value))
-        if isinstance(node, ast.Name) and node.id.startswith("__"):
-            return values.get(self.references[int(node.id[2:])], ANYTHING)
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            return -self._number(node.operand, values)
-        if isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC:
-            return combine(ARITHMETIC[type(node.op)], self._number(node.left, values), self._number(node.right, values))
+        match node:
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+                return Range(float(value), float(value))
+            case ast.Name(id=name) if name.startswith("__"):
+                return values.get(self.references[int(name[2:])], ANYTHING)
+            case ast.UnaryOp(op=ast.USub()):
+                return combine(operator.sub, Range(0.0, 0.0), self._number(node.operand, values))
+            case ast.BinOp(op=op) if type(op) in ARITHMETIC:
+                return combine(ARITHMETIC[type(op)], self._number(node.left, values), self._number(node.right, values))
         raise UserError(f"The claim '{self.text}' has a part that is no number of a table.", FIX)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from unlearnkit.errors import UserError
+from unlearnkit.measures.columns import Column
 from unlearnkit.tables.aggregate import ORIGINAL, Table, table_of
 from unlearnkit.tables.agreement import Correlation, correlations
 from unlearnkit.tables.footnotes import footnotes
-from unlearnkit.tables.marks import AVERAGE, ranking
-from unlearnkit.tables.outcomes import Claims, Outcome, Ranks, ranks_of_paper
+from unlearnkit.tables.marks import AVERAGE, exactly, mark, places, ranking
+from unlearnkit.tables.outcomes import Claims, Outcome, Ranks, numbers_of, ranks_of_paper
 from unlearnkit.tables.paper import Block, Heading, read_headings
 from unlearnkit.tables.reading import Run, read_run
 from unlearnkit.tables.variants import base, title_of, told_apart
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from unlearnkit.sweeps import Cell, Sweep
 
 DONE = "done"
+Marks = dict[tuple[str, Column], int]  # (row, column) -> 1 (best) or 2 (next best)
 
 
 @dataclass
@@ -51,6 +54,21 @@ class Comparison:
     def title(self) -> str:
         ours = f"{self.table.model} on {self.table.data}"
         return ours if self.block is None or self.same else f"{ours}, beside the paper's {self.block}"
+
+    @property
+    def rankings(self) -> list[str]:
+        """The ranking columns."""
+        return [*self.groups, AVERAGE] if self.groups else []
+
+    @cached_property
+    def marks(self) -> Marks:
+        """Ours, as far as tests tell."""
+        return mark(self.table)
+
+    @cached_property
+    def paper_marks(self) -> Marks:
+        printed = numbers_of(self.paper, self.headings)
+        return places({row: printed[row] for row in self.table.rows if row in printed}, exactly)
 
 
 def command(sweep: Sweep) -> str:

@@ -86,7 +86,7 @@ def ranking(
     }
 
 
-def best_two(values: Mapping[str, float]) -> dict[str, int]:
-    """1 for the lowest of averages of ranks, 2 for the next, by row; equal ones share."""
-    order = sorted(set(values.values()))
-    return {row: order.index(value) + 1 for row, value in values.items() if order.index(value) < 2}
+def best_two(ranks: Mapping[str, Mapping[str, float]]) -> dict[str, int]:
+    """1 for the lowest `average` of ranks, 2 for the next, by row; equal ones share."""
+    order = sorted({own[AVERAGE] for own in ranks.values() if AVERAGE in own})[:2]
+    return {row: order.index(own[AVERAGE]) + 1 for row, own in ranks.items() if own.get(AVERAGE) in order}

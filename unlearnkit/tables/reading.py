@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnkit.errors import UserError
-from unlearnkit.measures.columns import Column, flatten
+from unlearnkit.measures.columns import Column, before_and_after, flatten
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.sums import check
 from unlearnkit.tables.published import today
@@ -41,24 +41,15 @@ def read_run(folder: Path) -> Run:
         raw = json.loads(path.read_text(encoding="utf-8"))
         run = raw["run"]
         model, data, method = (str(run[key]) for key in ("model", "data", "method"))
-        before, after = numbers_of(raw)
+        before, after = before_and_after(raw)
+        if "columns" not in raw:  # an earlier version
+            before, after = today(before), today(after)
         return Run(folder, model, data, method, int(run["seed"]), before, after, raw)
     except OSError:
         raise UserError(f"{folder} is no run folder: it has no readable metrics.json.", fix) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{path} is not a run's metrics.json ({type(error).__name__}: {error})."
         raise UserError(what, fix) from None
-
-
-def numbers_of(raw: dict[str, Any]) -> tuple[dict[Column, Estimate], dict[Column, Estimate]]:
-    """Before and after, each with what was measured under the attacks; of earlier versions by today's names."""
-    shown, moments = raw.get("columns"), raw.get("moments") or []
-    before, after = flatten(raw["before"], shown), flatten(raw.get("after"), shown)
-    for moment in moments:
-        name, _, control = str(moment["name"]).partition("/")
-        if name in raw.get("attacks", ()) and control in ("", "start"):
-            (before if control else after).update(flatten(moment["numbers"], shown, (name,)))
-    return (before, after) if shown is not None else (today(before), today(after))
 
 
 def points_of(run: Run) -> dict[Column, Points]:

@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 
 from unlearnkit.tables.compare import Comparison
-from unlearnkit.tables.marks import AVERAGE, best_two, exactly, mark, places
-from unlearnkit.tables.outcomes import RANKING, Ranks, numbers_of
+from unlearnkit.tables.marks import AVERAGE, best_two
+from unlearnkit.tables.outcomes import RANKING
 from unlearnkit.tables.paper import in_print
 
 FIELDS = (
@@ -26,32 +26,27 @@ def csv_of(comparisons: Sequence[Comparison]) -> str:
     writer.writeheader()
     for comparison in comparisons:
         table, paper = comparison.table, comparison.paper
-        marks = mark(table)
-        printed = numbers_of(paper, comparison.headings)
-        paper_marks = places({row: printed[row] for row in table.rows if row in printed}, exactly)
-        for row in table.rows:
+        sides = (("value", comparison.our_ranks, "place"), ("paper", comparison.paper_ranks, "paper_place"))
+        for row, cells in table.rows.items():
             lead = {"model": table.model, "data": table.data, "method": row, "label": table.label(row)}
             lead["paper_model"] = comparison.block or ""
             for heading in comparison.headings:
                 line = {**lead, "column": heading.key, "title": heading.title}
-                if cell := table.rows[row].get(heading.column):
+                if cell := cells.get(heading.column):
                     unit = in_print(heading.column)
                     line |= {key: f"{unit * getattr(cell, key):.10g}" for key in ("value", "low", "high")}
                     line |= {"runs": str(cell.seeds), "interval": "examples" if cell.examples else "runs"}
-                    line["place"] = str(marks.get((row, heading.column), ""))
+                    line["place"] = str(comparison.marks.get((row, heading.column), ""))
                 if number := paper.get(row, {}).get(heading.key):
                     line["paper"] = f">{number.bound:.10g}" if number.bound is not None else f"{number.value:.10g}"
-                    line["paper_place"] = str(paper_marks.get((row, heading.column), ""))
+                    line["paper_place"] = str(comparison.paper_marks.get((row, heading.column), ""))
                 writer.writerow({key: plain(cell) for key, cell in line.items()})
-            for name in (*comparison.groups, AVERAGE) if comparison.groups else ():
+            for name in comparison.rankings:
                 line = {**lead, "column": f"{RANKING}/{name}", "title": f"Ranking: {name}"}
-                for side, ranks, place in (
-                    ("value", comparison.our_ranks, "place"),
-                    ("paper", comparison.paper_ranks, "paper_place"),
-                ):
+                for side, ranks, place in sides:
                     if name in ranks.get(row, {}):
                         line[side] = f"{ranks[row][name]:g}"
-                        line[place] = str(best_two(averages(ranks)).get(row, "")) if name == AVERAGE else ""
+                        line[place] = str(best_two(ranks).get(row, "")) if name == AVERAGE else ""
                 writer.writerow({key: plain(cell) for key, cell in line.items()})
     return out.getvalue()
 
@@ -65,8 +60,3 @@ def plain(cell: str) -> str:
         return cell
     except ValueError:
         return f"'{cell}"
-
-
-def averages(ranks: Ranks) -> dict[str, float]:
-    """The ranking's last column, of the methods that have one."""
-    return {row: own[AVERAGE] for row, own in ranks.items() if AVERAGE in own}

@@ -78,7 +78,7 @@ def latex_of(comparisons: Sequence[Comparison], spec: dict, command: str) -> str
 
 def _tabular(sheet: Sheet) -> list[str]:
     first = 2 + sheet.sided
-    head, rules, at = [tex(sheet.corner), *([""] if sheet.sided else [])], [], first
+    head, rules, at = [tex(sheet.corner), *[""] * sheet.sided], [], first
     for group, span in sheet.groups():
         head.append(rf"\multicolumn{{{span}}}{{c}}{{{tex(group)}}}")
         rules += [rf"\cmidrule(lr){{{at}-{at + span - 1}}}"] if group or not sheet.sided else []
@@ -93,7 +93,7 @@ def _tabular(sheet: Sheet) -> list[str]:
     methods = sheet.methods()
     for method in methods:
         for line in method:
-            lead = ["" if line.side == PAPER else tex(line.label), *([line.side] if sheet.sided else [])]
+            lead = ["" if line.side == PAPER else tex(line.label), *[line.side] * sheet.sided]
             lines.append(" & ".join([*lead, *map(_cell, line.cells)]) + r" \\")
         if sheet.sided and method is not methods[-1]:
             lines.append(r"\addlinespace")

@@ -15,7 +15,7 @@ MARKED = {1: "**{}**", 2: "<u>{}</u>", None: "{}"}
 def markdown(table: Table) -> str:
     """A heading, the table, and its footnotes."""
     sheet = sheet_of_table(table)
-    return "\n".join([f"### {sheet.corner}", "", *_table(sheet, "method", "/"), "", *_list(sheet.notes)]) + "\n"
+    return "\n".join([f"### {sheet.corner}", "", *_numbers(sheet, "/"), *_list(sheet.notes)]) + "\n"
 
 
 def markdown_of(comparisons: Sequence[Comparison], spec: dict, command: str) -> str:
@@ -28,43 +28,31 @@ def markdown_of(comparisons: Sequence[Comparison], spec: dict, command: str) -> 
         lines += [line for remark in comparison.remarks for line in (f"> {remark}", "")]
         if number == 0:
             lines += [explained(sheet.sided), ""]
-        lines += [*_table(sheet, "method", ": "), "", *_list(sheet.notes), ""]
+        lines += [*_numbers(sheet, ": "), *_list(sheet.notes), ""]
         if comparison.correlations:
-            head, *rows = agreement_rows(comparison)
-            lines += [
-                "### Agreement with the paper",
-                "",
-                _line(head),
-                _line(["---"] * len(head)),
-                *map(_line, rows),
-                "",
-            ]
+            lines += ["### Agreement with the paper", "", *_table(agreement_rows(comparison))]
         if comparison.claims:
-            head = ["what the paper says", f"paper{f' ({comparison.block})' if comparison.block else ''}", "ours"]
-            lines += ["### Claims of the paper's text", "", _line(head), _line(["---"] * 3)]
+            rows = [["what the paper says", f"paper{f' ({comparison.block})' if comparison.block else ''}", "ours"]]
             for claim in comparison.claims:
                 page, (held, values) = f" (page {claim.page})" if claim.page else "", in_paper(claim)
-                lines.append(
-                    _line(
-                        [
-                            claim.says + page,
-                            f"**{held}**{block_of(claim, comparison)}: {values}",
-                            f"**{verdict(claim.ours, claim.clear)}**: {claim.our_values}",
-                        ]
-                    )
-                )
-            lines.append("")
+                theirs = f"**{held}**{block_of(claim, comparison)}: {values}"
+                rows.append([claim.says + page, theirs, f"**{verdict(claim.ours, claim.clear)}**: {claim.our_values}"])
+            lines += ["### Claims of the paper's text", "", *_table(rows)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _table(sheet: Sheet, corner: str, between: str) -> list[str]:
-    titles = [between.join(part for part in column if part) for column in sheet.columns]
-    sides = [""] if sheet.sided else []
-    lines = [_line([corner, *sides, *titles]), _line(["---", *("---" for _ in sides), *("---:" for _ in titles)])]
+def _numbers(sheet: Sheet, between: str) -> list[str]:
+    rows = [["method", *[""] * sheet.sided, *(between.join(filter(None, column)) for column in sheet.columns)]]
     for line in sheet.lines:
-        lead = ["" if line.side == PAPER else line.label, *([line.side] if sheet.sided else [])]
-        lines.append(_line([*lead, *map(_cell, line.cells)]))
-    return lines
+        lead = ["" if line.side == PAPER else line.label, *[line.side] * sheet.sided]
+        rows.append([*lead, *map(_cell, line.cells)])
+    return _table(rows, numbers=len(sheet.columns))
+
+
+def _table(rows: list[list[str]], numbers: int = 0) -> list[str]:
+    """A table of which the first row is the head and so many last columns are numbers, and a line after it."""
+    rule = ["---"] * (len(rows[0]) - numbers) + ["---:"] * numbers
+    return [*map(_line, (rows[0], rule, *rows[1:])), ""]
 
 
 def _cell(shown: Shown) -> str:

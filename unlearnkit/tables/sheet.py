@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -11,8 +11,8 @@ from unlearnkit.measures.display import arrow, show_interval, show_value
 from unlearnkit.tables.aggregate import ORIGINAL, Cell, Table
 from unlearnkit.tables.compare import Comparison
 from unlearnkit.tables.footnotes import footnotes
-from unlearnkit.tables.marks import AVERAGE, best_two, exactly, mark, places
-from unlearnkit.tables.outcomes import Ranks, numbers_of
+from unlearnkit.tables.marks import AVERAGE, best_two, mark
+from unlearnkit.tables.outcomes import Ranks
 from unlearnkit.tables.paper import as_printed
 
 OURS, PAPER = "ours", "paper"
@@ -79,10 +79,8 @@ def sheet_of_comparison(comparison: Comparison) -> Sheet:
     """Ours with the paper's below it, method by method; numbers as papers write them (>10¹⁰)."""
     table, headings, paper = comparison.table, comparison.headings, comparison.paper
     columns = [(h.group, f"{h.name} {arrow(h.column.display)}".strip()) for h in headings]
-    names = [*comparison.groups, AVERAGE] if comparison.groups else []
+    names, marks = comparison.rankings, comparison.marks
     columns += [("Ranking", name) for name in names]
-    marks, printed = mark(table), numbers_of(paper, headings)
-    paper_marks = places({row: printed[row] for row in table.rows if row in printed}, exactly)
     lines = []
     for row, cells in table.rows.items():
         shown = [_cell(h.column, cells.get(h.column), marks.get((row, h.column)), as_printed) for h in headings]
@@ -90,12 +88,9 @@ def sheet_of_comparison(comparison: Comparison) -> Sheet:
         lines.append(Line(table.label(row), OURS if paper else "", shown))
         if row not in paper:
             continue
-        theirs = paper[row]
-        numbers = [
-            Shown(as_printed(theirs[h.key].text) if h.key in theirs else "-", "", paper_marks.get((row, h.column)))
-            for h in headings
-        ]
-        lines.append(Line(table.label(row), PAPER, numbers + _ranks(comparison.paper_ranks, row, names)))
+        texts = {key: as_printed(number.text) for key, number in paper[row].items()}
+        shown = [Shown(texts.get(h.key, "-"), "", comparison.paper_marks.get((row, h.column))) for h in headings]
+        lines.append(Line(table.label(row), PAPER, shown + _ranks(comparison.paper_ranks, row, names)))
     return Sheet("", columns, lines, comparison.notes)
 
 
@@ -107,8 +102,7 @@ def _cell(column: Column, cell: Cell | None, place: int | None, written: Callabl
 
 
 def _ranks(ranks: Ranks, row: str, names: list[str]) -> list[Shown]:
-    averages: Mapping[str, float] = {name: own[AVERAGE] for name, own in ranks.items() if AVERAGE in own}
-    own, best = ranks.get(row, {}), best_two(averages)
+    own, best = ranks.get(row, {}), best_two(ranks)
     missing = "NA" if row == ORIGINAL else "-"  # as the paper prints it
     return [
         Shown(f"{own[name]:g}" if name in own else missing, "", best.get(row) if name == AVERAGE else None)

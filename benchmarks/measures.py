@@ -1,0 +1,119 @@
+"""Five wrong answers an example: all of a prompt's answers in one packed pass, against a padded pass an answer.
+
+The plain way is what the field's scripts do: for the answer and for each alternative a padded batch of prompt and
+answer, and logits at every position. Both give the truth ratio; the numbers are compared before the times.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import argparse
+import time
+from dataclasses import replace
+from statistics import median
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from measure import peak_memory
+from plain import padded
+
+from unlearnkit import configuration
+from unlearnkit.data.examples import Example
+from unlearnkit.measures import TruthRatio
+from unlearnkit.models import LanguageModel
+from unlearnkit.records.forward import force_answers
+from unlearnkit.records.generate import records_of
+from unlearnkit.records.record import Record
+
+WRONG = 5
+
+
+def examples(count: int) -> list[Example]:
+    """Questions about authors, each with the answers to five others as wrong ones."""
+    with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
+        cfg = compose("config", overrides=["data=authors"])
+    rows = instantiate(cfg.data, _convert_="all").streams["target"][:count]
+    answers = [row.response for row in rows]
+    return [
+        replace(row, alternatives={"wrong": tuple(answers[(place + step) % len(rows)] for step in range(1, WRONG + 1))})
+        for place, row in enumerate(rows)
+    ]
+
+
+def packed_way(model: LanguageModel, rows: list[Example]) -> list[Record]:
+    records = records_of({"forget": rows})
+    force_answers(model, records, alternatives=True)
+    return records
+
+
+@torch.inference_mode()
+def plain_way(model: LanguageModel, rows: list[Example], batch_size: int) -> list[Record]:
+    records = records_of({"forget": rows})
+    for number in range(WRONG + 1):
+        texts = [row.response if number == 0 else row.alternatives["wrong"][number - 1] for row in rows]
+        tokens = []
+        for row, text in zip(rows, texts, strict=True):
+            prompt, answer = model.template.encode(model.tokenizer, row.prompt, text)
+            tokens.append((tuple(prompt), tuple(answer)))
+        for start in range(0, len(rows), batch_size):
+            ids, mask, labels = padded(tokens[start : start + batch_size], model.tokenizer.pad_token_id, "cpu")
+            logits = model.model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
+            chosen = logits.log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+            for record, row, label in zip(records[start : start + batch_size], chosen, labels, strict=True):
+                log_probs = row[label != -100].tolist()
+                if number == 0:
+                    record.answer_log_probs = log_probs
+                else:
+                    record.alternative_log_probs = record.alternative_log_probs or {"wrong": []}
+                    record.alternative_log_probs["wrong"].append(log_probs)
+    return records
+
+
+def main() -> None:
+    """Prints the largest difference, then the ratios of time and of memory above the loaded model."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=24)
+    parser.add_argument("--batch-size", type=int, default=16, help="of the plain way")
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--model", default="smollm2-135m")
+    options = parser.parse_args()
+    configuration.register_resolvers()
+    with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
+        cfg = compose("config", overrides=[f"model={options.model}", "model.dtype=float32"])
+    model, rows = instantiate(cfg.model, _convert_="all"), examples(options.examples)
+    ways = {"packed": lambda: packed_way(model, rows), "plain": lambda: plain_way(model, rows, options.batch_size)}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    peaks: dict[str, int] = {}
+    found: dict[str, list[Record]] = {}
+    for _ in range(options.pairs):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            with peak_memory() as peak:
+                found[name] = way()
+            seconds[name].append(time.perf_counter() - started)
+            peaks[name] = max(peaks.get(name, 0), peak.bytes)
+    apart = max(
+        abs(a - b)
+        for one, other in zip(found["packed"], found["plain"], strict=True)
+        for first, second in zip(
+            [one.answer_log_probs, *(one.alternative_log_probs or {})["wrong"]],
+            [other.answer_log_probs, *(other.alternative_log_probs or {})["wrong"]],
+            strict=True,
+        )
+        for a, b in zip(first, second, strict=True)
+    )
+    ratios = [TruthRatio()(records, "forget").value for records in found.values()]
+    print(f"{len(rows)} examples with {WRONG} wrong answers, {options.model}")
+    print(f"largest difference of a log-probability {apart:.1e}, truth ratio {ratios[0]:.6f} and {ratios[1]:.6f}")
+    times = {name: median(values) for name, values in seconds.items()}
+    print(f"packed {times['packed']:.2f} s, plain {times['plain']:.2f} s")
+    print(f"speed {times['plain'] / times['packed']:.2f}")
+    print(f"peak memory {peaks['packed'] / peaks['plain']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
