@@ -10,8 +10,8 @@ TOP = Path(__file__).parents[2]
 LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "unlearnkit")
 RUN = ("+method=ga", "model=tiny", "logger=none", "train.max_steps=2", "eval_every=0")
 DIFFERENT = {
-    "another config": ("seed=${oc.decode:${oc.env:RANK}}",),
-    "other rows of the data 'authors'": ("data=authors", "data.authors=${oc.decode:1${oc.env:RANK}}", "target=none"),
+    "another config": ('seed="${oc.decode:${oc.env:RANK}}"',),
+    "other rows of the data 'authors'": ("data=authors", 'data.authors="${oc.decode:1${oc.env:RANK}}"', "target=none"),
 }
 
 
