@@ -1,12 +1,14 @@
 import json
 import math
 import os
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from unlearnkit.files import only_one, whole, write, write_numbers
+from unlearnkit.files import only_one, partial_of, sweep, whole, write, write_numbers
 
 
 def test_a_failure_leaves_what_was_there_and_nothing_beside_it(tmp_path):
@@ -75,3 +77,19 @@ def test_numbers_that_are_not_known_are_null_and_infinite_ones_are_refused(tmp_p
     with pytest.raises(ValueError, match="Out of range float values"):
         write_numbers(path, {"a": math.inf})
     assert json.loads(path.read_text())["a"]["value"] == 1.5
+
+
+def test_what_dead_processes_left_is_swept_and_what_living_ones_write_stays(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / "records").mkdir()
+    name = partial_of(tmp_path / "records" / "x.json").name
+    of_the_dead = name.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
+    kept = ["x.json", name, of_the_dead.replace("x.json.", "x.json.elsewhere-"), "mine.partial"]
+    for one in (*kept, of_the_dead):
+        (tmp_path / "records" / one).write_text("1")
+    folder = tmp_path / "models" / of_the_dead
+    (folder / "deep").mkdir(parents=True)
+    sweep(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "records").iterdir()) == sorted(kept)
+    assert not folder.exists()

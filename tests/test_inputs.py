@@ -209,6 +209,7 @@ def test_a_run_of_a_version_that_kept_no_inputs_is_gone_on_with(ready, tmp_path,
     held = yaml.safe_load(path.read_text())
     del held["inputs"]
     path.write_text(yaml.safe_dump(held))
+    (tmp_path / "run" / "SHA256SUMS").unlink()
     assert run(composed(*ready), tmp_path / "run") == first and "finished already" in capsys.readouterr().out
 
 
@@ -221,7 +222,23 @@ def test_a_password_in_an_address_is_not_written(ready, tmp_path):
     assert kept == "https://***@host.example/v1?api_key=***&version=2"
 
 
-def test_ranks_that_read_other_rows_are_two_lines(monkeypatch):
-    monkeypatch.setattr(checks.ranks, "from_first", lambda make: {"data_rows": "those of rank zero"})
-    with pytest.raises(UserError, match="reads other rows of the data 'd' than rank zero"):
-        checks.agreed_inputs({}, DATA)
+@pytest.mark.parametrize("place", range(3))
+def test_ranks_that_differ_are_two_lines(place, monkeypatch):
+    def first(make):
+        found, own = make()
+        return found, [(what, "another" if number == place else held) for number, (what, held) in enumerate(own)]
+
+    monkeypatch.setattr(checks.ranks, "from_first", first)
+    what = ("other rows of the data 'd'", "another config", "other code")[place]
+    with pytest.raises(UserError, match=f"Rank 0 on .* has {what} than rank zero"):
+        checks.agreed_inputs({"seed": 0}, DATA)
+
+
+def test_what_decides_nothing_may_differ_between_ranks(monkeypatch):
+    told = []
+    monkeypatch.setattr(checks.ranks, "from_first", lambda make: told.append(make()) or told[0])
+    checks.agreed_inputs({"seed": 0, "resume": "auto"}, DATA)
+    checks.agreed_inputs({"seed": 0, "resume": "never"}, DATA)
+    assert told[0] == told[1]
+    with pytest.raises(UserError, match="another config"):
+        checks.agreed_inputs({"seed": 1, "resume": "auto"}, DATA)

@@ -17,9 +17,12 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from unlearnkit import configuration, identity
+from unlearnkit.files import write
+from unlearnkit.secrets import redact
 from unlearnkit.settings.check import check_command
 from unlearnkit.settings.places import CONFIG, claim_folders, remove_empty, remove_unbegun
 from unlearnkit.settings.run import Run
@@ -36,6 +39,7 @@ def job(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         with configuration.two_lines():
+            hide_secrets()
             identity.rename(cfg)
             carry_out(cfg, folder)
     finally:
@@ -75,6 +79,17 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
     if ranks.is_first():
         show(folder)
     ranks.barrier()
+
+
+def hide_secrets() -> None:
+    """Hydra writes a multirun's overrides down as they are, before its first job begins."""
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        return
+    file = Path(HydraConfig.get().sweep.dir) / "multirun.yaml"
+    if file.is_file():
+        text = file.read_text(encoding="utf-8")
+        if redact(text) != text:
+            write(file, redact(text))
 
 
 def resuming(folder: Path) -> str:

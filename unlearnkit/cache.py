@@ -8,14 +8,13 @@ import json
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from unlearnkit.content import contents_of, digest, plain
 from unlearnkit.errors import UserError
-from unlearnkit.files import cache_folder, only_one, write
+from unlearnkit.files import cache_folder, only_one, partial_of, write
 
 Made = TypeVar("Made")
 
@@ -114,7 +113,7 @@ def _cleared(entry: Path, fault: str) -> Path:
         print(f"The cache's {entry} is damaged ({fault}); it is made anew", flush=True)
     for left in entry.parent.glob(f"{entry.name}.*.partial"):
         shutil.rmtree(left, ignore_errors=True)
-    partial = entry.with_name(f"{entry.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    partial = partial_of(entry)
     partial.mkdir()
     return partial
 

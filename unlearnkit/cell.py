@@ -18,8 +18,10 @@ from unlearnkit import configuration
 from unlearnkit.files import only_one, write
 from unlearnkit.identity import INPUTS, OF_SWEEPS, resolved
 from unlearnkit.inputs import inputs
+from unlearnkit.secrets import redact
 from unlearnkit.settings.check import check
 from unlearnkit.settings.run import Run
+from unlearnkit.sums import is_damaged
 from unlearnkit.sweeps import ERROR, run_in
 
 LOCK = ".lock"
@@ -34,7 +36,9 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
     With several ranks a failure ends the sweep, for the others would wait for the one that failed.
     """
     alone = int(os.environ.get("WORLD_SIZE", 1)) < 2
-    if alone and run_in(folder).get("finished") and not outdated(cfg, folder):  # without torch, which takes seconds
+    if (
+        alone and run_in(folder).get("finished") and not (damaged(folder) or outdated(cfg, folder))
+    ):  # without torch, which takes seconds
         return
     OmegaConf.resolve(cfg)
     with open_dict(cfg):
@@ -46,7 +50,7 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
     ranks.start()
     waiting = f"Another process is at this cell ({folder.name}); waiting for it ..."
     with only_one(folder / LOCK, waiting) if ranks.is_first() else contextlib.nullcontext():
-        ranks.from_first(lambda: _set_aside(folder, outdated(cfg, folder)))
+        ranks.from_first(lambda: _set_aside(folder, damaged(folder) or outdated(cfg, folder)))
         if ranks.from_first(lambda: run_in(folder).get("finished")):
             return
         try:
@@ -58,6 +62,11 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
             if not alone:
                 raise
             _write_down(error, folder)
+
+
+def damaged(folder: Path) -> list[str]:
+    """Files that the cell's run would read of itself and that are not as it wrote them."""
+    return [name for name in ("config.yaml", "metrics.json") if is_damaged(folder / name)]
 
 
 def outdated(cfg: DictConfig, folder: Path) -> list[str]:
@@ -86,7 +95,7 @@ def _set_aside(folder: Path, changed: list[str]) -> None:
 def _write_down(error: Exception, folder: Path) -> None:
     told = configuration.explain(error)
     lines = f"{told.what}\n{told.fix}" if told else f"{type(error).__name__}: {error}"
-    write(folder / ERROR, f"{lines}\n\n{''.join(traceback.format_exception(error))}")
+    write(folder / ERROR, redact(f"{lines}\n\n{''.join(traceback.format_exception(error))}"))
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         wandb.finish(exit_code=1)  # else the next cell would go on with this one's

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from unlearnkit.errors import UserError, nearest, speak_plainly
 from unlearnkit.identity import fingerprint, resolved
+from unlearnkit.settings.disk import full_disk
 from unlearnkit.settings.hydra_errors import of_hydra
 from unlearnkit.settings.places import unused, word
 from unlearnkit.settings.yaml import ADDED, FOLDER, options
@@ -125,6 +126,7 @@ def two_lines(primary: str = "config") -> Iterator[None]:
     In a multirun's own process the jobs that follow go on, and the command exits with 2 at its end; a launcher's
     other processes get the error itself, for their launcher counts by it.
     """
+    speak_plainly()
     try:
         yield
     except Exception as error:
@@ -177,6 +179,8 @@ def explain(error: BaseException, primary: str = "config") -> UserError | None:
             _first_line(error.__cause__).replace("__init__() ", ""),
             f"Check the settings of '{_full_key(error)}' in the config",
         )
+    if (told := full_disk(error)) is not None:
+        return told
     if isinstance(error, OSError) and error.errno is not None:
         return UserError(
             f"{error.strerror}: {error.filename}",

@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
+from unlearnkit.secrets import guard
+
 
 class UserError(Exception):
     """What arrived and what is valid (first line); the fix, a command where there is one (second line).
@@ -23,8 +25,12 @@ class UserError(Exception):
 
 
 def speak_plainly() -> None:
-    """A terminal that knows ASCII alone gets ? for what it cannot show, where a command would end in an error."""
+    """A terminal that knows ASCII alone gets ? for what it cannot show, where a command would end in an error.
+
+    No secret is shown to any.
+    """
     for stream in (sys.stdout, sys.stderr):
+        guard(stream)
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
 

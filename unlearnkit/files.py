@@ -6,6 +6,9 @@ import contextlib
 import json
 import math
 import os
+import platform
+import re
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +16,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from unlearnkit import sums
 from unlearnkit.errors import UserError
+from unlearnkit.secrets import without_known
+
+PARTIAL = ".partial"  # the end of a name that a process writes to before it is the real one
 
 
 def cache_folder() -> Path:
@@ -33,21 +40,42 @@ def cache_folder() -> Path:
     return folder
 
 
+def partial_of(path: Path) -> Path:
+    """The name that this process writes to before it is the real one."""
+    return path.with_name(f"{path.name}.{_node()}-{os.getpid()}-{threading.get_ident()}{PARTIAL}")
+
+
+def sweep(folder: Path) -> None:
+    """Take away what processes of this machine that are dead now left half-written in a folder of folders."""
+    for path in (*folder.glob(f"*{PARTIAL}"), *folder.glob(f"*/*{PARTIAL}")):
+        owner = re.search(rf"\.{re.escape(_node())}-(\d+)-\d+{re.escape(PARTIAL)}$", path.name)
+        if owner and not Path(f"/proc/{owner[1]}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _node() -> str:
+    return re.sub(r"\W", "-", platform.node())
+
+
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary path to write in a `with`, renamed to `path` at its end: a reader sees all or what was there."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    """A temporary path to write in a `with`, renamed to `path` at its end: a reader sees all or what was there.
+
+    In a folder that keeps sums (`unlearnkit.sums`) the file's digest is noted before it is there.
+    """
+    partial = partial_of(path)
     try:
         yield partial
-        os.replace(partial, path)
+        with sums.told(path, partial):
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def write(path: Path, text: str, errors: str = "strict") -> None:
-    """Write a text file `whole`; `errors` as `str.encode` has it."""
+    """Write a text file `whole`, with no secret that is known; `errors` as `str.encode` has it."""
     with whole(path) as partial:
-        partial.write_text(text, encoding="utf-8", errors=errors)
+        partial.write_text(without_known(text), encoding="utf-8", errors=errors)
 
 
 def writable(text: str) -> bool:

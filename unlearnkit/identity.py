@@ -12,6 +12,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import __version__
+from unlearnkit.secrets import redacted
 
 # Keys that decide nothing of a run's result. `sweep` and `scale` say which table a run is for; DeepSpeed divides the
 # work and a cache saves some; how a judge is reached is not what it says.
@@ -21,10 +22,6 @@ NO_MATTER = re.compile(
     r"|\barguments\.(logging_\w+|save_\w+|report_to|run_name|disable_tqdm|output_dir)$"
 )
 INPUTS = "inputs"  # of a run's config.yaml: see `unlearnkit.inputs`
-# Of an address: the user and the password, and a key among its parameters.
-SECRET = re.compile(
-    r"(://)[^/@\s]+(?=@)|([?&][^=&\s]*(?:key|token|secret|sig|password)[^=&\s]*=)[^&\s]+", re.IGNORECASE
-)
 OF_SWEEPS = ("sweep", "scale")
 ABSENT = object()
 # What earlier versions called by another name: their configs, and a user's own YAML, are read as if written today.
@@ -76,18 +73,9 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     return {key: OmegaConf.to_container(p, resolve=True) if OmegaConf.is_config(p) else p for key, p in parts.items()}
 
 
-def without_secrets(config: Any) -> Any:
-    """Plain data with *** for what lets one in at an address."""
-    if isinstance(config, dict):
-        return {key: without_secrets(value) for key, value in config.items()}
-    if isinstance(config, list):
-        return [without_secrets(value) for value in config]
-    return SECRET.sub(lambda found: f"{found[1] or found[2]}***", config) if isinstance(config, str) else config
-
-
 def fingerprint(config: dict[str, Any]) -> str:
     """Ten hexadecimal digits of all that decides a run's result; the order of keys does not count."""
-    decides = {key: value for key, value in flat(without_secrets(config)).items() if not NO_MATTER.search(key)}
+    decides = {key: value for key, value in flat(redacted(config)).items() if not NO_MATTER.search(key)}
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 

@@ -15,7 +15,7 @@ from unlearnkit.identity import NO_MATTER, flat
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # In a model's folder and without a part in any number: what people read, and what the cache says of its entry.
-SAID = re.compile(r"\.md$|^entry\.json$|^target\.json$", re.IGNORECASE)
+SAID = re.compile(r"\.md$|^entry\.json$|^target\.json$|^SHA256SUMS$", re.IGNORECASE)
 CONFIGS = ("config.json", "adapter_config.json")
 ROWS = "data_rows"
 

@@ -57,7 +57,7 @@ class SweepProgress(Callback):
         print(f"{self.sweep.title}: {len(cells)} cells in {cells[0].folder.parent}, {', '.join(counts)}", flush=True)
         path = self.sweep.folder / CELLS
         path.parent.mkdir(parents=True, exist_ok=True)
-        held = json.loads(path.read_text()) if path.is_file() else {}
+        held = _held(path)
         for line in changes(cells, held, lambda cell: config_of(cell, master)):
             print(line, flush=True)
         now: dict[str, list[str]] = {}
@@ -103,6 +103,15 @@ class SweepProgress(Callback):
             print("Start the same command again to try these cells once more", file=sys.stderr)
         if len(done) < len(cells) or not all(whole):
             raise SystemExit(1)
+
+
+def _held(path: Path) -> dict[str, list[str]]:
+    """The folders of cells by name when the sweep last began; nothing where that cannot be read any more."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): [str(folder) for folder in folders] for name, folders in held.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def changes(cells: list[Cell], held: dict[str, list[str]], config_of: Callable[[Cell], dict[str, Any]]) -> list[str]:

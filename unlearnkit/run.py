@@ -13,7 +13,7 @@ from unlearnkit.attacks.base import Attack
 from unlearnkit.controls.taught import Target
 from unlearnkit.data.examples import Data
 from unlearnkit.evaluations.base import Evaluations, Point, Records
-from unlearnkit.identity import INPUTS, without_secrets
+from unlearnkit.identity import INPUTS
 from unlearnkit.models import LanguageModel
 from unlearnkit.report import write_report
 from unlearnkit.runs.checks import (
@@ -28,10 +28,13 @@ from unlearnkit.runs.checks import (
 )
 from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.moments import START, check_attacks, moments
+from unlearnkit.runs.owner import owner
 from unlearnkit.runs.tracking import Nowhere, Tracker
+from unlearnkit.secrets import redacted
 from unlearnkit.stages.base import Context, Stage, previewed
 
 
+@owner
 def run(cfg: DictConfig, folder: Path) -> dict:
     """Carry out one composed config in its run folder; returns what is written to `metrics.json`.
 
@@ -42,7 +45,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     check_texts(data)
     check_split(cfg.curve_split, data)
     config = cast(dict, OmegaConf.to_container(cfg, resolve=True))
-    out = RunFolder(folder, {**without_secrets(config), INPUTS: agreed_inputs(config, data)}, cfg.resume)
+    out = RunFolder(folder, {**redacted(config), INPUTS: agreed_inputs(config, data)}, cfg.resume)
     if out.finished:
         print(f"This run is finished already: {folder}", flush=True)
         return out.metrics

@@ -16,16 +16,20 @@ from unlearnkit.cache import kept
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
+from unlearnkit.files import write
 from unlearnkit.identity import NO_MATTER, flat
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import rewind_log
 from unlearnkit.models.fingerprint import fingerprint
+from unlearnkit.models.loading import check_files
 from unlearnkit.records.forward import force_answers
 from unlearnkit.records.generate import records_of
 from unlearnkit.settings.bounds import Seed, Share
 from unlearnkit.stages.base import Context
 from unlearnkit.stages.finetune import Finetune
+from unlearnkit.sums import check
 
+TOLD = "target.json"  # in the folder of a target: what its teaching came to
 STREAM = "target"  # the data's stream that is taught
 CHECKED = 200  # taught rows, evenly spaced, that the accuracy is measured on
 
@@ -95,7 +99,17 @@ class Taught:
         return self._load(model, taught)
 
     def _is_kept(self, folder: Path) -> bool:
-        return ranks.from_first(lambda: (folder / "target.json").is_file())
+        return ranks.from_first(lambda: (folder / TOLD).is_file() and self._is_whole(folder))
+
+    def _is_whole(self, folder: Path) -> bool:
+        try:
+            check(folder / TOLD, "")
+            check_files(str(folder))
+            json.loads((folder / TOLD).read_text(encoding="utf-8"))["token_accuracy"]
+        except (UserError, ValueError, LookupError, TypeError):
+            print(f"The target in {folder} is not as it was written; it is taught anew", flush=True)
+            return False
+        return True
 
     def content(self, model: LanguageModel, rows: list[Example]) -> dict[str, Any]:
         """All that decides the target."""
@@ -122,7 +136,7 @@ class Taught:
         minutes = round((time.monotonic() - started) / 60, 2)
         told = {"token_accuracy": accuracy, "minutes": minutes, "rows": len(rows)}
         if ranks.is_first():
-            (folder / "target.json").write_text(json.dumps(told, indent=1))
+            write(folder / TOLD, json.dumps(told, indent=1))
             shutil.rmtree(run_folder / "checkpoints" / "target", ignore_errors=True)
         ranks.barrier()
         print(f"Taught in {minutes} minutes: argmax hits {accuracy:.1%} of the answers' tokens", flush=True)
@@ -135,7 +149,7 @@ class Taught:
         return float(np.mean([hit for record in checked for hit in record.answer_hits]))
 
     def _load(self, model: LanguageModel, folder: Path) -> LanguageModel:
-        accuracy = json.loads((folder / "target.json").read_text())["token_accuracy"]
+        accuracy = json.loads((folder / TOLD).read_text())["token_accuracy"]
         if accuracy < self.min_accuracy:
             raise UserError(
                 f"The target did not learn its data: argmax hits {accuracy:.1%} of the taught answers' tokens, less"

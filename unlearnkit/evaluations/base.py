@@ -10,9 +10,11 @@ from typing import Any
 
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError
+from unlearnkit.evaluations.measured import check_measured
 from unlearnkit.measures.display import Display
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.finite import NoNumbers, refuse_odd, watched
+from unlearnkit.models.lineage import answering
 from unlearnkit.records.record import Record
 
 Numbers = dict[str, dict[str, dict[str, Any]]]  # set -> measure -> {value, low, high, n, seed}
@@ -99,12 +101,12 @@ class Evaluations:
         """evaluation -> records of `model`; `original` are those of the model that the stages started from.
 
         Raises:
-            UserError: the model's logits are no numbers.
+            UserError: the model's logits are no numbers, or a measurement (but a curve's) measured nothing.
         """
         found = {}
         for name, part in self.parts.items():
             try:
-                with watched(model.model):
+                with answering(model.model), watched(model.model):
                     found[name] = part.measure(model, point, original[name] if original else None)
                     refuse_odd(any(not_a_number(record) for record in found[name]))
             except NoNumbers:
@@ -113,6 +115,8 @@ class Evaluations:
                     "The model has diverged: lower train.arguments.learning_rate or take fewer steps; before any stage,"
                     " check the weights and model.dtype",
                 ) from None
+            if not point.curve:
+                check_measured(name, point.split, found[name])
         return found
 
     def compute(self, records: Records, controls: Mapping[str, Records] | None = None) -> dict[str, Numbers]:

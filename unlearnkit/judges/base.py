@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from unlearnkit.records.record import Record
+from unlearnkit.secrets import redact
 
 # Liu et al. 2024 (SKU, arXiv:2402.10058), table 3: response kind -> harmful
 KINDS: dict[str, bool] = {
@@ -68,4 +69,4 @@ def write_verdicts(records: list[Record], judge: Judge) -> None:
     """Fills `harmful`, `kind` and `why` of every record, in place."""
     verdicts = judge.judge([(record.prompt, record.response) for record in records])
     for record, verdict in zip(records, verdicts, strict=True):
-        record.harmful, record.kind, record.why = verdict.harmful, verdict.kind, verdict.why
+        record.harmful, record.kind, record.why = verdict.harmful, verdict.kind, redact(verdict.why)

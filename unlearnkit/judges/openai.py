@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import os
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+import queue
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,13 @@ from unlearnkit.cache import held, kept
 from unlearnkit.content import digest
 from unlearnkit.errors import UserError
 from unlearnkit.files import write
-from unlearnkit.identity import without_secrets
 from unlearnkit.judges.base import Verdict, skip_empty
 from unlearnkit.judges.questions import FORMAT, PLAIN, SYSTEM, opening, parse, question
+from unlearnkit.judges.replies import Broken, reply
+from unlearnkit.secrets import keep_secret, redact
 from unlearnkit.settings.bounds import AboveZero, Count, Nonnegative, Positive
 
+TIMES = 4  # timeouts that a whole reply may take, however steadily it comes
 KIND, FILE = "verdicts", "verdict.json"
 FEW_SHOT = Path(__file__).parent / "rows" / "few_shot.json"
 
@@ -58,6 +62,7 @@ class OpenAIJudge:
         self.model, self.base_url, self.api_key_env = model, base_url, api_key_env
         if not self._key() and not (base_url or os.environ.get("OPENAI_BASE_URL")):
             raise UserError(f"The environment has no {api_key_env}.", f"export {api_key_env}=<your key>")
+        keep_secret(self._key())
         self.concurrency, self.timeout, self.retries = concurrency, timeout, retries
         self.temperature = temperature
         self.cache = Path(cache).expanduser() if cache is not None else None
@@ -78,29 +83,52 @@ class OpenAIJudge:
         return [verdict for text in questions if (verdict := verdicts[text]) is not None]
 
     def _ask_all(self, questions: list[str]) -> dict[str, Verdict]:
-        client = openai.OpenAI(
-            api_key=self._key() or "none",
-            base_url=self.base_url,
-            timeout=self.timeout,
-            max_retries=self.retries,
-        )
-        verdicts = {}
-        with (
-            client,
-            Progress(console=Console(stderr=True)) as progress,
-            ThreadPoolExecutor(self.concurrency) as threads,
-        ):
-            task = progress.add_task(f"judging with {self.model}", total=len(questions))
-            running = {threads.submit(self._ask, client, text): text for text in questions}
-            try:
-                while running:
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        verdicts[running.pop(future)] = future.result()
-                        progress.advance(task)
-            except BaseException:
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise
+        """Ask from threads that nobody waits for: an interrupted process ends while a server is silent."""
+        client = self._client()
+        waiting = collections.deque(questions)
+        done: queue.SimpleQueue[tuple[str, Verdict | BaseException]] = queue.SimpleQueue()
+
+        def work() -> None:
+            while waiting:
+                try:
+                    text = waiting.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                try:
+                    done.put((text, self._ask(client, text)))
+                except BaseException as error:
+                    done.put((text, error))
+
+        for _ in range(min(self.concurrency, len(questions))):
+            threading.Thread(target=work, daemon=True).start()
+        verdicts: dict[str, Verdict] = {}
+        try:
+            with Progress(console=Console(stderr=True)) as progress:
+                task = progress.add_task(f"judging with {self.model}", total=len(questions))
+                while len(verdicts) < len(questions):
+                    text, verdict = done.get()
+                    if isinstance(verdict, BaseException):
+                        raise verdict
+                    verdicts[text] = verdict
+                    progress.advance(task)
+        finally:
+            waiting.clear()
+            client.close()
         return verdicts
+
+    def _client(self) -> openai.OpenAI:
+        try:
+            return openai.OpenAI(
+                api_key=self._key() or "none",
+                base_url=self.base_url,
+                timeout=self.timeout,
+                max_retries=self.retries,
+            )
+        except Exception as error:  # of the client's transport, which has its own kinds by its version
+            raise UserError(
+                f"The judge '{self.model}' has no address: {self._shortened(str(error))}",
+                "Check judge.base_url and $OPENAI_BASE_URL",
+            ) from None
 
     def _ask(self, client: openai.OpenAI, text: str) -> Verdict:
         """The verdict; of several processes that want it at once one asks."""
@@ -119,11 +147,11 @@ class OpenAIJudge:
         for structured in (self.structured, False):
             try:
                 arrived = self._complete(client, messages, structured and self.structured)
-            except openai.OpenAIError as error:
+            except (openai.OpenAIError, Broken) as error:
                 raise self._failed(error) from None
             verdict = parse(arrived)
             if verdict:
-                return replace(verdict, why=self._without_key(verdict.why))
+                return replace(verdict, why=redact(verdict.why))
         raise UserError(
             f"The judge '{self.model}' twice answered something other than a kind and a reason: "
             f"{self._shortened(arrived)!r}",
@@ -131,19 +159,21 @@ class OpenAIJudge:
         )
 
     def _complete(self, client: openai.OpenAI, messages: list[dict], structured: bool) -> str:
-        create: Any = client.chat.completions.create
         options: dict[str, Any] = {"model": self.model}
         if self.temperature is not None:
             options["temperature"] = self.temperature
         if structured:
             try:
-                return content_of(create(messages=messages, response_format=FORMAT, **options))
+                return self._reply(client, messages=messages, response_format=FORMAT, **options)
             except (openai.BadRequestError, openai.UnprocessableEntityError):
                 self.structured = False
         plain = [{"role": "system", "content": f"{SYSTEM}\n{PLAIN}"}, *messages[1:]]
-        return content_of(create(messages=plain, **options))
+        return self._reply(client, messages=plain, **options)
 
-    def _failed(self, error: openai.OpenAIError) -> UserError:
+    def _reply(self, client: openai.OpenAI, **asked: Any) -> str:
+        return reply(client, TIMES * self.timeout, self.retries, **asked)
+
+    def _failed(self, error: openai.OpenAIError | Broken) -> UserError:
         if isinstance(error, openai.APITimeoutError):
             what = f"did not answer within {self.timeout:g} s in {self.retries + 1} tries"
             fix = "Raise judge.timeout or lower judge.concurrency"
@@ -155,6 +185,9 @@ class OpenAIJudge:
                 404: "Check judge.model and judge.base_url (it usually ends in /v1)",
                 400: "Check judge.model; judge.temperature=null helps where a model takes no temperature",
             }.get(error.status_code, "Try again later or lower judge.concurrency")
+        elif isinstance(error, Broken):
+            what = f"sent a reply that is none: {self._shortened(str(error))!r}"
+            fix = "Check judge.base_url and that the server is well, or raise judge.timeout"
         else:
             what = f"could not be reached: {self._shortened(str(error))!r}"
             fix = "Check judge.base_url and that the server runs"
@@ -168,16 +201,13 @@ class OpenAIJudge:
 
     def _shortened(self, text: str) -> str:
         """At most 200 characters of what arrived, without the key."""
-        return self._without_key(text)[:200]
-
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._key(), "***") if self._key() else text
+        return redact(text)[:200]
 
     def _content(self, text: str) -> dict[str, Any]:
         """All that decides a verdict."""
         address = self.base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
         return {
-            "server": without_secrets(address).replace("***@", "").rstrip("/"),
+            "server": redact(address).replace("***@", "").rstrip("/"),
             "model": self.model,
             "temperature": self.temperature,
             "asked": self.asked,
@@ -189,11 +219,3 @@ def _read(folder: Path) -> Verdict:
     verdict = parse((folder / FILE).read_text(encoding="utf-8"))
     assert verdict is not None
     return verdict
-
-
-def content_of(completion: Any) -> str:
-    """The text of a chat completion, its refusal where it has one, or whatever else a server sent instead."""
-    if not getattr(completion, "choices", None):
-        return str(completion)
-    message = completion.choices[0].message
-    return message.content or message.refusal or ""

@@ -55,7 +55,7 @@ def parse(text: str) -> Verdict | None:
     fenced = re.fullmatch(r"```(?:json)?\s*(.*?)\s*```", text.strip(), re.DOTALL)
     try:
         answer = json.loads(fenced[1] if fenced else text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(answer, dict) or answer.keys() != {"kind", "why"}:
         return None

@@ -1,7 +1,7 @@
 """What a run that was cut off goes on from: checkpoints of a training, and the model after each stage.
 
 Below `checkpoints/STAGE` of the run folder: `checkpoint-N` after N steps and `done` after the stage. A marker with
-the size of every file is written last, so a half-written one is known and passed over.
+the digest of every file is written last, so a half-written or damaged one is known and passed over.
 """
 
 from __future__ import annotations
@@ -17,26 +17,37 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from unlearnkit import ranks
+from unlearnkit.content import digest
 from unlearnkit.files import write
 from unlearnkit.models.loading import LanguageModel
+from unlearnkit.sums import sha256
 
 MARK, WEIGHTS, DONE = "complete.json", "weights.safetensors", "done"
 
 
 def mark(folder: Path, told: dict[str, Any]) -> None:
     """Call the folder complete; `told` is what its reader needs to know."""
-    files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    write(folder / MARK, json.dumps({**told, "files": files}))
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    held = {**told, "files": {name: sha256(path) for name, path in files.items() if name != MARK}}
+    write(folder / MARK, json.dumps({**held, "digest": digest(held)}))
 
 
 def told(folder: Path) -> dict[str, Any] | None:
-    """What `mark` was told, or None if the folder is not whole."""
+    """What `mark` was told, or None if the folder is not as it was then."""
     try:
-        kept = json.loads((folder / MARK).read_text())
-        whole = all((folder / name).stat().st_size == size for name, size in kept["files"].items())
-    except (OSError, ValueError, KeyError):
+        held = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        whole = held.pop("digest") == digest(held)
+        whole = whole and all(sha256(folder / name) == found for name, found in held["files"].items())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    return kept if whole else None
+    return held if whole else None
+
+
+def forget_stages(folder: Path) -> None:
+    """Take away what a run's stages have left, but for the teaching of its target."""
+    for path in (folder / "checkpoints").glob("*"):
+        if path.name != "target":
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -50,6 +61,7 @@ def newest(folder: Path) -> Path | None:
     for path in reversed(checkpoints(folder)):
         if told(path) is not None:
             return path
+        print(f"{path} is not as it was written; it is passed over", flush=True)
         shutil.rmtree(path, ignore_errors=True)
     return None
 
@@ -96,8 +108,13 @@ def load_stage(model: LanguageModel, folder: Path) -> dict[str, Any]:
 
 
 def last_done(folder: Path, stages: list[str]) -> str | None:
-    """The last of a run's stages whose result is kept."""
-    return next((name for name in reversed(stages) if told(folder / name / DONE) is not None), None)
+    """The last of a run's stages whose result is kept; one that is not whole is told of."""
+    for name in reversed(stages):
+        if told(folder / name / DONE) is not None:
+            return name
+        if (folder / name / DONE).exists():
+            print(f"{folder / name / DONE} is not as it was written; the stage is done again", flush=True)
+    return None
 
 
 def rewind_log(folder: Path, stage: str, step: int) -> None:
@@ -105,15 +122,17 @@ def rewind_log(folder: Path, stage: str, step: int) -> None:
     path = folder / "log.jsonl"
     if not ranks.is_first() or not path.is_file():
         return
-    rows = [row for row in map(_row, path.read_text().splitlines()) if row is not None]
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    rows = [row for row in map(_row, lines) if row is not None]
     kept = [row for row in rows if row["stage"] != stage or row["step"] <= step]
     write(path, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 def _row(line: str) -> dict[str, Any] | None:
     try:
-        return json.loads(line)
-    except ValueError:
+        row = json.loads(line)
+        return row if isinstance(row["stage"], str) and isinstance(row["step"], int) else None
+    except (ValueError, LookupError, TypeError):
         return None
 
 

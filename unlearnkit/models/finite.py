@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from unlearnkit import ranks
+from unlearnkit.errors import UserError
 
 
 class NoNumbers(Exception):
@@ -65,3 +66,18 @@ def refuse_odd(odd: bool = False) -> None:
     odd = odd or any(watch.odd for watch in _open)
     if any(ranks.shared(list(range(ranks.count())), lambda mine: [odd] * len(mine))):
         raise NoNumbers
+
+
+@torch.no_grad()
+def check_weights(network: Any, stage: str) -> None:
+    """Asked after each stage, before anything is measured or kept of it.
+
+    Raises:
+        UserError: a weight is NaN or infinite.
+    """
+    for name, weight in network.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise UserError(
+                f"The stage '{stage}' left weights that are no numbers (NaN or infinite), first in '{name}'",
+                "Lower train.arguments.learning_rate, the terms' weights or the stage's scale, or take fewer steps",
+            )

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from unlearnkit import sums
 from unlearnkit.models.generation import end_tokens
 from unlearnkit.models.lineage import Lineage, answering
 from unlearnkit.models.precision import computing
@@ -105,5 +106,6 @@ class LanguageModel:
         self.weights.save(partial)
         self.tokenizer.save_pretrained(partial)
         make_portable(partial, self.source, self.weights.use_cache)
+        sums.seal(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)

@@ -13,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from unlearnkit.content import digest_of
 from unlearnkit.errors import UserError
 from unlearnkit.models.adapter import AdapterLineage, merged
 from unlearnkit.models.admission import check_packing
@@ -25,6 +26,7 @@ from unlearnkit.models.precision import Dtype, chosen
 from unlearnkit.models.templates import Template
 from unlearnkit.models.whole import WholeLineage
 from unlearnkit.settings.bounds import Name
+from unlearnkit.sums import SUMS, read
 
 ADAPTER = "adapter_config.json"  # a folder with this file holds an adapter
 
@@ -58,6 +60,7 @@ def load(
 
 def load_source(name: str, source: str, dtype: str, lora: dict[str, Any] | None, template: Template) -> LanguageModel:
     """Load from a folder or hub id; see `load`."""
+    check_files(source)
     base = base_of(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
@@ -75,6 +78,21 @@ def load_source(name: str, source: str, dtype: str, lora: dict[str, Any] | None,
     reload = partial(network, name, stored=torch.float32 if lora is None else computed_in)
     weights = lineage(reload(source), lora, source, reload, own_base=base == source)
     return LanguageModel(name, tokenizer, template, weights, computed_in)
+
+
+def check_files(source: str) -> None:
+    """A folder that this framework wrote is as it was written; any other folder passes.
+
+    Raises:
+        UserError: a file is not, or is gone.
+    """
+    folder = Path(source)
+    for name, digests in read(folder).items():
+        if not (folder / name).is_file() or digest_of(folder / name) not in digests:
+            raise UserError(
+                f"{folder / name} is damaged: it is not as it was written ({SUMS})",
+                f"Restore it from a copy, or make it anew; if you changed it yourself, remove {folder / SUMS}",
+            )
 
 
 def check_tokens(name: str, tokenizer: Any, config: Any) -> None:

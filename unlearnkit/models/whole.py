@@ -83,7 +83,7 @@ class WholeLineage(Lineage):
 
     @contextlib.contextmanager
     def negated(self, scale: float, folder: Path) -> Iterator[Lineage]:
-        held = Path(ranks.from_first(lambda: tempfile.mkdtemp(dir=folder.parent)))
+        held = Path(ranks.from_first(lambda: tempfile.mkdtemp(".partial", dir=folder.parent)))
         try:
             if ranks.is_first():
                 self.network.save_pretrained(held)

@@ -10,7 +10,7 @@ from transformers import AutoConfig
 
 from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel, load_source
-from unlearnkit.models.loading import ADAPTER
+from unlearnkit.models.loading import ADAPTER, check_files
 from unlearnkit.probes.trace import check_shapes, shape_of
 
 
@@ -20,6 +20,7 @@ def check_saved(model: LanguageModel, folder: Path) -> None:
     Raises:
         UserError: no model in `folder`, another architecture or size, or an adapter for another base.
     """
+    check_files(str(folder))
     if (folder / ADAPTER).is_file():
         _check_adapter(model, folder)
     elif (folder / "config.json").is_file():

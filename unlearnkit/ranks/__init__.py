@@ -41,6 +41,12 @@ def is_first() -> bool:
     return rank() == 0
 
 
+def load_weights_only() -> None:
+    """No `torch.load` of this process, a library's neither, makes anything but weights of a file."""
+    os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+
+
 def start() -> None:
     """Join the other processes that a launcher started; nothing where there are none.
 
@@ -50,6 +56,7 @@ def start() -> None:
         UserError: the address at which they meet is in use or cannot be reached.
     """
     global _store, _group
+    load_weights_only()
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     if int(os.environ.get("WORLD_SIZE", 1)) < 2 or _group is not None:

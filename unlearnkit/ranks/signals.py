@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -18,6 +21,31 @@ STOPPED = os.EX_TEMPFAIL  # 75: run the same command again; launch/slurm.sbatch 
 # when one has failed: they may be stuck in a collective and never reach the end of their step.
 ALONE = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
 AMONG_RANKS = (signal.SIGUSR1, signal.SIGUSR2)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Outside a training step too these signals end the process with `STOPPED`, at once, for a `with`.
+
+    Where somebody else listens already, such as submitit, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = AMONG_RANKS if int(os.environ.get("WORLD_SIZE", 1)) > 1 else ALONE
+    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _stop(number: int, frame: Any) -> None:
+    print("Stopped as asked. The same command goes on from what is kept.", file=sys.stderr, flush=True)
+    raise SystemExit(STOPPED)
 
 
 class StopWhenAsked(TrainerCallback):
@@ -53,7 +81,7 @@ class StopWhenAsked(TrainerCallback):
         before = self.before.get(self.asked or 0)
         self.on_train_end(args, state, control)
         ranks.end()  # together: a launcher ends the others once one has left
-        if callable(before):
+        if callable(before) and before is not _stop:
             before(self.asked, None)
         raise SystemExit(STOPPED)
 

@@ -13,6 +13,7 @@ import torch
 from accelerate.state import AcceleratorState
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
+from unlearnkit import ranks
 from unlearnkit.errors import UserError
 
 
@@ -77,9 +78,19 @@ def _whole(weight: torch.nn.Parameter) -> torch.Tensor:
 
 
 def prepare() -> None:
-    """Have DeepSpeed tell warnings only, and compile nothing: its CPU reduction takes minutes to build."""
+    """Have DeepSpeed tell warnings only, and compile nothing: its CPU reduction takes minutes to build.
+
+    It loads its checkpoints as plain pickles, which may run any code: from here on they may hold weights and three
+    plain types of its own alone.
+    """
     import deepspeed
+    from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler, LossScaler
+    from deepspeed.runtime.zero.config import ZeroStageEnum
     from deepspeed.utils import logger
+    from deepspeed.utils.tensor_fragment import fragment_address
+
+    ranks.load_weights_only()
+    torch.serialization.add_safe_globals([fragment_address, ZeroStageEnum, LossScaler, DynamicLossScaler])
 
     logger.setLevel(logging.WARNING)
     deepspeed.ops.__compatible_ops__.pop("deepspeed_shm_comm", None)

@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unlearnkit.errors import UserError
 from unlearnkit.files import whole
+from unlearnkit.sums import check
 
 
 @dataclass
@@ -48,10 +50,21 @@ def write_parquet(records: list[Record], path: Path) -> None:
 
 
 def read_parquet(path: Path) -> list[Record]:
-    """The inverse of `write_parquet`, in whose columns every dict has the keys of all of them, with nulls."""
+    """The inverse of `write_parquet`, in whose columns every dict has the keys of all of them, with nulls.
+
+    Raises:
+        UserError: it is not as it was written, or another version's.
+    """
     import pyarrow.parquet as pq
 
-    return [Record(**{name: _own(value) for name, value in row.items()}) for row in pq.read_table(path).to_pylist()]
+    fix = "Restore it from a copy, or start the run's command again, in a new folder where the run is finished"
+    check(path, fix)
+    try:
+        rows = pq.read_table(path).to_pylist()
+        return [Record(**{name: _own(value) for name, value in row.items()}) for row in rows]
+    except (OSError, ValueError, TypeError) as error:  # pyarrow's are of these kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} cannot be read: {reason[:160]}", fix) from None
 
 
 def _own(value: Any) -> Any:

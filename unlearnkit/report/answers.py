@@ -40,6 +40,8 @@ def examples(blocks: Mapping[str, Mapping[str, Sequence[Row]]], most_bytes: int 
     kept, used = {}, 0
     for _, number, block, by_method in sorted(places, key=lambda place: place[:2]):
         shown = example(block, by_method, order)
+        if size(shown) > most_bytes:  # it hides itself alone
+            continue
         used += size(shown)
         if used > most_bytes:
             break
@@ -69,8 +71,8 @@ def example(block: str, by_method: Mapping[str, Row], order: Sequence[str]) -> R
         "about": list(
             dict.fromkeys(str(first[k]) for k in ("set", "category", "id") if first.get(k) not in (None, ""))
         ),
-        "prompt": str(first.get("prompt", "")),
-        "answer": first.get("answer"),
+        "prompt": clip(str(first.get("prompt", ""))),
+        "answer": clip(str(answer)) if (answer := first.get("answer")) is not None else None,
         "sides": sides,
         "methods": len(after),
     }
@@ -84,6 +86,7 @@ def side(name: str, method: str, words: list[Part], row: Row, when: str) -> Row:
     elif when == "after" and row.get("harmful_after") is not None:
         verdict = f"{verdict} → {verdict}"
     fields = {key: row.get(f"{key}_{when}") for key in ("harmful", "kind", "why")}
+    fields["why"] = clip(str(fields["why"])) if fields["why"] else fields["why"]
     return {"name": name, "method": method, "words": words, "verdict": verdict, **fields}
 
 

@@ -11,11 +11,11 @@ from unlearnkit.measures.columns import Column
 from unlearnkit.measures.display import Display, arrow, only_in_figures, show_interval, show_value, usual
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.measures.seeds import Scale
-from unlearnkit.report.figures import Point, heat_map, lines
+from unlearnkit.report.figures import Point, heat_map, lines, thinned
 from unlearnkit.tables import mean_over_seeds
 from unlearnkit.tables.reading import Run, curve_numbers, points_of
 
-MOST_POINTS = 1000  # of a training curve
+MOST_POINTS = 1000  # of a training curve; of a measured one, which has a band and words to each point, a quarter
 
 
 def training_figures(log: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -34,11 +34,6 @@ def training_figures(log: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield lines(f"training losses, stage {stage}", points)
 
 
-def thinned(rows: Sequence[Any], most: int) -> Sequence[Any]:
-    """At most `most` rows, evenly taken."""
-    return rows[:: max(1, math.ceil(len(rows) / most))]
-
-
 def evaluation_figures(run: Run) -> Iterator[dict[str, Any]]:
     """One figure a stage, evaluation and measure of one run: a line a set, its interval as a band."""
     found: dict[tuple[str, Column, str], dict[str, list[Point]]] = {}
@@ -52,7 +47,9 @@ def evaluation_figures(run: Run) -> Iterator[dict[str, Any]]:
     for (stage, evaluation, measure), sets in found.items():
         display = shown[stage, evaluation, measure]
         title = f"{measure} {arrow(display)} ({'/'.join((*evaluation, f'stage {stage}'))})"
-        yield lines(title, sets, display, chosen=(run.raw.get("chosen") or {}).get(stage, {}).get("step"))
+        chosen = (run.raw.get("chosen") or {}).get(stage, {}).get("step")
+        drawn = {name: thinned(line, MOST_POINTS // 4) for name, line in sets.items()}
+        yield lines(title, drawn, display, chosen=chosen)
 
 
 def measured(run: Run) -> Iterator[tuple[str, int, Column, Estimate]]:
@@ -79,7 +76,8 @@ def sweep_figures(methods: Mapping[str, Sequence[Run]], columns: Sequence[Column
                     for step, entry in own.items():
                         found.setdefault(column, {}).setdefault(method, {}).setdefault(step, []).append(entry)
     for column, by_method in found.items():
-        points = {method: over_seeds(steps, column.display.scale) for method, steps in by_method.items()}
+        whole = {method: over_seeds(steps, column.display.scale) for method, steps in by_method.items()}
+        points = {method: thinned(line, MOST_POINTS // 4) for method, line in whole.items()}
         if any(len(line) > 1 for line in points.values()):
             title = f"{column[-1]} {arrow(column.display)} ({'/'.join(column[:-1])})"
             yield lines(title, points, column.display)

@@ -24,6 +24,13 @@ class Point:
     high: float = math.nan
 
 
+def thinned(rows: Sequence[Any], most: int) -> Sequence[Any]:
+    """At most `most` rows, evenly taken, the first and the last among them."""
+    if len(rows) <= most:
+        return rows
+    return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]
+
+
 def finite(value: Any) -> float | None:
     """JSON for a browser knows no NaN and no Infinity: a finite number, or None."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

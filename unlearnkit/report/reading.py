@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from unlearnkit.errors import UserError
+from unlearnkit.sums import check
 
 
 def read_config(folder: Path) -> str:
-    """The text of `folder`/config.yaml; `UserError` where there is none."""
+    """The text of `folder`/config.yaml; `UserError` where there is none or it is not as it was written."""
+    check(folder / "config.yaml", "Restore it from a copy")
     try:
         return (folder / "config.yaml").read_text(encoding="utf-8")
-    except OSError:
+    except (OSError, ValueError):
         fix = "Give a folder that `python -m unlearnkit` wrote and finished."
         raise UserError(f"{folder} is no run folder: it has no readable config.yaml.", fix) from None
 
@@ -23,7 +25,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     if not path.exists():
         return rows
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    check(path, "Restore it from a copy, or start the run's command again in a new folder")
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), start=1):
         if line.strip():
             try:
                 rows.append(dict(json.loads(line)))

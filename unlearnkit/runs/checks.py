@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 from typing import Any
 
+import unlearnkit
 from unlearnkit import ranks
+from unlearnkit.content import contents_of, digest
 from unlearnkit.data.examples import Data, nonempty
 from unlearnkit.data.streams import Shuffled, Stream
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import writable
-from unlearnkit.inputs import ROWS, inputs, rows_of
+from unlearnkit.identity import NO_MATTER, flat, versions
+from unlearnkit.inputs import inputs, rows_of
 from unlearnkit.models import LanguageModel
 from unlearnkit.stages import Finetune
 from unlearnkit.stages.base import Stage
@@ -21,15 +25,29 @@ def agreed_inputs(config: dict[str, Any], data: Data) -> dict[str, str]:
     """The run's `inputs`, as rank zero finds them.
 
     Raises:
-        UserError: this rank has read other rows.
+        UserError: this rank has read other rows, composed another config, or is of other code.
     """
-    found = ranks.from_first(lambda: inputs(config, data))
-    if found[ROWS] != rows_of(data):
-        raise UserError(
-            f"Rank {ranks.rank()} on {platform.node()} reads other rows of the data '{data.name}' than rank zero",
-            "Give all machines the same files",
-        )
+    rows = f"other rows of the data '{data.name}'"
+    own = [(rows, rows_of(data)), ("another config", _settings(config)), ("other code", code())]
+    found, first = ranks.from_first(lambda: (inputs(config, data), own))
+    for (what, mine), (_, other) in zip(own, first, strict=True):
+        if mine != other:
+            raise UserError(
+                f"Rank {ranks.rank()} on {platform.node()} has {what} than rank zero",
+                "Give all machines the same files, the same command line and the same installation",
+            )
     return found
+
+
+def _settings(config: dict[str, Any]) -> str:
+    """The hash of what a config says of a run's result."""
+    return digest({key: value for key, value in flat(config).items() if not NO_MATTER.search(key)})
+
+
+def code() -> str:
+    """The hash of this package's modules, and of the versions of those that decide a number."""
+    modules = contents_of(Path(unlearnkit.__file__).parent)
+    return digest([{name: held for name, held in modules.items() if name.endswith(".py")}, versions()])
 
 
 def bind_streams(data: Data, derived: dict[str, Any]) -> dict[str, Stream]:

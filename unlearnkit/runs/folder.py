@@ -26,14 +26,17 @@ from unlearnkit.measures.interval import Estimate
 from unlearnkit.memory import peak_memory
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.card import model_card, unread
-from unlearnkit.models.checkpoints import rewind_log
+from unlearnkit.models.checkpoints import forget_stages, rewind_log
 from unlearnkit.models.precision import AUTO
 from unlearnkit.models.saving import written
 from unlearnkit.records.record import Record, read_parquet, write_parquet
 from unlearnkit.runs.moments import START, Moment
+from unlearnkit.runs.owner import check_names, own, read_config
 from unlearnkit.runs.tracking import Tracker
+from unlearnkit.settings.disk import FULL
 from unlearnkit.stages.negate import start_in
 from unlearnkit.stages.selection import Choice
+from unlearnkit.sums import check
 
 
 class RunFolder:
@@ -51,15 +54,18 @@ class RunFolder:
     def __init__(self, folder: Path, config: dict[str, Any], resume: str = "auto"):
         if resume not in ("auto", "never"):
             raise UserError(f"Unknown resume '{resume}'. Valid: auto, never", "Set resume= to one of these")
+        check_names(config)
         self.folder, self.config, self.started = folder, config, time.monotonic()
         self.metrics: dict[str, Any] = {"run": {}, "columns": {}, "attacks": [], "moments": []}
         self.metrics |= {"before": None, "after": None, "curve": []}
         try:
             kept, self.config = ranks.from_first(lambda: self._take(resume))
         except OSError as error:
+            if error.errno in FULL:
+                raise
             raise UserError(
                 f"The run folder {folder} cannot be written: {error.strerror or error}",
-                "Free some space or choose another folder with hydra.run.dir=FOLDER",
+                "Choose another folder with hydra.run.dir=FOLDER",
             ) from error
         if kept:
             self.metrics = kept
@@ -68,8 +74,9 @@ class RunFolder:
 
     def _take(self, resume: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         """Make the folder this run's; the metrics that it holds of the run already, and the config with its dtype."""
+        own(self.folder)
         path, kept = self.folder / "config.yaml", self.folder / "metrics.json"
-        held = yaml.safe_load(path.read_text()) if path.is_file() else None
+        held: Any = read_config(self.folder) if path.is_file() else None
         config = self.config
         if held is not None and (dtype := held["model"].get("dtype")) and config["model"].get("dtype") == AUTO:
             config = {**config, "model": {**config["model"], "dtype": dtype}}  # another machine may choose otherwise
@@ -86,10 +93,15 @@ class RunFolder:
                     "Choose another folder with hydra.run.dir=FOLDER, or give the settings and the files of the run"
                     " that is there",
                 )
-        (self.folder / "records").mkdir(parents=True, exist_ok=True)
         if held is None:
             write(path, yaml.safe_dump(config, sort_keys=False))
-        return json.loads(kept.read_text()) if held is not None and kept.is_file() else None, config
+        (self.folder / "records").mkdir(exist_ok=True)
+        metrics = read_metrics(kept) if held is not None and kept.is_file() else None
+        if metrics is None:
+            forget_stages(self.folder)  # a curve that lay in lost metrics is measured again
+        elif metrics["run"].get("finished"):
+            self._remove_needless()  # where a process died at that
+        return metrics, config
 
     def begin(self, model: LanguageModel, columns: dict[str, Display], attacks: Iterable[str]) -> None:
         """Say in config.yaml what the model computes in, where "auto" was asked for, and how numbers are shown."""
@@ -121,7 +133,7 @@ class RunFolder:
             return None
         parts = [part for part in moment["numbers"] if part != "cost"]
         paths = {part: self._records(name, bool(moment.get("final")), part) for part in parts}
-        return ranks.from_first(lambda: {name: read_parquet(path) for name, path in paths.items()})
+        return ranks.from_first(lambda: read_all(paths))
 
     def rewind(self, stage: str, step: int) -> None:
         """Forget what was written of a stage after a step, before the stage goes on from there."""
@@ -185,13 +197,7 @@ class RunFolder:
         """`model/`: the adapter or the full weights, the tokenizer and a model card."""
         if not ranks.is_first():
             return
-        try:
-            model.save(self.folder / "model")
-        except OSError as error:
-            raise UserError(
-                f"The model could not be saved to {self.folder / 'model'}: {error.strerror or error}",
-                "Free some space and run again; the metrics and answers so far are in the run folder",
-            ) from error
+        model.save(self.folder / "model")
         write(self.folder / "model" / "README.md", self._card(model))
 
     def finish(self, tracker: Tracker, report: Callable[[Path], object], records: dict[str, Records]) -> dict[str, Any]:
@@ -208,11 +214,14 @@ class RunFolder:
         write(self.folder / "generations.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         self._write_metrics()
         report(self.folder)
-        self._write_metrics(finished=True)
+        tracker.finish(self.metrics, rows)
+        self._write_metrics(finished=True)  # last: nothing that is to be told can be lost after it
+        self._remove_needless()
+        return self.metrics
+
+    def _remove_needless(self) -> None:
         shutil.rmtree(start_in(self.folder), ignore_errors=True)
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
-        tracker.finish(self.metrics, rows)
-        return self.metrics
 
     def _write_metrics(self, finished: bool = False) -> None:
         self.metrics["run"] = {
@@ -253,6 +262,32 @@ class RunFolder:
             notes=unread(config, adapter),
             numbers=self.metrics["after"],
         )
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """A run's metrics.json.
+
+    Raises:
+        UserError: it is not as it was written.
+    """
+    fix = f"Restore it from a copy, or remove it (rm '{path}') and start the same command again: it is made anew"
+    check(path, fix)
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(held["run"], dict):
+            return dict(held)
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    raise UserError(f"{path} is damaged: it is no run's metrics", fix)
+
+
+def read_all(paths: dict[str, Path]) -> Records | None:
+    """evaluation -> its records; None, and a line that says so, where one cannot be read."""
+    try:
+        return {name: read_parquet(path) for name, path in paths.items()}
+    except UserError as error:
+        print(f"{error.what}; it is measured anew", flush=True)
+        return None
 
 
 def answers(before: Records, after: Records | None) -> list[dict[str, Any]]:

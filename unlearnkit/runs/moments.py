@@ -11,6 +11,7 @@ from unlearnkit.attacks.base import Attack
 from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
+from unlearnkit.models.finite import check_weights
 from unlearnkit.stages.base import Context, Stage
 
 START = "start"
@@ -84,6 +85,7 @@ def moments(
         if done is None or names.index(name) > names.index(done):
             context.stage = name
             model = stage(model, context)
+            check_weights(model.model, name)
             if keep and ranks.is_first():
                 save_stage(model, folder / name, context.cost)
                 for earlier in names[: names.index(name)]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.files import write
 from unlearnkit.measures.columns import before_and_after
 from unlearnkit.measures.display import only_in_figures
+from unlearnkit.secrets import redact, redacted
+from unlearnkit.sums import is_damaged
 
 MODES = ("offline", "online", "shared", "disabled", "dryrun")
 ONLINE = ("online", "shared")
@@ -69,7 +73,7 @@ class WandB:
 
     def start(self, config: dict[str, Any], folder: Path) -> None:
         path = folder / "wandb" / "id"
-        known = path.read_text() if path.is_file() else None
+        known = path.read_text(errors="replace") if path.is_file() and not is_damaged(path) else None
         self.folder = folder
         self.run = open_run(
             folder,
@@ -82,7 +86,7 @@ class WandB:
             config=described(config, self.group),
         )
         path.parent.mkdir(exist_ok=True)
-        path.write_text(self.run.id)
+        write(path, self.run.id)
 
     def log(self, row: dict[str, Any]) -> None:
         self._log(f"train/{row.get('stage', 'run')}", row)
@@ -171,7 +175,8 @@ def open_run(folder: Path, **settings: Any) -> Any:
 
     def begin(mode: Any) -> Any:
         plain = wandb.Settings(console="off", x_disable_stats=True, init_timeout=PATIENCE)
-        return wandb.init(dir=str(folder), mode=mode, settings=plain, **settings)
+        with _redacted_command():
+            return wandb.init(dir=str(folder), mode=mode, settings=plain, **redacted(settings))
 
     mode = os.environ.get("WANDB_MODE", "offline")
     try:
@@ -183,6 +188,17 @@ def open_run(folder: Path, **settings: Any) -> Any:
         run = begin("offline")
     run.define_metric("*", step_metric=STEPS)
     return run
+
+
+@contextlib.contextmanager
+def _redacted_command() -> Iterator[None]:
+    """W&B keeps the command line that it finds."""
+    own = sys.argv
+    sys.argv = [redact(word) for word in own]
+    try:
+        yield
+    finally:
+        sys.argv = own
 
 
 def described(config: dict[str, Any], group: str | None) -> dict[str, Any]:

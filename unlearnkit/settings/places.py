@@ -10,6 +10,7 @@ from pathlib import Path
 
 SHOWS = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # commands that make nothing
 CONFIG = "config.yaml"  # what a run writes first
+BEGUN = (CONFIG, "SHA256SUMS", ".owner.lock")  # what a run writes before it computes anything
 _claims = False
 
 
@@ -62,8 +63,10 @@ def remove_empty(folder: Path) -> None:
 
 def remove_unbegun(folder: Path) -> None:
     """Take away what a run wrote that was refused before it computed anything: its config and empty folders."""
-    if [path for path in folder.rglob("*") if not path.is_dir()] != [folder / CONFIG]:
+    files = [path for path in folder.rglob("*") if not path.is_dir()]
+    if folder / CONFIG not in files or not {folder / name for name in BEGUN}.issuperset(files):
         return
-    (folder / CONFIG).unlink()
+    for path in files:
+        path.unlink()
     for path in sorted(folder.rglob("*"), reverse=True):
         path.rmdir()

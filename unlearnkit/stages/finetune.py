@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import tempfile
 import time
 from dataclasses import asdict
@@ -207,7 +208,14 @@ class Finetune(Stage):
         trainer.remove_callback(ProgressCallback)
         if not arguments.disable_tqdm:
             trainer.add_callback(_Progress(context.stage))
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except pickle.UnpicklingError as error:
+            raise UserError(
+                f"{checkpoint} holds something other than weights, which could run any code: it was not loaded",
+                f"If you trust nobody who can write there, remove it (rm -r '{checkpoint}') and start again, which goes"
+                " on from an earlier one or begins anew",
+            ) from error
         trainer.end()
         if selected:
             selected.take()

@@ -11,6 +11,7 @@ from typing import Any
 from unlearnkit.errors import UserError
 from unlearnkit.measures.columns import Column, before_and_after, flatten
 from unlearnkit.measures.interval import Estimate
+from unlearnkit.sums import check
 from unlearnkit.tables.published import today
 
 Points = dict[int, Estimate]  # by step
@@ -33,6 +34,8 @@ class Run:
 def read_run(folder: Path) -> Run:
     """Read `folder`/metrics.json; `UserError` where it is missing or not what a run writes."""
     path = folder / "metrics.json"
+    for name in ("metrics.json", "config.yaml"):
+        check(folder / name, "Restore it from a copy, or start the run's command again, which says how it is mended")
     fix = "Give a folder that `python -m unlearnkit` wrote and finished, such as outputs/<date>/<time>."
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))

@@ -40,12 +40,23 @@ def csv_of(comparisons: Sequence[Comparison]) -> str:
                 if number := paper.get(row, {}).get(heading.key):
                     line["paper"] = f">{number.bound:.10g}" if number.bound is not None else f"{number.value:.10g}"
                     line["paper_place"] = str(comparison.paper_marks.get((row, heading.column), ""))
-                writer.writerow(line)
+                writer.writerow({key: plain(cell) for key, cell in line.items()})
             for name in comparison.rankings:
                 line = {**lead, "column": f"{RANKING}/{name}", "title": f"Ranking: {name}"}
                 for side, ranks, place in sides:
                     if name in ranks.get(row, {}):
                         line[side] = f"{ranks[row][name]:g}"
                         line[place] = str(best_two(ranks).get(row, "")) if name == AVERAGE else ""
-                writer.writerow(line)
+                writer.writerow({key: plain(cell) for key, cell in line.items()})
     return out.getvalue()
+
+
+def plain(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: behind an apostrophe, unless it is a number."""
+    if cell.lstrip()[:1] not in (*"=+-@|%", "\0") and cell[:1] not in ("\t", "\r", "\n"):
+        return cell
+    try:
+        float(cell)
+        return cell
+    except ValueError:
+        return f"'{cell}"

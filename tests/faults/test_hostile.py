@@ -1,0 +1,115 @@
+"""What a checkpoint of somebody else's would run is not run."""
+
+import json
+import os
+import pickle
+import shutil
+
+import pytest
+import torch
+from composed import composed
+from dying import Died
+
+from unlearnkit.errors import UserError
+from unlearnkit.models import checkpoints
+from unlearnkit.run import run
+from unlearnkit.tables.render_csv import plain
+
+RUN = (
+    "+method=ga", "model=tiny", "logger=none", "model.lora=null", "train.max_steps=4", "train.save_every=2",
+    "eval_every=0", "eval.safety.limit=1", "eval.safety.max_new_tokens=2", "+train.arguments.disable_tqdm=true",
+)  # fmt: skip
+
+
+class Planted:
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return os.system, (f"touch '{self.file}'",)
+
+
+def plant(path, file, where):
+    """Put a pickle that runs a command in a file's place, or into it."""
+    if where == "whole":
+        path.write_bytes(pickle.dumps(Planted(file)))
+    elif where == "saved":
+        torch.save({"module": Planted(file)}, path)
+    else:  # beside its own content
+        os.environ.pop("TORCH_FORCE_WEIGHTS_ONLY_LOAD", None)  # an earlier run of this process has set it
+        content = torch.load(path, weights_only=False)
+        torch.save({**content, "more": Planted(file)} if isinstance(content, dict) else [content, Planted(file)], path)
+
+
+def remark(folder):
+    """The marker as the one who plants would write it: digests are no secret."""
+    told = json.loads((folder / checkpoints.MARK).read_text())
+    told.pop("files"), told.pop("digest")
+    checkpoints.mark(folder, told)
+
+
+@pytest.fixture(scope="module")
+def died(tmp_path_factory):
+    made = {}
+
+    def make(engine):
+        if engine not in made:
+            folder = tmp_path_factory.mktemp(engine) / "run"
+            with pytest.raises(Died):
+                run(composed(*RUN, f"deepspeed={engine}", "logger._target_=dying.Dies", "+logger.stage=finetune",
+                             "+logger.step=3"), folder)  # fmt: skip
+            made[engine] = folder
+        return made[engine]
+
+    return make
+
+
+def places(folder):
+    (checkpoint,) = folder.glob("checkpoints/finetune/checkpoint-2")
+    return [
+        path.relative_to(folder) for path in sorted(checkpoint.rglob("*")) if path.suffix in (".pt", ".pth", ".bin")
+    ]
+
+
+WHERE = ("whole", "saved", "beside")
+ENGINES = ("none", "zero1", "zero2", "zero3")
+EVERY = [
+    pytest.param(engine, where, marks=() if (engine, where) == ("zero2", "beside") else pytest.mark.long)
+    for engine in ENGINES
+    for where in WHERE
+]
+
+
+@pytest.mark.parametrize(("engine", "where"), EVERY)
+def test_a_planted_pickle_runs_nothing(engine, where, died, tmp_path):
+    folder = died(engine)
+    found = places(folder)
+    assert found
+    refused = 0
+    for number, place in enumerate(found):
+        copy, flag = tmp_path / f"run-{number}", tmp_path / f"ran-{number}"
+        shutil.copytree(folder, copy)
+        plant(copy / place, flag, where)
+        remark(copy / "checkpoints" / "finetune" / "checkpoint-2")
+        try:
+            run(composed(*RUN, f"deepspeed={engine}"), copy)
+        except UserError as error:
+            assert "holds something other than weights" in error.what and "rm -r" in error.fix, (place, error)
+            refused += 1
+        assert not flag.exists(), place  # a file that nothing reads may lie there
+    assert refused
+
+
+def test_a_whole_checkpoint_of_zero_is_gone_on_with(died, tmp_path):
+    shutil.copytree(died("zero2"), tmp_path / "run")
+    run(composed(*RUN, "deepspeed=zero2"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", " =1", "\r=1", "|x", "%0"])
+def test_a_cell_that_a_spreadsheet_would_run(cell):
+    assert plain(cell) == f"'{cell}"
+
+
+@pytest.mark.parametrize("cell", ["", "sku", "0.5", "-0.5", "+1e-3", ">12", "a=b", "1-2"])
+def test_a_cell_that_is_none(cell):
+    assert plain(cell) == cell

@@ -1,0 +1,101 @@
+"""Whether a file is as it was written: a folder keeps the digests of its files in SHA256SUMS.
+
+`sha256sum -c SHA256SUMS` reads it too. A file that is written anew has both digests for the moment of its renaming,
+so a process may die at any time. A file without a line (of an earlier version, or a user's own) is not checked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from unlearnkit.errors import UserError
+
+SUMS = "SHA256SUMS"
+LOG = "log.jsonl"  # grows line by line, and a report may be made again by anyone at any time: these have no sum
+_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
+_kept: list[Path] = []  # the folders in which this process notes what it writes
+
+
+def keep(folder: Path) -> None:
+    """Note from now on the digest of what is written whole in a folder, or below it."""
+    if folder not in _kept:
+        _kept.append(folder)
+
+
+def let_go(folder: Path) -> None:
+    """The opposite of `keep`."""
+    if folder in _kept:
+        _kept.remove(folder)
+
+
+@contextlib.contextmanager
+def told(path: Path, partial: Path) -> Iterator[None]:
+    """`path` may have the old digest or that of `partial` during a `with`, and has the new one after it."""
+    folder = next((folder for folder in _kept if path.is_relative_to(folder)), None)
+    passing = any(part == "checkpoints" or part.endswith(".partial") for part in path.parts)
+    if folder is None or passing or path.suffix == ".html" or path.name == LOG:
+        yield
+        return
+    name, new, held = path.relative_to(folder).as_posix(), sha256(partial), read(folder)
+    _write(folder, {**held, name: {*held.get(name, ()), new}})
+    yield
+    _write(folder, {**held, name: {new}})
+
+
+def seal(folder: Path) -> None:
+    """Note every file that is in a folder now, but for what people read."""
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    _write(folder, {name: {sha256(path)} for name, path in files.items() if name not in (SUMS, "README.md")})
+
+
+def read(folder: Path) -> dict[str, set[str]]:
+    """File -> the digests that it may have; lines that say something else are passed over."""
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    held: dict[str, set[str]] = {}
+    for line in lines:
+        if found := _LINE.fullmatch(line):
+            held.setdefault(found[2], set()).add(found[1])
+    return held
+
+
+def is_damaged(path: Path) -> bool:
+    """The folder of the file, or the one above, has another digest of it; a file that is not there is no damage."""
+    for folder in list(path.parents)[:2]:
+        digests = read(folder).get(path.relative_to(folder).as_posix())
+        if digests is not None and path.is_file():
+            return sha256(path) not in digests
+    return False
+
+
+def check(path: Path, fix: str) -> None:
+    """Refuse a file that is not as it was written, before something is made of it.
+
+    Raises:
+        UserError: it is not.
+    """
+    if is_damaged(path):
+        raise UserError(f"{path} is damaged: it is not as it was written ({SUMS})", fix)
+
+
+def _write(folder: Path, held: dict[str, set[str]]) -> None:
+    lines = [f"{digest}  {name}\n" for name, digests in held.items() for digest in sorted(digests)]
+    partial = folder / f"{SUMS}.{os.getpid()}.partial"
+    try:
+        partial.write_text("".join(lines), encoding="utf-8")
+        os.replace(partial, folder / SUMS)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
