@@ -1,4 +1,4 @@
-"""A paper's column, where its number stands today, and which way the paper calls better; old folders by today's names."""
+"""A paper's column, where its number stands and which way the paper calls better; old folders by today's names."""
 
 import json
 
