@@ -48,6 +48,15 @@ def remark(folder):
     checkpoints.mark(folder, told)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_environment():
+    """A group of this process says so in the environment, which later tests' processes would take for theirs."""
+    kept = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(kept)
+
+
 @pytest.fixture(scope="module")
 def died(tmp_path_factory):
     made = {}

@@ -214,6 +214,7 @@ def test_models_that_do_not_belong_together(tmp_path, done):
     given = ["sets=[unlearned]", "window=1"]
     config = yaml.safe_load((folder / "config.yaml").read_text())
     (folder / "config.yaml").write_text(yaml.safe_dump({**config, "model": {**config["model"], "architecture": "opt"}}))
+    (folder / "SHA256SUMS").unlink()
     with pytest.raises(UserError, match="was made for '.*tiny-llama', the original is '.*tiny-opt'"):
         measure(folder, given)
     shutil.rmtree(folder / "model")

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 
 from unlearnkit.errors import UserError
 from unlearnkit.files import cache_folder
@@ -40,7 +41,8 @@ def full_disk(error: BaseException) -> UserError | None:
 
 def _places() -> dict[str, tuple[Path, str]]:
     """Name -> where a command writes, and how another place is chosen."""
-    run = Path(HydraConfig.get().runtime.output_dir) if HydraConfig.initialized() else Path.cwd()
+    told = OmegaConf.select(HydraConfig.get(), "runtime.output_dir") if HydraConfig.initialized() else None
+    run = Path(told) if told else Path.cwd()  # a config that was composed without a job has no folder
     try:
         temporary = Path(tempfile.gettempdir())
     except OSError:  # it tries them by writing

@@ -105,7 +105,8 @@ def _of_run(run: Run, column: Column) -> dict[tuple[str, ...], float]:
         *attack, evaluation, set_name, name = column
         config = renamed(yaml.safe_load((run.folder / "config.yaml").read_text()))
         measure = instantiate(config["eval"][evaluation]["measures"][name])
-        rows = read_parquet(run.folder / "records" / f"{attack[0] if attack else 'after'}-{evaluation}.parquet")
+        path = run.folder / "records" / f"{attack[0] if attack else 'after'}-{evaluation}.parquet"
+        rows = read_parquet(path) if path.is_file() else []
     except (OSError, KeyError, TypeError, ValueError):  # a run of another kind
         return {}
     prompts: dict[tuple[str, ...], list[Record]] = {}
