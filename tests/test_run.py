@@ -73,8 +73,8 @@ def test_every_edit_of_facts_runs_whole(method, weights, tmp_path):
 def test_what_a_run_leaves_behind(sku):
     folder, metrics = sku
     assert sorted(path.name for path in folder.iterdir()) == [
-        ".owner.lock", "SHA256SUMS", "config.yaml", "generations.jsonl", "log.jsonl", "metrics.json", "model", "records",
-        "report.html",
+        ".owner.lock", "SHA256SUMS", "config.yaml", "generations.jsonl", "log.jsonl", "metrics.json", "model",
+        "records", "report.html",
     ]  # fmt: skip
     assert yaml.safe_load((folder / "config.yaml").read_text())["stages"]["negate"]["scale"] == 1.0
     assert json.loads((folder / "metrics.json").read_text()) == metrics

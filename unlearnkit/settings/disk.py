@@ -41,8 +41,9 @@ def full_disk(error: BaseException) -> UserError | None:
 
 def _places() -> dict[str, tuple[Path, str]]:
     """Name -> where a command writes, and how another place is chosen."""
-    told = OmegaConf.select(HydraConfig.get(), "runtime.output_dir") if HydraConfig.initialized() else None
-    run = Path(told) if told else Path.cwd()  # a config that was composed without a job has no folder
+    job = HydraConfig.get().runtime if HydraConfig.initialized() else None
+    known = job is not None and not OmegaConf.is_missing(job, "output_dir")  # a config composed without a job has none
+    run = Path(job.output_dir) if job is not None and known else Path.cwd()
     try:
         temporary = Path(tempfile.gettempdir())
     except OSError:  # it tries them by writing
