@@ -21,8 +21,8 @@ def record(number, harmful=None, nats=None, response="yes", **more):
     return Record(**asked, response=response, tokens=1, harmful=harmful, reference_log_probs=log_probs)
 
 
-def write_run(folder, method, records, seed=0, finished=True, measures=MEASURES, **config):
-    """A finished run in `folder` whose numbers are those of its records."""
+def write_run(folder, method, records, seed=0, finished=True, measures=MEASURES, more=None, **config):
+    """A finished run in `folder` whose numbers are those of its records, and `more`."""
     (folder / "records").mkdir(parents=True)
     write_parquet(records, folder / "records" / f"{'before' if method == 'base' else 'after'}-safety.parquet")
     found, shown = {}, {}
@@ -34,7 +34,7 @@ def write_run(folder, method, records, seed=0, finished=True, measures=MEASURES,
                 found.setdefault(place, {})[name] = {k: getattr(estimate, k) for k in ("value", "low", "high", "n")}
                 shown[f"safety/{place}/{name}"] = written(measure.display(role))
     run = {"method": method, "model": "tiny", "data": "mischief", "seed": seed, "minutes": 1.5, "finished": finished}
-    numbers = {"safety": found}
+    numbers = {"safety": found | (more or {})}
     metrics = {"run": run, "columns": shown, "attacks": [], "moments": [], "before": numbers}
     metrics["after"] = numbers if finished and method != "base" else None
     (folder / "metrics.json").write_text(json.dumps(metrics))

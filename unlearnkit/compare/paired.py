@@ -10,11 +10,14 @@ import numpy as np
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from unlearnkit.compare import combined
 from unlearnkit.compare.sides import Side, part_of
 from unlearnkit.measures.base import Measure
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.combined import Combined
+from unlearnkit.measures.display import Display
 from unlearnkit.measures.interval import LARGEST_LOG
+from unlearnkit.measures.ks_test import KSTest
 from unlearnkit.tables.significance import paired
 
 DRAWS = 10_000  # of the bootstrap
@@ -43,9 +46,53 @@ def difference(first: Side, other: Side, column: Column) -> Difference | None:
     measure = _measure(first, other, column)
     if measure is None or not all(part_of(column) in side.parts for side in (first, other)):
         return None
+    if isinstance(measure, Combined):
+        return _of_measures(first, other, column, measure)
     mine, theirs = (_values(side, column, measure) for side in (first, other))
     apart = [theirs[key] - mine[key] for key in mine if key in theirs]
     return of_prompts(apart, column.display.scale.geometric) if apart else None
+
+
+def _of_measures(first: Side, other: Side, column: Column, measure: Combined) -> Difference | None:
+    """None where a number is not found again from the records and the sets' roles, as far as these are known."""
+    roles = {c[-2]: c.display.role for c in first.numbers if c[:-2] == column[:-2]}
+    groups: list[list[tuple[str, list[dict[Prompt, float]]]]] = []  # set, and each run's values
+    for place, names in measure.of.items():
+        members = [place] if place in first.rows(part_of(column)) else [s for s, role in roles.items() if role == place]
+        for name in names:
+            part = _measure(first, other, Column((*column[:-1], name)))
+            if part is None or isinstance(part, Combined):
+                return None
+            own = [Column((*column[:-2], member, name), Display(role=roles.get(member))) for member in members]
+            groups.append([(c[-2], [_values(side, c, part) for side in (first, other)]) for c in own])
+    for number, side in enumerate((first, other)):
+        again = combined.value(measure, [[v for _, runs in group for v in runs[number].values()] for group in groups])
+        if not math.isclose(again, side.numbers[column].value, rel_tol=1e-6, abs_tol=1e-9):
+            return None
+    blocks = [
+        combined.Block(*(_table(groups, place, number) for number in (0, 1)))
+        for place in dict.fromkeys(place for group in groups for place, _ in group)
+    ]
+    n = sum(block.first.shape[1] for block in blocks)
+    if not all(block.first.shape[1] for block in blocks):
+        return None
+    value, low, high, p = combined.difference(measure, blocks, DRAWS)
+    return Difference(value, low, high, n, False, p) if math.isfinite(value) else None
+
+
+def _table(
+    groups: Sequence[Sequence[tuple[str, Sequence[Mapping[Prompt, float]]]]], place: str, number: int
+) -> np.ndarray:
+    """(groups, prompts) a run's values on the set `place`, NaN where not both runs have one."""
+    shared = [[mine.keys() & theirs.keys() for own, (mine, theirs) in group if own == place] for group in groups]
+    prompts = sorted(set().union(*(keys for each in shared for keys in each)))
+    rows = np.full((len(groups), len(prompts)), math.nan)
+    for row, group in enumerate(groups):
+        for own, runs in group:
+            for at, prompt in enumerate(prompts):
+                if own == place and prompt in runs[0] and prompt in runs[1]:
+                    rows[row, at] = runs[number][prompt]
+    return rows
 
 
 def of_prompts(differences: Sequence[float], ratio: bool = False) -> Difference:
@@ -81,7 +128,7 @@ def _measure(first: Side, other: Side, column: Column) -> Measure | None:
         measure = instantiate(told[0])
     except InstantiationException:  # the user's own, of a package that is not here
         return None
-    return measure if isinstance(measure, Measure) and not isinstance(measure, Combined) else None
+    return measure if isinstance(measure, Measure) and not isinstance(measure, KSTest) else None
 
 
 def _told(side: Side, column: Column) -> Mapping[str, object] | None:

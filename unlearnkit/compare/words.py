@@ -29,7 +29,7 @@ def change(display: Display, told: Difference | None) -> tuple[str, str]:
 
 def _signed(display: Display, end: float, ratio: bool) -> str:
     if ratio:
-        return f"×{end:.4g}"
+        return f"×{end:.4g}" if abs(end - 1) >= 0.01 else f"×{end:.7g}"  # what is near 1 differs past its fourth digit
     return f"{'+' if end > 0 else ''}{show_value(display, end)}"
 
 
