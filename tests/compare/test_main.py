@@ -9,6 +9,7 @@ from forked import command
 
 from unlearnkit.compare import compare
 from unlearnkit.compare.__main__ import main
+from unlearnkit.records.record import write_parquet
 
 
 @pytest.fixture
@@ -88,10 +89,10 @@ def test_a_run_without_a_method_is_the_start(two, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda rows: rows[:-1], "safety/unlearned has 1 rows only in A, such as f11 ('Ask 11?')"),
-        (lambda rows: [*rows, record(12, True)], "safety/unlearned has 1 rows only in B, such as f12 ('Ask 12?')"),
-        (lambda rows: [replace(rows[0], prompt="Else?"), *rows[1:]], "1 rows only in A and 1 rows only in B"),
-        (lambda rows: [replace(rows[0], answer="Else."), *rows[1:]], "1 rows only in A and 1 rows only in B"),
+        (lambda rows: rows[:-1], "safety/unlearned has 1 row only in A, such as f11 ('Ask 11?')"),
+        (lambda rows: [*rows, record(12, True)], "safety/unlearned has 1 row only in B, such as f12 ('Ask 12?')"),
+        (lambda rows: [replace(rows[0], prompt="Else?"), *rows[1:]], "1 row only in A and 1 row only in B"),
+        (lambda rows: [replace(rows[0], answer="Else."), *rows[1:]], "1 row only in A and 1 row only in B"),
         (lambda rows: [replace(row, set="others") for row in rows], "no set of one is a set of the other"),
     ],
 )
@@ -110,6 +111,27 @@ def test_a_set_of_one_alone_is_left_out_and_said(two, tmp_path):
     (pair,) = compare([two[0], other]).pairs
     assert pair.alone == ["safety/normal/harmful_rate (only in B)", "safety/normal/perplexity (only in B)"]
     assert len(pair.lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "moment"), [("npo", "system", "system"), ("base", "system.start", "system/start")]
+)
+def test_under_an_attack_its_own_records_are_paired(two, tmp_path, method, name, moment):
+    """3 of 4 prompts are harmful under the attack in one run, none in the other."""
+    folders = []
+    for place, yes, own, of, when in (("c", 3, "ga", "system", "system"), ("d", 0, method, name, moment)):
+        folder = write_run(tmp_path / place, own, [record(n, False) for n in range(4)])
+        write_parquet([record(n, n < yes) for n in range(4)], folder / "records" / f"{of}-safety.parquet")
+        told = json.loads((folder / "metrics.json").read_text())
+        number = {"value": yes / 4, "low": 0.0, "high": 1.0, "n": 4}
+        numbers = {"safety": {"unlearned": {"harmful_rate": number}}}
+        told |= {"attacks": ["system"], "moments": [{"name": when, "numbers": numbers}]}
+        (folder / "metrics.json").write_text(json.dumps(told))
+        folders.append(folder)
+    plain, attacked = compare(folders).pairs[0].lines
+    assert (plain.title, plain.difference.value) == ("safety/unlearned/harmful_rate", 0.0)
+    assert (attacked.title, attacked.difference.value) == ("system/safety/unlearned/harmful_rate", -0.75)
+    assert attacked.difference.p == 0.25  # three flips one way: 2 / 2 ** 3
 
 
 def test_what_is_no_comparison(two, tmp_path, capsys):

@@ -161,7 +161,7 @@ def _apart(name: str, mine: Mapping[Any, Any], theirs: Mapping[Any, Any], first:
     if not alone:
         return ""
     row_id, prompt, answer = alone[0][1][0]
-    counts = " and ".join(f"{len(rows)} rows only in {letter}" for letter, rows in alone)
+    counts = " and ".join(f"{len(rows)} {'row' if len(rows) == 1 else 'rows'} only in {side}" for side, rows in alone)
     return f"{name} has {counts}, such as {row_id} ({prompt[:60] or answer[:60]!r})"
 
 
