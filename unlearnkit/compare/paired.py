@@ -1,0 +1,147 @@
+"""The difference of two runs on the prompts that both answered: its interval and whether it is chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from unlearnkit.compare import combined
+from unlearnkit.compare.sides import Side, part_of
+from unlearnkit.measures.base import Measure
+from unlearnkit.measures.columns import Column
+from unlearnkit.measures.combined import Combined
+from unlearnkit.measures.display import Display
+from unlearnkit.measures.interval import LARGEST_LOG
+from unlearnkit.measures.ks_test import KSTest
+from unlearnkit.tables.significance import paired
+
+DRAWS = 10_000  # of the bootstrap
+AT_ONCE = 2_000_000  # drawn prompts in memory
+Prompt = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The other run's number less the first's, over their `n` common prompts; of perplexities the ratio of the two.
+
+    Args:
+        p: two-sided, of no difference.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    ratio: bool
+    p: float
+
+
+def difference(first: Side, other: Side, column: Column) -> Difference | None:
+    """None where a number is no mean over prompts, where the two measure otherwise, or where no prompt is common."""
+    measure = _measure(first, other, column)
+    if measure is None or not all(part_of(column) in side.parts for side in (first, other)):
+        return None
+    if isinstance(measure, Combined):
+        return _of_measures(first, other, column, measure)
+    mine, theirs = (_values(side, column, measure) for side in (first, other))
+    apart = [theirs[key] - mine[key] for key in mine if key in theirs]
+    return of_prompts(apart, column.display.scale.geometric) if apart else None
+
+
+def _of_measures(first: Side, other: Side, column: Column, measure: Combined) -> Difference | None:
+    """None where a number is not found again from the records and the sets' roles, as far as these are known."""
+    roles = {c[-2]: c.display.role for c in first.numbers if c[:-2] == column[:-2]}
+    groups: list[list[tuple[str, list[dict[Prompt, float]]]]] = []  # set, and each run's values
+    for place, names in measure.of.items():
+        members = [place] if place in first.rows(part_of(column)) else [s for s, role in roles.items() if role == place]
+        for name in names:
+            part = _measure(first, other, Column((*column[:-1], name)))
+            if part is None or isinstance(part, Combined):
+                return None
+            own = [Column((*column[:-2], member, name), Display(role=roles.get(member))) for member in members]
+            groups.append([(c[-2], [_values(side, c, part) for side in (first, other)]) for c in own])
+    for number, side in enumerate((first, other)):
+        again = combined.value(measure, [[v for _, runs in group for v in runs[number].values()] for group in groups])
+        if not math.isclose(again, side.numbers[column].value, rel_tol=1e-6, abs_tol=1e-9):
+            return None
+    blocks = [
+        combined.Block(*(_table(groups, place, number) for number in (0, 1)))
+        for place in dict.fromkeys(place for group in groups for place, _ in group)
+    ]
+    n = sum(block.first.shape[1] for block in blocks)
+    if not all(block.first.shape[1] for block in blocks):
+        return None
+    value, low, high, p = combined.difference(measure, blocks, DRAWS)
+    return Difference(value, low, high, n, False, p) if math.isfinite(value) else None
+
+
+def _table(
+    groups: Sequence[Sequence[tuple[str, Sequence[Mapping[Prompt, float]]]]], place: str, number: int
+) -> np.ndarray:
+    """(groups, prompts) a run's values on the set `place`, NaN where not both runs have one."""
+    shared = [[mine.keys() & theirs.keys() for own, (mine, theirs) in group if own == place] for group in groups]
+    prompts = sorted(set().union(*(keys for each in shared for keys in each)))
+    rows = np.full((len(groups), len(prompts)), math.nan)
+    for row, group in enumerate(groups):
+        for own, runs in group:
+            for at, prompt in enumerate(prompts):
+                if own == place and prompt in runs[0] and prompt in runs[1]:
+                    rows[row, at] = runs[number][prompt]
+    return rows
+
+
+def of_prompts(differences: Sequence[float], ratio: bool = False) -> Difference:
+    """Of differences prompt by prompt; of a ratio on the logarithmic scale."""
+    value = sum(differences) / len(differences)
+    low, high = bootstrap(differences)
+    if ratio:
+        value, low, high = (math.exp(min(end, LARGEST_LOG)) for end in (value, low, high))
+    return Difference(value, low, high, len(differences), ratio, paired(differences))
+
+
+def bootstrap(differences: Sequence[float], draws: int = DRAWS) -> tuple[float, float]:
+    """The 2.5 % and 97.5 % quantiles of the mean of as many prompts, drawn with replacement (Efron 1979).
+
+    The draws are the same each time.
+    """
+    data, rng = np.asarray(differences, dtype=float), np.random.default_rng(0)
+    means = np.empty(draws)
+    rows = max(1, AT_ONCE // len(data))
+    for start in range(0, draws, rows):
+        stop = min(start + rows, draws)
+        means[start:stop] = data[rng.integers(len(data), size=(stop - start, len(data)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _measure(first: Side, other: Side, column: Column) -> Measure | None:
+    """What both runs' configs say that a column's measure is."""
+    told = [_told(side, column) for side in (first, other)]
+    if told[0] is None or told[0] != told[1]:
+        return None
+    try:
+        measure = instantiate(told[0])
+    except InstantiationException:  # the user's own, of a package that is not here
+        return None
+    return measure if isinstance(measure, Measure) and not isinstance(measure, KSTest) else None
+
+
+def _told(side: Side, column: Column) -> Mapping[str, object] | None:
+    evaluation = (side.config.get("eval") or {}).get(column[-3])
+    measures = evaluation.get("measures") if isinstance(evaluation, Mapping) else None
+    return measures.get(column[-1]) if isinstance(measures, Mapping) else None
+
+
+def _values(side: Side, column: Column, measure: Measure) -> dict[Prompt, float]:
+    """The mean over a prompt's samples, of prompts of which the measure says something finite."""
+    found = {}
+    for key, records in side.rows(part_of(column)).get(column[-2], {}).items():
+        said = [value for record in records if (value := measure.value(record, column.display.role)) is not None]
+        if said and math.isfinite(mean := sum(map(float, said)) / len(said)):
+            found[key] = mean
+    return found
