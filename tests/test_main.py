@@ -87,7 +87,7 @@ def test_a_run_that_is_refused_before_it_began_leaves_nothing(arguments, said, t
 
 
 def test_a_refused_run_leaves_what_was_there(tmp_path):
-    held = "model: {name: tiny}\nseed: 7\n"
+    held = "model: {name: tiny}\ndata: {name: other}\nseed: 7\n"
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "config.yaml").write_text(held)
     for words in ([], ["seed=3"]):

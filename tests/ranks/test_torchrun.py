@@ -56,13 +56,12 @@ def test_options_and_arguments_need_a_line_between_them(tmp_path):
     assert launcher.returncode == 2 and said.startswith("Error: no -- between torchrun's options and the run's")
 
 
-def test_a_model_of_which_one_rank_alone_sees_a_nan_ends_both_in_two_lines(tmp_path):
-    """Of one prompt a set the second rank answers none."""
+def test_a_model_that_has_become_no_numbers_ends_both_in_two_lines(tmp_path):
     small = ["eval.safety.limit=1", "train.max_steps=1", "stages.negate.scale=1e39", "hydra.run.dir=out"]
     run = ["+method=task_vector", *TINY, *small]
     launcher = torchrun("--standalone", "--local-addr=localhost", "--nproc-per-node=2", "--", *run, cwd=tmp_path)
     _, said = launcher.communicate(timeout=400)
     assert launcher.returncode == 2 and "Traceback" not in said, said
     told = [line for line in said.splitlines() if line.startswith(("Error: ", "  Fix: "))]
-    assert len(told) == 2 and "are no numbers (NaN or infinite) in eval.safety, after the stages" in told[0]
+    assert len(told) == 2 and "The stage 'negate' left weights that are no numbers" in told[0]
     assert not (tmp_path / "out" / "records" / "after-safety.parquet").exists()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rouge_score.rouge_scorer import RougeScorer
-
 from unlearnkit.measures.base import GONE, Measure
-from unlearnkit.measures.words import Words
 from unlearnkit.records.record import Record
 
 
@@ -25,6 +22,10 @@ class RougeL(Measure):
     rate, decimals = True, 1
 
     def __init__(self, of: Literal["fmeasure", "recall", "precision"] = "fmeasure"):
+        from rouge_score.rouge_scorer import RougeScorer  # a training needs none
+
+        from unlearnkit.measures.words import Words
+
         self.of = of
         self.scorer = RougeScorer(["rougeL"], tokenizer=Words())
 
