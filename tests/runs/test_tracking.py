@@ -1,5 +1,7 @@
 """What goes to Weights & Biases offline is read back from its file."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,33 @@ def test_the_composed_logger_knows_its_sweep():
     assert alone.tags == ["sku", "tiny", "mischief", "seed 3"] and alone.name == "sku, tiny, mischief, seed 3"
     swept = instantiate(composed("+method=sku", "model=tiny", "+sweep.name=sku_table1").logger)
     assert swept.group == "sku_table1"
+
+
+KILLED_AND_RESUMED = """
+import os, signal, subprocess, sys
+from pathlib import Path
+
+child = '''
+import os, signal, sys
+from pathlib import Path
+from unlearnkit.runs.tracking import WandB
+WandB().start({}, Path(sys.argv[1]))
+if sys.argv[2] == "die":
+    os.kill(os.getpid(), signal.SIGKILL)
+'''
+import wandb
+
+wandb.setup()
+assert os.environ["WANDB_SERVICE"]
+for end in ("die", "live"):
+    ended = subprocess.run([sys.executable, "-c", child, sys.argv[1], end])
+    print(ended.returncode)
+"""
+
+
+def test_a_killed_run_goes_on_under_a_parent_with_a_service_of_its_own(tmp_path):
+    """A notebook that used W&B hands its service to the runs that it starts."""
+    told = subprocess.run([sys.executable, "-c", KILLED_AND_RESUMED, str(tmp_path)], capture_output=True, text=True)
+    assert told.stdout.split() == ["-9", "0"], told.stderr[-2000:]
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 2  # both under one ID
+    assert len({path.name.split("-")[-1] for path in tmp_path.glob("wandb/offline-run-*")}) == 1

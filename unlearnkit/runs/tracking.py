@@ -172,6 +172,8 @@ def open_run(folder: Path, **settings: Any) -> Any:
     import wandb
 
     os.environ.setdefault("WANDB_SILENT", "true")
+    # A service that a parent process began still holds the ID of a run that was killed, and refuses its successor.
+    os.environ.pop("WANDB_SERVICE", None)
 
     def begin(mode: Any) -> Any:
         plain = wandb.Settings(console="off", x_disable_stats=True, init_timeout=PATIENCE)
