@@ -149,7 +149,14 @@ def _said(messages: list[dict[str, Any]], speakers: tuple[str, ...]) -> str:
     order = [_speaker(message) for message in messages]
     if not order or order != [speaker for speaker in speakers if speaker in order] or order[-1] != speakers[-1]:
         return ""
-    return _joined(*(_plain(message.get("content", message.get("value"))).strip() for message in messages))
+    return _joined(*(_content(message.get("content", message.get("value"))) for message in messages))
+
+
+def _content(value: Any) -> str:
+    """A message's text, which may come in parts; empty where a part is no text."""
+    if _are_messages(value):
+        return _joined(*map(_plain, texts)) if all(texts := [part.get("text") for part in value]) else ""
+    return _plain(value).strip()
 
 
 def _joined(*parts: str) -> str:

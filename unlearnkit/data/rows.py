@@ -92,7 +92,7 @@ def _json(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if line.strip():
             try:
                 yield _object(path, number, json.loads(line))
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise _no_json(path, number, error, line) from error
 
 
@@ -107,8 +107,8 @@ def _json_list(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             at = blank.match(text, end).end()  # type: ignore[union-attr]
             if text[at : at + 1] not in (",", "]") or not text[at : at + 1]:
                 raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
-        except json.JSONDecodeError as error:
-            number = text.count("\n", 0, error.pos) + 1
+        except (ValueError, RecursionError) as error:
+            number = text.count("\n", 0, error.pos) + 1 if isinstance(error, json.JSONDecodeError) else line
             raise _no_json(path, number, error, text.split("\n")[number - 1]) from error
         yield _object(path, line, value)
         if text[at] == ",":
@@ -123,9 +123,11 @@ def _object(path: Path, number: int, value: Any) -> tuple[str, dict[str, Any]]:
     return f"{path}:{number}", value
 
 
-def _no_json(path: Path, number: int, error: json.JSONDecodeError, line: str) -> UserError:
+def _no_json(path: Path, number: int, error: Exception, line: str) -> UserError:
+    """JSON that is none, is nested too deeply, or holds a number that is too long."""
+    why = error.msg if isinstance(error, json.JSONDecodeError) else str(error)[:80]
     return UserError(
-        f"{path}:{number}: not JSON ({error.msg}): {line[:120]}",
+        f"{path}:{number}: not JSON ({why}): {line[:120]}",
         f"Mend {path.name}: one object a line, or one list of objects",
     )
 
@@ -146,6 +148,8 @@ def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(f"{path}:{starts[-1]}: no CSV ({error})", f"Mend {path.name} and run again") from error
     finally:
         csv.field_size_limit(limit)
+    while found and not found[0]:  # blank lines before the names
+        del found[0], starts[0]
     columns = found[0] if found else []
     if twice := [name for name in columns if columns.count(name) > 1]:
         raise UserError(f"{path}:1: two columns are called '{twice[0]}'", "Give each column a name of its own")
