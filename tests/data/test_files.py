@@ -334,3 +334,11 @@ def test_a_method_that_needs_retain_says_how_to_give_it(tmp_path):
         check_stages(instantiate(cfg.stages, _convert_="all"), bind_streams(data, {}))
     assert raised.value.what.startswith("Unknown stream 'retain' in stages.finetune.terms.retain.stream. Valid: forget")
     assert raised.value.fix.startswith("Give such rows, data.retain=FILE with data=files")
+
+
+def test_a_derived_stream_that_needs_retain_says_so_too(tmp_path):
+    cfg = composed("+method=ga_mismatch", "data=files", "model=tiny")
+    with pytest.raises(UserError) as raised:
+        bind_streams(load(forget=pairs(tmp_path / "f.jsonl")), instantiate(cfg.streams, _convert_="all"))
+    assert raised.value.what == "Unknown stream 'retain'. The data has: forget"
+    assert raised.value.fix.startswith("Give such rows, data.retain=FILE with data=files")
