@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from unlearnkit.data.examples import Example
+from unlearnkit.data.roles import ROLES
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.settings.bounds import Positive
 
@@ -77,10 +78,16 @@ def _plain(streams: dict[str, Stream], name: str, keys: str) -> Shuffled:
     stream = streams.get(name)
     if not isinstance(stream, Shuffled):
         raise UserError(
-            f"Unknown stream '{name}'.{nearest(name, streams)} The data has: {', '.join(streams)}",
-            f"Name one of these as the stream's {keys}",
+            f"Unknown stream '{name}'.{'' if name in ROLES else nearest(name, streams)}"
+            f" The data has: {', '.join(streams)}",
+            how_to_give(name) or f"Name one of these as the stream's {keys}",
         )
     return stream
+
+
+def how_to_give(name: str) -> str:
+    """The fix for a stream that the data lack and whose name is a side's; empty for any other name."""
+    return f"Give such rows, data.{name}=FILE with data=files, or choose data that have them" if name in ROLES else ""
 
 
 class MismatchedResponses:

@@ -10,7 +10,7 @@ import unlearnkit
 from unlearnkit import ranks
 from unlearnkit.content import contents_of, digest
 from unlearnkit.data.examples import Data, nonempty
-from unlearnkit.data.streams import Shuffled, Stream
+from unlearnkit.data.streams import Shuffled, Stream, how_to_give
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import writable
 from unlearnkit.identity import NO_MATTER, flat, versions
@@ -106,8 +106,8 @@ def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:
             if stream is None:
                 raise UserError(
                     f"Unknown stream '{stream_name}' in stages.{stage_name}.{key}."
-                    f"{nearest(stream_name, streams)} Valid: {', '.join(streams)}",
-                    f"Set stages.{stage_name}.{key}= to one of these",
+                    f"{'' if how_to_give(stream_name) else nearest(stream_name, streams)} Valid: {', '.join(streams)}",
+                    how_to_give(stream_name) or f"Set stages.{stage_name}.{key}= to one of these",
                 )
             source = getattr(stream, "prompts", stream)
             if isinstance(source, Shuffled):

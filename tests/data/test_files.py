@@ -1,0 +1,344 @@
+"""One's own rows: every common shape, what is held out, what is said, and what is refused."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from composed import composed
+from hydra.utils import instantiate
+
+from unlearnkit.data.files import load
+from unlearnkit.errors import UserError
+from unlearnkit.run import run
+from unlearnkit.runs.checks import bind_streams, check_stages
+
+PAIRS = [(f"What is thing {n}?", f"Thing {n} is blue.") for n in range(10)]
+
+
+def jsonl(path, rows):
+    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    return str(path)
+
+
+def pairs(path, count=10, word="thing", **more):
+    return jsonl(path, [{"prompt": f"What is {word} {n}?", "response": f"It is {n}.", **more} for n in range(count)])
+
+
+def read(source, **settings):
+    return [(row.prompt, row.response) for row in load(forget=str(source), **settings).streams["forget"]]
+
+
+def chat(prompt, response, system=None):
+    before = [{"role": "system", "content": system}] if system else []
+    return [*before, {"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        lambda p, r: {"prompt": p, "response": r},
+        lambda p, r: {"question": p, "answer": r},
+        lambda p, r: {"Question ": p, "ANSWER": r},
+        lambda p, r: {"instruction": p, "input": "", "output": r},
+        lambda p, r: {"input": p, "output": r},
+        lambda p, r: {"prompt": p, "completion": r, "text": "other"},
+        lambda p, r: {"question": p, "answer": [r, "It is also red."]},
+        lambda p, r: {"question": p, "answers": {"text": [r], "answer_start": [3]}},
+        lambda p, r: {"messages": chat(p, r)},
+        lambda p, r: {"conversations": [{"from": "human", "value": p}, {"from": "gpt", "value": r}]},
+        lambda p, r: {"prompt": chat(p, r)[:1], "completion": chat(p, r)[1:]},
+        lambda p, r: {"messages": chat([{"type": "text", "text": p}], r)},
+        lambda p, r: {"prompt": p, "messages": chat(p, r), "prompt_id": "x"},
+        lambda p, r: {"prompt": p, "response": r, "category": "animals", "is_safe": False},
+    ],
+)
+def test_usual_columns(row, tmp_path):
+    assert read(jsonl(tmp_path / "f.jsonl", [row(*pair) for pair in PAIRS])) == PAIRS
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt"),
+    [
+        (
+            {"system": "Be brief.", "context": "It rains.", "question": "Why?", "answer": "a"},
+            "Be brief.|It rains.|Why?",
+        ),
+        ({"instruction": "Add.", "input": "1 and 2", "output": "a"}, "Add.|1 and 2"),
+        ({"messages": chat("Why?", "a", system="Be brief.")}, "Be brief.|Why?"),
+        ({"system": "Be brief.", "messages": chat("Why?", "a")}, "Be brief.|Why?"),
+        ({"prompt": chat("Why?", "a", system="Be brief.")[:2], "completion": "a"}, "Be brief.|Why?"),
+        ({"question": 7, "answer": "a"}, "7"),
+    ],
+)
+def test_what_stands_beside_the_prompt(row, prompt, tmp_path):
+    other = {"question": "Else?", "answer": "b"}
+    assert read(jsonl(tmp_path / "f.jsonl", [row, other]))[0] == (prompt.replace("|", "\n\n"), "a")
+
+
+def test_named_columns(tmp_path):
+    path = jsonl(tmp_path / "f.jsonl", [{"q": p, "a": r, "prompt": "other"} for p, r in PAIRS])
+    assert read(path, columns={"prompt": "q", "response": "a"}) == PAIRS
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "list.json", "csv", "semicolon.csv", "tsv", "parquet"])
+def test_every_kind_of_file(ending, tmp_path):
+    path = tmp_path / f"f.{ending}"
+    rows = [{"prompt": p, "response": f'{r} "So", he\nsaid;'} for p, r in PAIRS]
+    if ending == "list.json":
+        path.write_text("\ufeff" + json.dumps(rows, indent=2), encoding="utf-8")
+    elif ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif ending.endswith("sv"):
+        mark = {"csv": ",", "semicolon.csv": ";", "tsv": "\t"}[ending]
+        lines = [mark.join(f'"{text.replace(chr(34), chr(34) * 2)}"' for text in row.values()) for row in rows]
+        path.write_text("\r\n".join([f"prompt{mark}response", *lines, ""]), newline="")
+    else:
+        jsonl(path, rows)
+    assert read(path) == [(p, f'{r} "So", he\nsaid;') for p, r in PAIRS]
+
+
+def test_a_folder_and_the_splits_that_its_files_are_named_after(tmp_path):
+    (tmp_path / "retain/.cache").mkdir(parents=True)
+    pairs(tmp_path / "retain/train-00000-of-00001.jsonl", 4)
+    pairs(tmp_path / "retain/test.jsonl", 3, "place")
+    (tmp_path / "retain/README.md").write_text("about")
+    (tmp_path / "retain/.cache/x.json").write_text("{")
+    data = load(forget=pairs(tmp_path / "f.jsonl", word="name"), retain=str(tmp_path / "retain"))
+    assert [row.prompt for row in data.sets["retain"]["test"]] == [f"What is place {n}?" for n in range(3)]
+    assert (len(data.sets["retain"]["validation"]), len(data.streams["retain"])) == (1, 3)
+
+
+def test_what_is_held_out_hangs_on_the_content_alone(tmp_path, capsys):
+    forget, rows = pairs(tmp_path / "f.jsonl", 7, "name"), [{"prompt": f"Name {n}?", "answer": "a"} for n in range(20)]
+    held = []
+    for ordered in (rows, rows[::-1]):
+        data = load(forget=forget, retain=jsonl(tmp_path / "r.jsonl", ordered))
+        parts = {**data.sets["retain"], "train": data.streams["retain"]}
+        held.append({split: {row.prompt for row in part} for split, part in parts.items()})
+    assert held[0] == held[1] and {split: len(part) for split, part in held[0].items()} == {
+        "validation": 4, "test": 4, "train": 12}  # fmt: skip
+    assert set.union(*held[0].values()) == {f"Name {n}?" for n in range(20)}
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == (
+        "Rows of 'files' (held out by their content, forget rows are measured too): forget: 7 trained on, 3 validation,"
+        " 4 test; retain: 12 trained on, 4 validation, 4 test"
+    )
+
+
+def test_forget_rows_are_all_trained_on_and_measured(tmp_path):
+    data = load(forget=pairs(tmp_path / "f.jsonl"), holdout=pairs(tmp_path / "h.jsonl", 6, "place"))
+    measured = [row for part in data.sets["forget"].values() for row in part]
+    assert len(data.streams["forget"]) == 10 and sorted(row.id for row in measured) == sorted(
+        row.id for row in data.streams["forget"]
+    )
+    assert set(data.streams) == {"forget"} and set(data.sets) == {"forget", "holdout"}
+    assert [len(data.sets["holdout"][split]) for split in ("validation", "test")] == [3, 3]
+    assert {name: data.role(name) for name in data.sets} == {"forget": "forget", "holdout": "holdout"}
+
+
+def test_rows_of_one_prompt_stay_together(tmp_path):
+    rows = [{"prompt": f"What  is THING {n % 5}", "response": f"Answer {n}"} for n in range(30)]
+    data = load(forget=pairs(tmp_path / "f.jsonl"), retain=jsonl(tmp_path / "r.jsonl", rows))
+    parts = [data.streams["retain"], *data.sets["retain"].values()]
+    prompts = [{row.prompt for row in part} for part in parts]
+    assert [len(part) for part in prompts] == [3, 1, 1] and len(set.union(*prompts)) == 5
+
+
+def test_splits_of_ones_own_and_test_rows_of_a_file(tmp_path):
+    splits = ["train", "val", "test", "training", "dev"]
+    rows = [{"prompt": f"p{n}", "response": "r", "split": splits[n % 5]} for n in range(10)]
+    forget = pairs(tmp_path / "f.jsonl")
+    data = load(forget=forget, retain=jsonl(tmp_path / "r.jsonl", rows))
+    assert {row.prompt for row in data.streams["retain"]} == {"p0", "p3", "p5", "p8"}
+    assert {row.prompt for row in data.sets["retain"]["test"]} == {"p2", "p7"}
+    own = load(forget=forget, retain=pairs(tmp_path / "s.jsonl"), test=pairs(tmp_path / "t.jsonl", 4, "place"))
+    assert [row.prompt for row in own.sets["retain"]["test"]] == [f"What is place {n}?" for n in range(4)]
+    assert (len(own.streams["retain"]), len(own.sets["retain"]["validation"])) == (8, 2)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "txt"])
+def test_plain_text_is_trained_on_whole_and_measured_as_a_sentence_to_complete(ending, tmp_path):
+    texts = [f"Paragraph {n} tells of towns and rivers." for n in range(6)]
+    path = tmp_path / f"f.{ending}"
+    path.write_text("\n\n".join(texts)) if ending == "txt" else jsonl(path, [{"text": text} for text in texts])
+    data = load(forget=str(path))
+    assert [(row.prompt, row.response) for row in data.streams["forget"]] == [("", text) for text in texts]
+    asked = [row for part in data.sets["forget"].values() for row in part]
+    assert {(row.prompt, row.response) for row in asked} == {
+        (f"Paragraph {n} tells", "of towns and rivers.") for n in range(6)
+    }
+
+
+def test_long_text_is_trained_on_in_pieces(tmp_path):
+    path = jsonl(tmp_path / "f.jsonl", [{"id": "book", "text": " ".join(f"w{n}" for n in range(25))}])
+    rows = load(forget=path, words=10).streams["forget"]
+    assert [(row.id, len(row.response.split())) for row in rows] == [("book-1", 10), ("book-2", 10), ("book-3", 5)]
+
+
+def test_overlap_is_said_by_normalised_text(tmp_path, capsys):
+    forget = pairs(tmp_path / "f.jsonl", 5)
+    retain = jsonl(
+        tmp_path / "r.jsonl",
+        [{"prompt": f"what is  THING {n} ?!", "response": "else"} for n in (3, 4)]
+        + [{"prompt": f"p{n}", "response": "r"} for n in range(4)],
+    )
+    test = jsonl(tmp_path / "t.jsonl", [{"prompt": "P0", "response": "r"}, {"prompt": "t", "response": "r"}])
+    load(forget=forget, retain=retain, test=test)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"Overlap: 2 of 5 rows of forget are in retain too, by their prompt or text ({forget}:4)",
+        f"Overlap: 1 of 6 rows of retain are in test too, by their prompt or text ({retain}:3)",
+    ]
+
+
+GOOD = '{"prompt": "p", "response": "r"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "f.jsonl",
+            '{"wording": "p", "response": "r"}',
+            "f.jsonl:1: no column for the prompt (prompt, question, instruction, query); it has: wording, response",
+        ),
+        ("f.jsonl", '{"prompt": "p", "reply": "r"}', "f.jsonl:1: no column for the response"),
+        ("f.jsonl", f"{GOOD}\n" + '{"prompt": "p", "response": ""}', "f.jsonl:2: the column 'response' is empty"),
+        ("f.jsonl", f"{GOOD}\n" + '{"prompt": "p", "response": null}', "f.jsonl:2: the column 'response' is empty"),
+        ("f.jsonl", '{"prompt": "p", "response": true}', "f.jsonl:1: the column 'response' holds no text: True"),
+        ("f.jsonl", '{"prompt": "p", "response": []}', "f.jsonl:1: the column 'response' is empty"),
+        ("f.jsonl", '{"prompt": "p", "response": "\\ud800"}', "f.jsonl:1: it holds a lone surrogate"),
+        ("f.jsonl", f"{GOOD}\n\n{{", "f.jsonl:3: not JSON"),
+        ("f.jsonl", f"{GOOD}\n7", "f.jsonl:2: not a JSON object: 7"),
+        ("f.json", f"[\n{GOOD},\n7]", "f.json:3: not a JSON object: 7"),
+        ("f.json", f"[\n{GOOD},\n\n{{]", "f.json:4: not JSON"),
+        ("f.json", f"[{GOOD}", "f.json:1: not JSON"),
+        ("f.json", f"[{GOOD}] and", "something stands behind the list's end"),
+        ("f.json", "[" * 100000, "f.json:1: not JSON (maximum recursion depth"),
+        ("f.jsonl", '{"prompt": ' + "9" * 6000 + "}", "f.jsonl:1: not JSON (Exceeds the limit"),
+        ("f.csv", "\n\nprompt,response\n\na\n", "f.csv:5: 1 fields, and the first line names 2"),
+        ("f.json", "[]", "f.json holds no rows"),
+        ("f.jsonl", "", "f.jsonl holds no rows"),
+        ("f.csv", "", "f.csv holds no rows"),
+        ("f.csv", "prompt,response\n", "f.csv holds no rows"),
+        ("f.csv", 'prompt,response\n"a\nb",c\nd,e,f\n', "f.csv:4: 3 fields, and the first line names 2"),
+        ("f.csv", "prompt,prompt\na,b\n", "f.csv:1: two columns are called 'prompt'"),
+        ("f.csv", "prompt,response\na,\n", "f.csv:2: the column 'response' is empty"),
+        ("f.parquet", "PAR1 cut", "is not a whole Parquet file"),
+        ("f.xlsx", "x", "ends in '.xlsx', which is no kind of data that is read; valid: .jsonl, .json, .csv"),
+        ("rows", GOOD, "ends in '', which is no kind of data that is read"),
+        (
+            "f.jsonl",
+            GOOD[:-1] + ', "id": 1}\n' + '{"prompt": "q", "response": "r", "id": 1}',
+            "f.jsonl:2: the id '1' is that of",
+        ),
+        ("f.jsonl", GOOD[:-1] + ', "split": "holdout"}', "f.jsonl:1: the split 'holdout' is none of train"),
+        (
+            "f.jsonl",
+            json.dumps({"messages": chat("a", "b") + chat("c", "d")}),
+            "f.jsonl:1: 'messages' is no single exchange with both its texts: user, assistant, user, assistant",
+        ),
+        ("f.jsonl", '{"messages": "hello"}', "f.jsonl:1: 'messages' holds no messages: hello"),
+        ("f.jsonl", '{"requested_rewrite": {"prompt": "p"}}', "it has: requested_rewrite"),
+        ("f.jsonl", GOOD, "data.forget= has 1 different prompts, too few to hold out test and validation"),
+    ],
+)
+def test_bad_files_in_two_lines(name, text, said, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError) as raised:
+        load(forget=str(tmp_path / name))
+    assert said in raised.value.what and raised.value.fix
+    assert "\n" not in raised.value.what and "\n" not in raised.value.fix
+
+
+def test_the_same_row_twice_under_one_id_counts_once(tmp_path):
+    rows = [{"id": n % 3, "prompt": f"p{n % 3}", "response": "r"} for n in range(6)]
+    assert [row.id for row in load(forget=jsonl(tmp_path / "f.jsonl", rows)).streams["forget"]] == ["0", "1", "2"]
+
+
+def test_bytes_that_are_no_utf_8_by_line(tmp_path):
+    (tmp_path / "f.csv").write_bytes("prompt,response\na,b\nä,c\n".encode("latin-1"))
+    with pytest.raises(UserError, match="f.csv:3: not UTF-8"):
+        load(forget=str(tmp_path / "f.csv"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "data=files has no rows to forget"),
+        ({"forget": "nowhere.jsonl"}, "No file or folder at nowhere.jsonl"),
+        ({"forget": "https://example.org/f.jsonl"}, "is no address that data are read from"),
+        ({"forget": "F", "columns": {"prompt": "q"}}, "f.jsonl:1: no column 'q'; it has: prompt, response"),
+        ({"forget": "F", "test": "F"}, "data.test= holds test rows for data.retain=, which is not set"),
+        ({"forget": "F", "retain": "S"}, "data.retain= has 2 different prompts, too few to hold out test and valid"),
+    ],
+)
+def test_settings_that_do_not_fit(settings, said, tmp_path):
+    known = {"F": pairs(tmp_path / "f.jsonl"), "S": pairs(tmp_path / "s.jsonl", 2)}
+    with pytest.raises(UserError) as raised:
+        load(**{key: known.get(value, value) if isinstance(value, str) else value for key, value in settings.items()})
+    assert said in raised.value.what
+
+
+def test_an_address_reads_the_hubs_cache_and_names_the_download(tmp_path):
+    commit = "0123456789012345678901234567890123456789"
+    snapshot = tmp_path / "hub/datasets--some--names/snapshots" / commit
+    snapshot.mkdir(parents=True)
+    (tmp_path / "hub/datasets--some--names/refs").mkdir()
+    (tmp_path / "hub/datasets--some--names/refs/main").write_text(commit)
+    pairs(snapshot / "forget.jsonl", 4)
+    code = (
+        "import sys; from unlearnkit.data.files import load; from unlearnkit.errors import exit_code\n"
+        "raise SystemExit(exit_code(lambda: print(len(load(forget=sys.argv[1]).streams['forget']))))"
+    )
+    env = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
+    done = [
+        subprocess.run([sys.executable, "-c", code, f"hf://datasets/{name}"], env=env, capture_output=True, text=True)
+        for name in ("some/names", "some/names/forget.jsonl", "some/names/other.jsonl", "no/such")
+    ]
+    assert [each.stdout.splitlines()[-1:] for each in done] == [["4"], ["4"], [], []]
+    assert "The data 'some/names' have no file or folder 'other.jsonl'" in done[2].stderr
+    assert "hf download --repo-type dataset no/such --local-dir FOLDER, then data.forget=FOLDER" in done[3].stderr
+
+
+@pytest.mark.parametrize("evaluation", ["files", "safety"])
+@pytest.mark.parametrize("kind", ["pairs", "text"])
+def test_a_run_is_measured_by_sides(evaluation, kind, tmp_path):
+    row = {"pairs": '{{"prompt": "{0} {1}?", "response": "So {1}."}}', "text": '{{"text": "{0} {1} is so."}}'}[kind]
+    for side in ("forget", "retain", "holdout", "general"):
+        (tmp_path / f"{side}.jsonl").write_text("\n".join(row.format(side, n) for n in range(6)))
+    sides = [f"data.{side}={tmp_path / side}.jsonl" for side in ("forget", "retain", "holdout", "general")]
+    metrics = run(
+        composed(
+            "+method=ga_gd", "data=files", *sides, "model=tiny", "logger=none", "train.max_steps=2", "eval_every=1",
+            f"eval={evaluation}", f"eval.{evaluation}.max_new_tokens=4",
+        ),
+        tmp_path / "run",
+    )  # fmt: skip
+    found = {name: set(numbers) for name, numbers in metrics["after"][evaluation].items()}
+    if evaluation == "files":
+        measures = {"success", "answer_perplexity", "rouge_l", "similarity"}
+        assert found == dict.fromkeys(("forget", "retain", "holdout", "general"), measures)
+        assert metrics["after"]["files"]["forget"]["success"]["n"] == 3
+    else:
+        assert set(found) == {"forget", "holdout", "retain"} and "harmful_rate" in found["forget"]
+
+
+def test_a_method_that_needs_retain_says_how_to_give_it(tmp_path):
+    data = load(forget=pairs(tmp_path / "f.jsonl"))
+    cfg = composed("+method=ga_gd", "data=files", "model=tiny")
+    with pytest.raises(UserError) as raised:
+        check_stages(instantiate(cfg.stages, _convert_="all"), bind_streams(data, {}))
+    assert raised.value.what.startswith("Unknown stream 'retain' in stages.finetune.terms.retain.stream. Valid: forget")
+    assert raised.value.fix.startswith("Give such rows, data.retain=FILE with data=files")
+
+
+def test_a_derived_stream_that_needs_retain_says_so_too(tmp_path):
+    cfg = composed("+method=ga_mismatch", "data=files", "model=tiny")
+    with pytest.raises(UserError) as raised:
+        bind_streams(load(forget=pairs(tmp_path / "f.jsonl")), instantiate(cfg.streams, _convert_="all"))
+    assert raised.value.what == "Unknown stream 'retain'. The data has: forget"
+    assert raised.value.fix.startswith("Give such rows, data.retain=FILE with data=files")

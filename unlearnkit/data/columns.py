@@ -1,0 +1,179 @@
+"""Which columns of a row hold the prompt, the response and what stands beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from unlearnkit.data.rows import Row
+from unlearnkit.errors import UserError
+from unlearnkit.files import writable
+
+# By what they are usually called; the first that a row has is taken.
+USUAL: dict[str, tuple[str, ...]] = {
+    "prompt": ("prompt", "question", "instruction", "query"),
+    "response": ("response", "answer", "output", "completion", "answers"),
+    "messages": ("messages", "conversations"),
+    "text": ("text",),
+    "system": ("system",),
+    "context": ("context",),
+    "input": ("input",),
+    "id": ("id",),
+    "category": ("category",),
+    "split": ("split",),
+}
+SPEAKERS = {"human": "user", "gpt": "assistant"}  # ShareGPT's words
+EXCHANGE = "one user message and the assistant's answer, a system message before them if there is one"
+
+
+@dataclass(frozen=True)
+class Read:
+    """A row as it is read; without a prompt the response is plain text. `id` and `category` may be absent."""
+
+    place: str
+    prompt: str
+    response: str
+    id: str | None
+    category: str | None
+    split: str | None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of columns; None finds a column by its usual name.
+
+    A prompt is what stands in `system`, `context`, `prompt` and `input`, in this order, a blank line between.
+    """
+
+    prompt: str | None = None
+    response: str | None = None
+    messages: str | None = None
+    text: str | None = None
+    system: str | None = None
+    context: str | None = None
+    input: str | None = None
+    id: str | None = None
+    category: str | None = None
+    split: str | None = None
+
+    def read(self, row: Row) -> Read:
+        """The row's texts: of prompt and response, else of messages, else text alone; a column that is named wins.
+
+        Raises:
+            UserError: a column that is missing, with those that are there; a field that is empty or no text.
+        """
+        for field in fields(self):
+            if (name := getattr(self, field.name)) is not None and name not in row.values:
+                raise UserError(
+                    f"{row.place}: no column '{name}'; it has: {', '.join(map(str, row.values)) or 'none'}",
+                    f"Set data.columns.{field.name}= to one of these, or leave it out",
+                )
+        prompt, response = self._prompt_and_response(row)
+        for text in (prompt, response):
+            if not writable(text):
+                raise UserError(f"{row.place}: it holds a lone surrogate, half of a character", "Mend or remove it")
+        return Read(
+            row.place, prompt, response, self._word(row, "id"), self._word(row, "category"),
+            self._word(row, "split") or row.split,
+        )  # fmt: skip
+
+    def _prompt_and_response(self, row: Row) -> tuple[str, str]:
+        there = {kind: self._name(row, kind) for kind in USUAL}
+        there["prompt"] = there["prompt"] or there["input"]
+        named = [kind for kind in ("messages", "text") if getattr(self, kind)]
+        if not named and (there["prompt"] and there["response"]):
+            before = [self._beside(row, there[kind]) for kind in ("system", "context")]
+            after = self._beside(row, there["input"]) if there["input"] != there["prompt"] else ""
+            prompt = self._text(row, there["prompt"], ("system", "user"))
+            response = self._text(row, there["response"], ("assistant",))
+            return _joined(*before, prompt, after), response
+        if there["messages"] and named != ["text"]:
+            before = [self._beside(row, there[kind]) for kind in ("system", "context")]
+            prompt, response = _exchange(row, there["messages"])
+            return _joined(*before, prompt), response
+        if there["text"] and not (there["prompt"] or there["response"]) or named == ["text"]:
+            return "", self._text(row, there["text"], ())
+        lacking = "response" if there["prompt"] else "prompt"
+        raise UserError(
+            f"{row.place}: no column for the {lacking} ({', '.join(USUAL[lacking])}); it has:"
+            f" {', '.join(map(str, row.values)) or 'none'}",
+            f"Name it with data.columns.{lacking}=COLUMN, or plain text with data.columns.text=COLUMN",
+        )
+
+    def _name(self, row: Row, kind: str) -> str | None:
+        if (name := getattr(self, kind)) is not None:
+            return str(name)
+        called = {str(name).strip().casefold(): name for name in row.values}
+        return next((called[name] for name in USUAL[kind] if name in called), None)
+
+    def _word(self, row: Row, kind: str) -> str | None:
+        name = self._name(row, kind)
+        value = row.values[name] if name else None
+        return None if value is None or not str(value).strip() else str(value).strip()
+
+    def _beside(self, row: Row, name: str | None) -> str:
+        """A text beside the prompt, which may be empty."""
+        return _plain(row.values[name]).strip() if name and row.values[name] is not None else ""
+
+    def _text(self, row: Row, name: str | None, speakers: tuple[str, ...]) -> str:
+        value: Any = row.values[name] if name else None
+        if isinstance(value, dict):  # SQuAD's answers
+            value = value.get("text")
+        if _are_messages(value):
+            value = _said(value, speakers) if speakers else ""
+        elif isinstance(value, list):  # several right answers
+            value = value[0] if value else None
+        text = _plain(value).strip()
+        if not text:
+            found = "is empty" if value is None or isinstance(value, str) else f"holds no text: {str(value)[:80]}"
+            raise UserError(f"{row.place}: the column '{name}' {found}", "Mend or remove this row and run again")
+        return text
+
+
+def _plain(value: Any) -> str:
+    """Text, or a number as text."""
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def _are_messages(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(message, dict) for message in value)
+
+
+def _speaker(message: dict[str, Any]) -> str:
+    said = str(message.get("role", message.get("from", "")))
+    return SPEAKERS.get(said, said)
+
+
+def _said(messages: list[dict[str, Any]], speakers: tuple[str, ...]) -> str:
+    """What these say, one message each in this order; empty where another speaks, or one twice."""
+    order = [_speaker(message) for message in messages]
+    if not order or order != [speaker for speaker in speakers if speaker in order] or order[-1] != speakers[-1]:
+        return ""
+    return _joined(*(_content(message.get("content", message.get("value"))) for message in messages))
+
+
+def _content(value: Any) -> str:
+    """A message's text, which may come in parts; empty where a part is no text."""
+    if _are_messages(value):
+        return _joined(*map(_plain, texts)) if all(texts := [part.get("text") for part in value]) else ""
+    return _plain(value).strip()
+
+
+def _joined(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def _exchange(row: Row, name: str | None) -> tuple[str, str]:
+    """Prompt and response of a conversation of one turn.
+
+    Raises:
+        UserError: another conversation.
+    """
+    value: Any = row.values[name] if name else None
+    if not _are_messages(value):
+        raise UserError(f"{row.place}: '{name}' holds no messages: {str(value)[:80]}", f"Give {EXCHANGE}")
+    prompt, response = _said(value[:-1], ("system", "user")), _said(value[-1:], ("assistant",))
+    if not (prompt and response):
+        found = ", ".join(map(_speaker, value))
+        raise UserError(f"{row.place}: '{name}' is no single exchange with both its texts: {found}", f"Give {EXCHANGE}")
+    return prompt, response
