@@ -242,7 +242,11 @@ GOOD = '{"prompt": "p", "response": "r"}'
             "f.jsonl:1: 'messages' is no single exchange with both its texts: user, assistant, user, assistant",
         ),
         ("f.jsonl", '{"messages": "hello"}', "f.jsonl:1: 'messages' holds no messages: hello"),
-        ("f.jsonl", '{"requested_rewrite": {"prompt": "p"}}', "it has: requested_rewrite"),
+        (
+            "f.jsonl",
+            '{"requested_rewrite": {"prompt": "p"}}',
+            "a row of requested_rewrite, but not in the shape known by",
+        ),
         ("f.jsonl", GOOD, "data.forget= has 1 different prompts, too few to hold out test and validation"),
     ],
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from unlearnkit.data.rows import Row
+from unlearnkit.data.shapes import usual
 from unlearnkit.errors import UserError
 from unlearnkit.files import writable
 
@@ -18,6 +20,8 @@ USUAL: dict[str, tuple[str, ...]] = {
     "system": ("system",),
     "context": ("context",),
     "input": ("input",),
+    "paraphrases": ("paraphrases", "paraphrased_answer"),
+    "wrong": ("wrong", "perturbed_answer"),
     "id": ("id",),
     "category": ("category",),
     "split": ("split",),
@@ -28,7 +32,10 @@ EXCHANGE = "one user message and the assistant's answer, a system message before
 
 @dataclass(frozen=True)
 class Read:
-    """A row as it is read; without a prompt the response is plain text. `id` and `category` may be absent."""
+    """A row as it is read; without a prompt the response is plain text. `id` and `category` may be absent.
+
+    `alternatives` are other answers by kind (`Example.alternatives`); `unread` the columns that nothing was taken from.
+    """
 
     place: str
     prompt: str
@@ -36,13 +43,18 @@ class Read:
     id: str | None
     category: str | None
     split: str | None
+    alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Columns:
     """Names of columns; None finds a column by its usual name.
 
-    A prompt is what stands in `system`, `context`, `prompt` and `input`, in this order, a blank line between.
+    A prompt is what stands in `system`, `context`, `prompt` and `input`, in this order, a blank line between. Of
+    several responses the first is taken, and the others are paraphrases of it. `paraphrases` and `wrong` hold other
+    answers, right and wrong ones, a text or a list. Rows of known data sets come in their own columns
+    (`shapes.usual`).
     """
 
     prompt: str | None = None
@@ -52,6 +64,8 @@ class Columns:
     system: str | None = None
     context: str | None = None
     input: str | None = None
+    paraphrases: str | None = None
+    wrong: str | None = None
     id: str | None = None
     category: str | None = None
     split: str | None = None
@@ -62,20 +76,47 @@ class Columns:
         Raises:
             UserError: a column that is missing, with those that are there; a field that is empty or no text.
         """
-        for field in fields(self):
-            if (name := getattr(self, field.name)) is not None and name not in row.values:
+        named = {kind.name: getattr(self, kind.name) for kind in fields(self)}
+        for kind, name in named.items():
+            if name is not None and name not in row.values:
                 raise UserError(
                     f"{row.place}: no column '{name}'; it has: {', '.join(map(str, row.values)) or 'none'}",
-                    f"Set data.columns.{field.name}= to one of these, or leave it out",
+                    f"Set data.columns.{kind}= to one of these, or leave it out",
                 )
+        if not any(named[kind] for kind in ("prompt", "response", "messages", "text")):
+            row = replace(row, values=usual(row.place, row.values))
         prompt, response = self._prompt_and_response(row)
-        for text in (prompt, response):
+        alternatives = self._alternatives(row)
+        for text in (prompt, response, *(text for texts in alternatives.values() for text in texts)):
             if not writable(text):
                 raise UserError(f"{row.place}: it holds a lone surrogate, half of a character", "Mend or remove it")
         return Read(
             row.place, prompt, response, self._word(row, "id"), self._word(row, "category"),
-            self._word(row, "split") or row.split,
+            self._word(row, "split") or row.split, alternatives, self._unread(row),
         )  # fmt: skip
+
+    def _unread(self, row: Row) -> tuple[str, ...]:
+        read = {self._name(row, kind) for kind in USUAL}
+        return tuple(str(name) for name in row.values if name not in read)
+
+    def _alternatives(self, row: Row) -> dict[str, tuple[str, ...]]:
+        """Other answers by kind, the own one not among them."""
+        found = {kind: self._texts(row, self._name(row, kind)) for kind in ("paraphrases", "wrong")}
+        own = self._texts(row, self._name(row, "response"))
+        found["paraphrases"] = (*own[1:], *found["paraphrases"])
+        return {kind: texts for kind, each in found.items() if (texts := tuple(t for t in each if t not in own[:1]))}
+
+    def _texts(self, row: Row, name: str | None) -> tuple[str, ...]:
+        """One text or several; none for messages, which are read as an exchange."""
+        value: Any = row.values[name] if name else None
+        if isinstance(value, dict):
+            value = value.get("text")
+        if _are_messages(value):
+            return ()
+        found = tuple(_plain(text).strip() for text in (value if isinstance(value, list) else [value]))
+        if isinstance(value, list) and not all(found):
+            raise UserError(f"{row.place}: the column '{name}' holds an empty answer or no text", "Mend or remove it")
+        return tuple(text for text in found if text)
 
     def _prompt_and_response(self, row: Row) -> tuple[str, str]:
         there = {kind: self._name(row, kind) for kind in USUAL}
@@ -109,6 +150,8 @@ class Columns:
     def _word(self, row: Row, kind: str) -> str | None:
         name = self._name(row, kind)
         value = row.values[name] if name else None
+        if isinstance(value, dict):  # BeaverTails' flags
+            value = ", ".join(str(flag) for flag, holds in value.items() if holds is True)
         return None if value is None or not str(value).strip() else str(value).strip()
 
     def _beside(self, row: Row, name: str | None) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
-from itertools import combinations
+from dataclasses import replace
 from typing import Annotated, Any
 
 from unlearnkit import ranks
 from unlearnkit.data.columns import Columns, Read
 from unlearnkit.data.corpus import pieces
 from unlearnkit.data.examples import Data, Example
+from unlearnkit.data.overlap import normalised, overlaps
 from unlearnkit.data.rows import rows
 from unlearnkit.errors import UserError
 from unlearnkit.settings.bounds import Arguments, Positive
@@ -72,7 +72,7 @@ def load(
         told.append(f"{side}: {len(trained)} {'not used' if side == 'holdout' else 'trained on'}, {held}")
     if ranks.is_first():
         print(f"Rows of '{name}' (held out by their content, forget rows are measured too): {'; '.join(told)}")
-        for line in _overlaps(read):
+        for line in (*_notes(read), *overlaps(read)):
             print(line, flush=True)
     return Data(name, streams, sets)
 
@@ -87,7 +87,7 @@ def _read(side: str, source: str, columns: Columns, words: int | None) -> list[R
             number += 1
             own = f"{side}-{number:05d}" if row.id is None else f"test-{row.id}" if side == "test" else row.id
             own += f"-{place}" if row.id and len(texts) > 1 else ""
-            new = Read(row.place, row.prompt, text, own, row.category, _split(row))
+            new = replace(row, response=text, id=own, split=_split(row))
             old = found.setdefault(own, new)
             if (old.prompt, old.response) != (new.prompt, new.response):
                 raise UserError(
@@ -137,7 +137,7 @@ def _drawn(key: str) -> str:
 
 
 def _trained(row: Read) -> Example:
-    return Example(str(row.id), row.prompt, row.response, row.category)
+    return Example(str(row.id), row.prompt, row.response, row.category, alternatives=row.alternatives)
 
 
 def _asked(row: Read) -> Example:
@@ -153,16 +153,16 @@ def _asked(row: Read) -> Example:
 
 def _key(row: Read) -> str:
     """What is the same for two rows of one prompt, or of one plain text, whatever their case and signs."""
-    text = row.prompt or row.response
-    return " ".join(re.findall(r"\w+", text.casefold())) or text
+    return normalised(row.prompt or row.response)
 
 
-def _overlaps(read: dict[str, list[Read]]) -> Iterable[str]:
-    """A line for each two files that share prompts."""
-    for one, other in combinations(read, 2):
-        known = {_key(row) for row in read[other]}
-        if shared := [row for row in read[one] if _key(row) in known]:
+def _notes(read: dict[str, list[Read]]) -> Iterable[str]:
+    """A line for each file of which something was not taken as it stands."""
+    for side, own in read.items():
+        if several := [row for row in own if row.alternatives.get("paraphrases")]:
             yield (
-                f"Overlap: {len(shared)} of {len(read[one])} rows of {one} are in {other} too, by their prompt or text"
-                f" ({shared[0].place})"
+                f"{len(several)} of {len(own)} rows of {side} give several answers ({several[0].place}): the first is"
+                " trained on and measured, the others are its paraphrases"
             )
+        if unread := list(dict.fromkeys(name for row in own for name in row.unread)):
+            yield f"Columns of {side} that are not read: {', '.join(unread)}"

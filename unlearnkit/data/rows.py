@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import json
@@ -179,8 +180,16 @@ def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _paragraphs(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Plain text, parted at blank lines."""
+    """Plain text, parted at blank lines.
+
+    Raises:
+        UserError: JSON, which would be trained on with its braces and names.
+    """
     text = _text(path)
+    if text.lstrip()[:1] in ("{", "["):
+        with contextlib.suppress(ValueError, RecursionError):
+            json.loads(text.strip().split("\n")[0])
+            raise UserError(f"{path} holds JSON and not plain text", f"Call it {path.stem}.json or {path.stem}.jsonl")
     starts = [0, *(gap.end() for gap in PARAGRAPHS.finditer(text))]
     for start, part in zip(starts, PARAGRAPHS.split(text), strict=True):
         if part.strip():
