@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from composed import composed
@@ -36,7 +37,7 @@ def turned(content):
 DAMAGES = {"emptied": lambda content: b"", "turned": turned, **{f"cut at {s}": cut(s) for s in (0.1, 0.5, 0.95)}}
 SAMPLE = {
     "finished": (("config.yaml", "metrics.json"), {"healed": 0, "refused": 4}),
-    "training": (("complete.json", "before-safety.parquet", "metrics.json"), {"healed": 4, "refused": 2}),
+    "training": (("complete.json", "before-safety.parquet", "metrics.json", "log.jsonl"), {"healed": 6, "refused": 2}),
 }
 
 
@@ -141,10 +142,16 @@ def test_every_file_of_a_saved_model(damage, made, tmp_path):
             load_source("tiny", str(tmp_path / "model"), "float32", None, Template())
 
 
-@pytest.mark.parametrize("read", [read_run, write_report])
-def test_what_reads_runs(read, made, tmp_path):
+@pytest.mark.parametrize(
+    ("read", "needed"),
+    [
+        (read_run, {"config.yaml", "metrics.json"}),
+        (write_report, {"config.yaml", "metrics.json", "generations.jsonl", "log.jsonl"}),
+    ],
+)
+def test_what_reads_runs(read, needed, made, tmp_path):
     top, _, _ = made
-    for name in files_of(top / "finished"):
+    for name in (*files_of(top / "finished"), Path("log.jsonl")):
         for damage, change in DAMAGES.items():
             shutil.rmtree(tmp_path / "run", ignore_errors=True)
             shutil.copytree(top / "finished", tmp_path / "run")
@@ -155,7 +162,7 @@ def test_what_reads_runs(read, made, tmp_path):
             except UserError as error:
                 assert name.name in error.what, (name, damage, error)
             else:
-                assert name.name not in ("config.yaml", "metrics.json")
+                assert name.name not in needed
 
 
 def test_the_command_in_the_second_line_heals(made, tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from unlearnkit import ranks
 from unlearnkit.content import digest
 from unlearnkit.files import write
 from unlearnkit.models.loading import LanguageModel
-from unlearnkit.sums import sha256
+from unlearnkit.sums import LOG, sha256
 
 MARK, WEIGHTS, DONE = "complete.json", "weights.safetensors", "done"
 
@@ -93,16 +93,17 @@ def save_stage(model: LanguageModel, folder: Path, cost: dict[str, Any]) -> None
     done.mkdir(parents=True)
     what, tensors = model.weights.keep()
     _save(tensors, done / WEIGHTS)
-    mark(done, {"weights": what, "cost": cost})
+    mark(done, {"weights": what, "cost": cost, "log": log_of(folder)})
     for path in folder.iterdir():
         if path != done:
             shutil.rmtree(path, ignore_errors=True)
 
 
 def load_stage(model: LanguageModel, folder: Path) -> dict[str, Any]:
-    """Put what `save_stage` kept into the model the stages start from; returns the cost."""
+    """Put what `save_stage` kept into the model the stages start from, and the run's log back; returns the cost."""
     kept = told(folder / DONE)
     assert kept is not None
+    _restore_log(folder, kept)
     model.weights.restore(kept["weights"], load_file(folder / DONE / WEIGHTS))
     return kept["cost"]
 
@@ -118,14 +119,33 @@ def last_done(folder: Path, stages: list[str]) -> str | None:
 
 
 def rewind_log(folder: Path, stage: str, step: int) -> None:
-    """Take out of a run's log what came of a stage after a step, and the torn last row of a killed run."""
-    path = folder / "log.jsonl"
+    """Make a run's log what it was at a step of a stage: that of its checkpoint, or what came before the stage.
+
+    Of a checkpoint without a log, which earlier versions wrote, the log's own rows up to the step.
+    """
+    checkpoint = folder / "checkpoints" / stage / f"checkpoint-{step}"
+    if step and _restore_log(checkpoint.parent, told(checkpoint) or {}):
+        return
+    path = folder / LOG
     if not ranks.is_first() or not path.is_file():
         return
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     rows = [row for row in map(_row, lines) if row is not None]
     kept = [row for row in rows if row["stage"] != stage or row["step"] <= step]
     write(path, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def log_of(folder: Path) -> str:
+    """The log of the run that a stage's folder belongs to, as it is now."""
+    path = folder.parents[1] / LOG
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _restore_log(folder: Path, kept: Mapping[str, Any]) -> bool:
+    """Write what a mark in a stage's folder says of the log; whether it says anything."""
+    if "log" in kept and ranks.is_first() and log_of(folder) != kept["log"]:
+        write(folder.parents[1] / LOG, kept["log"])
+    return "log" in kept
 
 
 def _row(line: str) -> dict[str, Any] | None:

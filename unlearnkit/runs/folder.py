@@ -36,7 +36,7 @@ from unlearnkit.runs.tracking import Tracker
 from unlearnkit.settings.disk import FULL
 from unlearnkit.stages.negate import start_in
 from unlearnkit.stages.selection import Choice
-from unlearnkit.sums import check
+from unlearnkit.sums import LOG, check, note
 
 
 class RunFolder:
@@ -216,6 +216,7 @@ class RunFolder:
         report(self.folder)
         tracker.finish(self.metrics, rows)
         self._write_metrics(finished=True)  # last: nothing that is to be told can be lost after it
+        note(self.folder / LOG)
         self._remove_needless()
         return self.metrics
 

@@ -76,7 +76,7 @@ class TermsTrainer(Trainer):
         ranks.barrier()
         if ranks.is_first():
             folder = Path(str(self.args.output_dir))
-            told = {**self.to_tell, "ranks": ranks.count()}
+            told = {**self.to_tell, "ranks": ranks.count(), "log": checkpoints.log_of(folder)}
             checkpoints.mark(folder / f"checkpoint-{self.state.global_step}", told)
             checkpoints.prune(folder, self.save_limit)
         ranks.barrier()

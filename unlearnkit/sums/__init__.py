@@ -16,7 +16,8 @@ from pathlib import Path
 from unlearnkit.errors import UserError
 
 SUMS = "SHA256SUMS"
-LOG = "log.jsonl"  # grows line by line, and a report may be made again by anyone at any time: these have no sum
+# A log grows line by line and has a sum once it is whole (`note`); a report may be made again by anyone at any time.
+LOG = "log.jsonl"
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 _kept: list[Path] = []  # the folders in which this process notes what it writes
 
@@ -45,6 +46,13 @@ def told(path: Path, partial: Path) -> Iterator[None]:
     _write(folder, {**held, name: {*held.get(name, ()), new}})
     yield
     _write(folder, {**held, name: {new}})
+
+
+def note(path: Path) -> None:
+    """Note the digest of a file that has grown to its end."""
+    for folder in _kept:
+        if path.is_relative_to(folder) and path.is_file():
+            _write(folder, {**read(folder), path.relative_to(folder).as_posix(): {sha256(path)}})
 
 
 def seal(folder: Path) -> None:
