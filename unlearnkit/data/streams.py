@@ -58,7 +58,7 @@ class Preferences:
     def bind(self, streams: dict[str, Stream]) -> Preferences:
         """Look up the named streams."""
         self.prompts, self.preferred = (
-            _plain(streams, name, "source and chosen") for name in (self.source, self.chosen)
+            plain(streams, name, "source and chosen") for name in (self.source, self.chosen)
         )
         return self
 
@@ -74,7 +74,12 @@ class Preferences:
         ]
 
 
-def _plain(streams: dict[str, Stream], name: str, keys: str) -> Shuffled:
+def plain(streams: dict[str, Stream], name: str, keys: str) -> Shuffled:
+    """The data's own stream of that name.
+
+    Raises:
+        UserError: there is none, or it is derived from another.
+    """
     stream = streams.get(name)
     if not isinstance(stream, Shuffled):
         raise UserError(
@@ -103,7 +108,7 @@ class MismatchedResponses:
 
     def bind(self, streams: dict[str, Stream]) -> MismatchedResponses:
         """Look up the named streams."""
-        self.prompts, pool = (_plain(streams, name, "source and responses") for name in (self.source, self.responses))
+        self.prompts, pool = (plain(streams, name, "source and responses") for name in (self.source, self.responses))
         self.pool = list(dict.fromkeys(example.response for example in pool.examples))
         if len(self.pool) <= self.per_prompt:
             raise UserError(

@@ -1,9 +1,28 @@
 from unlearnkit.losses.adversarial import Adversarial
 from unlearnkit.losses.base import Answers, Loss
+from unlearnkit.losses.ceu import CEU
 from unlearnkit.losses.dpo import DPO
 from unlearnkit.losses.kl import KL
 from unlearnkit.losses.nll import NLL
 from unlearnkit.losses.npo import NPO
 from unlearnkit.losses.random_labels import RandomLabels
+from unlearnkit.losses.satimp import SatImp
+from unlearnkit.losses.simnpo import SimNPO
+from unlearnkit.losses.undial import UNDIAL
+from unlearnkit.losses.wga import WGA
 
-__all__ = ["DPO", "KL", "NLL", "NPO", "Adversarial", "Answers", "Loss", "RandomLabels"]
+__all__ = [
+    "CEU",
+    "DPO",
+    "KL",
+    "NLL",
+    "NPO",
+    "UNDIAL",
+    "WGA",
+    "Adversarial",
+    "Answers",
+    "Loss",
+    "RandomLabels",
+    "SatImp",
+    "SimNPO",
+]

@@ -37,10 +37,17 @@ class Answers:
     draw: tuple[int, int] = (0, 0)
     reference_log_probs: torch.Tensor | None = None
 
+    def token_log_probs(self) -> torch.Tensor:
+        """(N,) log-probability of each answer token."""
+        return -F.cross_entropy(self.logits.float(), self.labels, reduction="none")
+
     def log_probs(self) -> torch.Tensor:
         """(n,) log-probability of each answer: the sum over its tokens."""
-        tokens = -F.cross_entropy(self.logits.float(), self.labels, reduction="none")
-        return torch.stack([part.sum() for part in tokens.split(self.lengths)])
+        return torch.stack([part.sum() for part in self.token_log_probs().split(self.lengths)])
+
+    def sizes(self) -> torch.Tensor:
+        """(n,) tokens of each answer."""
+        return torch.tensor(self.lengths, device=self.logits.device)
 
     def reference(self) -> torch.Tensor:
         """(n,) the same under the reference."""
