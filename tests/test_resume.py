@@ -162,6 +162,18 @@ def test_died_while_the_target_was_taught(tmp_path, monkeypatch):
     assert [row["step"] for row in log(tmp_path / "cut") if row["stage"] == "target"] == [1, 2, 3, 4, 5]
 
 
+def test_a_dual_variable_goes_on(tmp_path):
+    overrides = ("+method=pdu", *RUN, "train.save_every=1")
+    run(composed(*overrides), tmp_path / "whole")
+    with pytest.raises(Died):
+        run(composed(*overrides, *dying("finetune", 4)), tmp_path / "cut")
+    run(composed(*overrides), tmp_path / "cut")
+    rows = [
+        [(row["loss"], row["terms/retain/multiplier"]) for row in log(tmp_path / name)] for name in ("whole", "cut")
+    ]
+    assert rows[0] == rows[1] and len({multiplier for _, multiplier in rows[0]}) == len(rows[0])
+
+
 def test_the_limit_of_checkpoints(tmp_path):
     with pytest.raises(Died):
         run(composed("+method=ga_mismatch", *RUN, "train.save_every=1", *dying("finetune", 6)), tmp_path)

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from unlearnkit import ranks
 from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import MismatchedResponses, Preferences, Shuffled
-from unlearnkit.losses import DPO, KL, NLL, NPO
+from unlearnkit.losses import DPO, KL, NLL, NPO, UNDIAL, Constrained
 from unlearnkit.models import load_source
 from unlearnkit.models.templates import Template
 from unlearnkit.stages import Context, Finetune
@@ -39,6 +39,8 @@ def terms():
         "mix": NLL("mismatched", 2.5),
         "keep": KL("retain", -1.0),
         "push": NPO("forget", 1.0, beta=0.1),
+        "distil": UNDIAL("forget", 1.0),
+        "bound": Constrained("retain", 1.0, epsilon=2.0, rate=0.5),
     }
 
 

@@ -14,6 +14,8 @@ TESTS = Path(__file__).parent.parent
 NAMES = ("none", "zero1", "zero2", "zero3", "zero3_offload")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 STARTS = [f"{name}:{dtype}" for name in NAMES[:4] for dtype in ("float32", "bfloat16")]
+TERMS = ("learn", "mix", "keep", "push", "distil", "bound", "bound/multiplier")
+KEYS = ("loss", "grad_norm", "learning_rate", *(f"terms/{name}" for name in TERMS))
 TWO_RANKS = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
@@ -44,7 +46,7 @@ def same(first, second):
     rows = [[json.loads(line) for line in (f / "log.jsonl").read_text().splitlines()] for f in (first, second)]
     assert len(rows[0]) == len(rows[1]) == 5
     for one, other in zip(*rows, strict=True):
-        for key in ("loss", "grad_norm", "learning_rate", "terms/learn", "terms/mix", "terms/keep", "terms/push"):
+        for key in KEYS:
             assert one[key] == pytest.approx(other[key], abs=1e-4), key
     weights = [load_file(f / "weights.safetensors") for f in (first, second)]
     assert weights[0].keys() == weights[1].keys()

@@ -1,8 +1,10 @@
 from unlearnkit.losses.adversarial import Adversarial
 from unlearnkit.losses.base import Answers, Loss
 from unlearnkit.losses.ceu import CEU
+from unlearnkit.losses.constrained import Constrained
 from unlearnkit.losses.dpo import DPO
 from unlearnkit.losses.kl import KL
+from unlearnkit.losses.logit_flattening import LogitFlattening
 from unlearnkit.losses.nll import NLL
 from unlearnkit.losses.npo import NPO
 from unlearnkit.losses.random_labels import RandomLabels
@@ -21,6 +23,8 @@ __all__ = [
     "WGA",
     "Adversarial",
     "Answers",
+    "Constrained",
+    "LogitFlattening",
     "Loss",
     "RandomLabels",
     "SatImp",

@@ -68,6 +68,7 @@ class Loss(ABC):
 
     needs_reference = False  # logits of the reference, from a pass a step
     needs_reference_log_probs = False  # one number an answer, computed once before training
+    carries = False  # something from step to step, such as a dual variable: see `after_step`
 
     def __init__(self, stream: str, weight: float = 1.0, against: Against = "start"):
         self.stream, self.weight, self.against = stream, float(weight), against
@@ -75,3 +76,20 @@ class Loss(ABC):
     @abstractmethod
     def __call__(self, answers: Answers) -> torch.Tensor:
         """This micro-batch's share of the step's loss, a scalar; the shares of a step add up to the loss."""
+
+    def after_step(self, step: int, value: float) -> None:
+        """Called where `carries`, after the weights were changed.
+
+        Args:
+            step: optimiser steps so far, this one included.
+            value: of the term in this step, over all micro-batches and ranks.
+        """
+        raise NotImplementedError
+
+    def state(self) -> dict[str, float]:
+        """What is carried to the next step, by name; it is logged and saved with every checkpoint."""
+        return {}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """The inverse of `state`."""
+        raise NotImplementedError

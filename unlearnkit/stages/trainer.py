@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch.utils.data import Dataset, SequentialSampler
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 
 from unlearnkit import ranks
 from unlearnkit.errors import UserError
@@ -50,6 +50,9 @@ class TermsTrainer(Trainer):
         self.terms, self.save_limit = terms, save_limit
         self.to_tell: dict[str, Any] = {}  # for the next checkpoint's mark
         self._shares: dict[str, list[float]] = defaultdict(list)  # of this rank since the last log
+        self._step: dict[str, float] = defaultdict(float)  # of this rank in this step, of terms that carry something
+        if self._carrying():
+            self.add_callback(_AfterStep(self))
 
     def whole(self) -> contextlib.AbstractContextManager[None]:
         """The run's own model with all its weights, for the length of a `with`."""
@@ -77,6 +80,7 @@ class TermsTrainer(Trainer):
         if ranks.is_first():
             folder = Path(str(self.args.output_dir))
             told = {**self.to_tell, "ranks": ranks.count(), "log": checkpoints.log_of(folder)}
+            told["terms"] = {name: term.state() for name, term in self._carrying().items()}
             checkpoints.mark(folder / f"checkpoint-{self.state.global_step}", told)
             checkpoints.prune(folder, self.save_limit)
         ranks.barrier()
@@ -103,6 +107,25 @@ class TermsTrainer(Trainer):
                 "Lower train.arguments.learning_rate or the term's weight, or stop earlier with train.max_steps=",
             )
         self._shares[name].append(value.item())
+        if self.terms[name].carries:
+            self._step[name] += value.item()
+
+    def _carrying(self) -> dict[str, Loss]:
+        return {name: term for name, term in self.terms.items() if term.carries}
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """The Trainer's own, with what the terms carried up to the checkpoint."""
+        kept = checkpoints.told(Path(resume_from_checkpoint)) if resume_from_checkpoint else None
+        for name, term in self._carrying().items() if kept else ():
+            term.restore(kept["terms"][name])  # type: ignore[index]
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def after_step(self, step: int) -> None:
+        """Tell the terms that carry something what they were over all micro-batches and ranks."""
+        for name, term in self._carrying().items():
+            value = torch.tensor(self._step[name], dtype=torch.float64 if self.args.use_cpu else torch.float32)
+            term.after_step(step, self.accelerator.reduce(value.to(self.args.device), "sum").item())
+        self._step.clear()
 
     def _earlier(self, state: str, row: Packed) -> torch.Tensor:
         return self.passes.earlier(self.accelerator.unwrap_model(self.model), state, row)
@@ -113,8 +136,18 @@ class TermsTrainer(Trainer):
             sums = torch.tensor([sum(shares) for shares in self._shares.values()], device=self.args.device)
             means = (self.accelerator.reduce(sums, "sum") / steps).tolist()  # over all ranks
             logs |= {f"terms/{name}": mean for name, mean in zip(self._shares, means, strict=True)}
+            for name, term in self._carrying().items():
+                logs |= {f"terms/{name}/{key}": held for key, held in term.state().items()}
             self._shares.clear()
         super().log(logs, start_time)
+
+
+class _AfterStep(TrainerCallback):
+    def __init__(self, trainer: TermsTrainer):
+        self.trainer = trainer
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.trainer.after_step(state.global_step)
 
 
 def weighted_sum(

@@ -1,0 +1,19 @@
+"""No token above the others."""
+
+import torch
+
+from unlearnkit.losses.base import Answers, Loss
+
+
+class LogitFlattening(Loss):
+    r"""Entesari et al. 2025 (arXiv:2506.05314): the largest logit is drawn to the mean of all.
+
+    .. math:: L = \frac{1}{N} \sum_t \left(\max_v z_{t,v} - \frac{1}{V} \sum_v z_{t,v}\right)^2
+
+    The answers' own tokens are not read. OpenUnlearning's code averages over prompts and padding too; this averages
+    over the positions of the answers.
+    """
+
+    def __call__(self, answers: Answers) -> torch.Tensor:
+        logits = answers.logits.float()
+        return (logits.amax(-1) - logits.mean(-1)).square().sum() / answers.total_tokens
