@@ -11,7 +11,13 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 from unlearnkit.errors import UserError
 from unlearnkit.models import load, tiny
 
-SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 259}
+SMALL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "vocab_size": 259,
+}
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123\n"
 
 
@@ -57,14 +63,34 @@ DAMAGED = {
     "cut off": (lambda f: cut(f / "model.safetensors"), "is damaged or cut off", "Copy or fetch it again"),
     "a header cut off": (lambda f: cut(f / "model.safetensors", 0.001), "is damaged or cut off", "Copy or fetch"),
     "empty": (lambda f: cut(f / "model.safetensors", 0), "cut off (0 bytes)", "Copy or fetch it again"),
-    "a pointer": (lambda f: (f / "model.safetensors").write_text(POINTER), "model.safetensors is a git-lfs", "lfs pull"),
-    "the tokenizer's": (lambda f: (f / "tokenizer.json").write_text(POINTER), "tokenizer.json is a git-lfs", "lfs pull"),
-    "bin's": (lambda f: weights(f, "pytorch_model.bin", POINTER.encode()), "pytorch_model.bin is a git-lfs", "lfs pull"),
-    "no tokenizer": (lambda f: remove(*f.glob("token*"), *f.glob("*.jinja")), "The tokenizer of", "Copy tokenizer.json"),
+    "a pointer": (
+        lambda f: (f / "model.safetensors").write_text(POINTER),
+        "model.safetensors is a git",
+        "lfs pull",
+    ),
+    "the tokenizer's": (
+        lambda f: (f / "tokenizer.json").write_text(POINTER),
+        "tokenizer.json is a git",
+        "lfs pull",
+    ),
+    "bin's": (
+        lambda f: weights(f, "pytorch_model.bin", POINTER.encode()),
+        "pytorch_model.bin is a git-lfs",
+        "lfs pull",
+    ),
+    "no tokenizer": (
+        lambda f: remove(*f.glob("token*"), *f.glob("*.jinja")),
+        "The tokenizer of",
+        "Copy tokenizer.json",
+    ),
     "a tokenizer cut off": (lambda f: cut(f / "tokenizer.json"), "damaged", "Copy"),
     "no weights": (lambda f: remove(f / "model.safetensors"), "config.json and no weights", "hf download ORG/NAME"),
     "a shard": (lacks_shard, "lacks model-00002-of-00003.safetensors", "hf download ORG/NAME --local-dir"),
-    "pickled objects": (lambda f: weights(f, "pytorch_model.bin", b"cos\nsystem\n."), "never run here", "*.safetensors"),
+    "pickled objects": (
+        lambda f: weights(f, "pytorch_model.bin", b"cos\nexit\n."),
+        "never run here",
+        "*.safetensors",
+    ),
     "no JSON": (lambda f: (f / "config.json").write_text("<html>"), "config.json is no JSON", "Fetch it again"),
     "a list": (lambda f: (f / "config.json").write_text("[]"), "holds no JSON object", "Fetch it again"),
     "no type": (lambda f: change(f / "config.json", model_type="gone"), "names no model_type", "Restore config.json"),
@@ -86,7 +112,7 @@ DAMAGED = {
         "",
     ),
     "an image model": (
-        lambda f: (AutoConfig.for_model("vit").save_pretrained(f)),
+        lambda f: AutoConfig.for_model("vit").save_pretrained(f),
         "is a ViT, which is no causal language model",
         "Take a decoder",
     ),

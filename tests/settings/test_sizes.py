@@ -50,7 +50,9 @@ def test_where_the_size_is_looked_for(tmp_path):
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "config.json").write_text(json.dumps({"n_embd": 8, "n_layer": 1, "vocab_size": 4}))
     (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(tmp_path / "base")}))
-    assert parameters_of(str(tmp_path / "base"), None) == parameters_of(str(tmp_path), "a/B-7b") == 4 * 64 + 3 * 256 + 32
+    assert (
+        parameters_of(str(tmp_path / "base"), None) == parameters_of(str(tmp_path), "a/B-7b") == 4 * 64 + 3 * 256 + 32
+    )
     (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "a/B-2B"}))
     assert parameters_of(str(tmp_path), None) == 2e9
     (tmp_path / "adapter_config.json").write_text("{")
