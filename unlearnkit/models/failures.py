@@ -41,7 +41,7 @@ def refusal(name: str, source: str, error: Exception) -> UserError:
     text = "\n".join(str(each) for each in chain)
     local, called = Path(source).is_dir(), f"Model '{name}' ('{source}')"
     hub = source if not local else "ORG/NAME"
-    if any(isinstance(each, GatedRepoError) for each in chain) or "gated repo" in text:
+    if any(isinstance(each, GatedRepoError) for each in chain) or "trying to access a gated repo" in text:
         return UserError(
             f"'{source}' is gated: its authors ask every user to accept their terms",
             f"Accept them at https://huggingface.co/{source}, then log in with 'hf auth login' (or set HF_TOKEN)",
