@@ -39,5 +39,5 @@ def _adapter(lora: DictConfig) -> str:
 
 def _why(config: DictConfig) -> str:
     size = parameters_of(config.model.get("path"), config.model.get("hub"))
-    known = "of unknown size" if size is None else f"of about {size / 1e6:.0f} million parameters"
+    known = "of unknown size" if size is None else f"of about {size / 1e6:.3g} million parameters"
     return f", careful, for a model {known} that has no row of its own"
