@@ -284,6 +284,17 @@ def test_a_token_without_a_row_in_the_embeddings(kind, beyond, tiny_folder, tmp_
     assert caught.value.what == said and "resize the embeddings" in caught.value.fix
 
 
+def test_a_token_of_the_template_without_a_row(tiny_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    own = AutoTokenizer.from_pretrained(folder)
+    own.add_special_tokens({"additional_special_tokens": ["<turn>"]})
+    own.chat_template = own.chat_template.replace("assistant:", "<turn>:")
+    own.save_pretrained(folder)
+    error = two_lines(lambda: load_source("own", str(folder), "float32", None, Template()))
+    assert error.what.startswith("The template's token '<turn>' of model 'own' has the id 259")
+
+
 def test_the_last_row_is_a_token(tiny_folder, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(tiny_folder, folder)

@@ -3,6 +3,7 @@
 import pytest
 from composed import composed
 
+from unlearnkit.errors import UserError
 from unlearnkit.settings.check import check
 from unlearnkit.settings.run import Run
 from unlearnkit.settings.sources import taken
@@ -42,6 +43,11 @@ def test_the_row_and_its_settings_are_said():
     assert "row 'others', careful, for a model of unknown size that has no row of its own" in said
     assert "of about 500 million parameters" in told("+method=sku", "model.hub=a/B-0.5B")
     assert told() is None  # nothing is trained
+
+
+def test_a_model_without_a_source_is_refused():
+    with pytest.raises(UserError, match="The model names no weights\nSet model.hub=ORG/NAME or model.path=FOLDER"):
+        check(composed("+method=ga", "model=hub"), Run)
 
 
 def test_every_run_stores_its_row():

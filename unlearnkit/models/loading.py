@@ -63,7 +63,7 @@ def load_source(name: str, source: str, dtype: str, lora: dict[str, Any] | None,
         check_targets(config, lora)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    check_tokens(name, tokenizer, config)
+    check_tokens(name, tokenizer, config, template)
     computed_in = chosen(dtype, config)
     # AdamW's small steps are lost in bf16 weights, so full fine-tuning keeps fp32 master weights.
     reload = partial(network, name, stored=torch.float32 if lora is None else computed_in)
@@ -117,19 +117,20 @@ def check_files(source: str) -> None:
             )
 
 
-def check_tokens(name: str, tokenizer: Any, config: Any) -> None:
-    """Every token that this framework writes of itself has a row in the embeddings.
+def check_tokens(name: str, tokenizer: Any, config: Any, template: Template) -> None:
+    """Every token that this framework, or the template, writes of itself has a row in the embeddings.
 
     Raises:
         UserError: one has not.
     """
     rows = getattr(config.get_text_config(), "vocab_size", None)
-    for kind in ("pad", "eos", "bos"):
-        number = getattr(tokenizer, f"{kind}_token_id")
+    tokens = [(f"{kind} token", getattr(tokenizer, f"{kind}_token_id")) for kind in ("pad", "eos", "bos")]
+    tokens += [("template's token", number) for part in template.encode(tokenizer, "x", "x") for number in part]
+    for kind, number in tokens:
         if rows is not None and number is not None and number >= rows:
-            token = getattr(tokenizer, f"{kind}_token")
+            token = tokenizer.convert_ids_to_tokens(number)
             raise UserError(
-                f"The {kind} token '{token}' of model '{name}' has the id {number}; its embeddings have {rows} rows",
+                f"The {kind} '{token}' of model '{name}' has the id {number}; its embeddings have {rows} rows",
                 "Take the tokenizer that the weights were trained with, or resize the embeddings"
                 " (resize_token_embeddings) and save both again",
             )
