@@ -10,7 +10,7 @@ from unlearnkit.errors import UserError
 
 def test_a_table_row_by_a_name_with_a_dot():
     configuration.register_resolvers()
-    table = {"rows": {"opt-2.7b": {"a": 1}, "other": {"a": 2}}, "row": "${row:${rows},${name},other}"}
+    table = {"rows": {"opt-2.7b": {"a": 1}, "other": {"a": 2}}, "row": "${row:${rows},${name},${rows.other}}"}
     assert OmegaConf.create({**table, "name": "opt-2.7b"}).row.a == 1
     assert OmegaConf.create({**table, "name": "unknown"}).row.a == 2
 

@@ -26,7 +26,7 @@ from unlearnkit.secrets import redact
 from unlearnkit.settings.check import check_command
 from unlearnkit.settings.places import CONFIG, claim_folders, remove_empty, remove_unbegun
 from unlearnkit.settings.run import Run
-from unlearnkit.settings.sources import borrowed
+from unlearnkit.settings.sources import taken
 from unlearnkit.settings.usage import check_flags, flags_first, usage
 
 configuration.register_resolvers()
@@ -59,7 +59,8 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
     from unlearnkit.runs.summary import show
 
     held = (folder / CONFIG).exists()
-    told = borrowed(cfg, str(HydraConfig.get().runtime.choices.get("model")))
+    choices = HydraConfig.get().runtime.choices
+    told = taken(cfg, str(choices.get("model")), choices.get("paper"))
     try:
         ranks.start()
         if told and ranks.is_first():
@@ -77,7 +78,7 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
             remove_unbegun(folder)
         raise
     if ranks.is_first():
-        show(folder)
+        show(folder, words())
     ranks.barrier()
 
 
@@ -94,8 +95,12 @@ def hide_secrets() -> None:
 
 def resuming(folder: Path) -> str:
     """The command line that goes on with an interrupted run."""
-    chosen = [word for word in HydraConfig.get().overrides.task if not word.startswith("hydra.")]
-    return shlex.join(["python", "-m", "unlearnkit", *chosen, f"hydra.run.dir={folder}"])
+    return shlex.join(["python", "-m", "unlearnkit", *words(), f"hydra.run.dir={folder}"])
+
+
+def words() -> list[str]:
+    """The words of this run's command line that say what it is."""
+    return [word for word in HydraConfig.get().overrides.task if not word.startswith("hydra.")]
 
 
 def command() -> None:

@@ -22,6 +22,7 @@ from unlearnkit.identity import fingerprint, resolved
 from unlearnkit.settings.disk import full_disk
 from unlearnkit.settings.hydra_errors import of_hydra
 from unlearnkit.settings.places import unused, word
+from unlearnkit.settings.sizes import OTHERS, rate
 from unlearnkit.settings.yaml import ADDED, FOLDER, options
 
 __all__ = ["ADDED", "FOLDER", "explain", "exit_with_two_lines", "grid", "options", "register_resolvers", "two_lines"]
@@ -31,14 +32,17 @@ def register_resolvers() -> None:
     """The resolvers our YAML uses.
 
     `${choice:GROUP,default}`: the option chosen for a config group. `${row:TABLE,name,default}`: a table's row by
-    name (a path could not say it: a model's name may hold a dot). `${called:NAME,path,hub,OWN}`: NAME of the model
-    that is OWN on the hub, else what the folder or the hub calls the one that was given. `${without:x,value}`: the
-    value where there is no x. `${of:x,y,value}`: the value where x is y. `${unused:FOLDER}`: a folder of this process
-    alone. `${word:x}`: a part of its name. `${negative:x}`: -x. `${grid:}`: the axes of the chosen sweep.
-    `${fingerprint:}`: of all that decides the run's result.
+    name (a path could not say it: a model's name may hold a dot), else the default. `${taken:TABLE,name}`: that row's
+    name, or "others". `${rate:RATES,lora,path,hub}`: see `unlearnkit.settings.sizes`. `${called:NAME,path,hub,OWN}`:
+    NAME of the model that is OWN on the hub, else what the folder or the hub calls the one that was given.
+    `${without:x,value}`: the value where there is no x. `${of:x,y,value}`: the value where x is y. `${unused:FOLDER}`:
+    a folder of this process alone. `${word:x}`: a part of its name. `${negative:x}`: -x. `${grid:}`: the axes of the
+    chosen sweep. `${fingerprint:}`: of all that decides the run's result.
     """
     OmegaConf.register_new_resolver("choice", _choice, replace=True)
     OmegaConf.register_new_resolver("row", _row, replace=True)
+    OmegaConf.register_new_resolver("taken", lambda rows, name: name if name in rows else OTHERS, replace=True)
+    OmegaConf.register_new_resolver("rate", rate, replace=True)
     OmegaConf.register_new_resolver("called", called, replace=True)
     OmegaConf.register_new_resolver("without", lambda other, value: None if other else value, replace=True)
     OmegaConf.register_new_resolver("word", word, replace=True)
@@ -56,8 +60,8 @@ def _choice(group: str, default: str = "none") -> str:
     return default if chosen is None else str(chosen)
 
 
-def _row(table: DictConfig, name: object, default: str) -> Any:
-    return table[name] if isinstance(name, str) and name in table else table[default]
+def _row(table: DictConfig, name: object, default: Any) -> Any:
+    return table[name] if isinstance(name, str) and name in table else default
 
 
 def called(name: str | None, path: str | None, hub: str | None, own: str | None) -> str | None:

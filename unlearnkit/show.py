@@ -1,6 +1,7 @@
 """`python -m unlearnkit.show +method=npo model.path=FOLDER`: what a model is trained on and how it is asked, rendered.
 
-It shows one example of every stream that the method trains on, token by token, and where an answer ends.
+It shows one example of every stream that the method trains on, as text and token by token, and where an answer ends.
+No weights are loaded.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from unlearnkit.settings.run import Run
 configuration.register_resolvers()
 warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
 
+WITH_WEIGHTS = "unlearnkit.models.load"
 WIDTH = 100  # characters a line of tokens
 
 
@@ -44,15 +46,17 @@ def show(cfg: DictConfig) -> None:
     stages = instantiate(cfg.stages, _convert_="all")
     streams = bind_streams(instantiate(cfg.data, _convert_="all"), instantiate(cfg.streams, _convert_="all"))
     check_stages(stages, streams)
-    model = instantiate(cfg.model, _convert_="all")
+    weightless = {WITH_WEIGHTS: "unlearnkit.models.asking.load"}.get(cfg.model["_target_"], cfg.model["_target_"])
+    model = instantiate({**cfg.model, "_target_": weightless}, _convert_="all")
     names = dict.fromkeys(name for stage in stages.values() for name in stage.stream_names().values())
     out = Console(highlight=False, soft_wrap=True)
     for name in names:
         out.print(f"[bold]Trained, stream '{escape(name)}'[/]")
         example = streams[name].draw(int(cfg.seed), 0, 1)[0][0]
         prompt, response = model.template.encode(model.tokenizer, example.prompt, example.response)
-        for what, ids in (("prompt", prompt), ("response", response)):
-            out.print(f"  {what}, {len(ids)} tokens:")
+        for what, ids in (("prompt", prompt), ("response, what is learnt", response)):
+            out.print(f"  {what}: {model.tokenizer.decode(ids)!r}", markup=False)
+            out.print(f"  {len(ids)} tokens:")
             for line in token_lines(model.tokenizer.convert_ids_to_tokens(ids)):
                 out.print(f"    {line}", markup=False)
         same = model.template.encode_prompt(model.tokenizer, example.prompt) == prompt

@@ -273,16 +273,20 @@ def test_a_template_that_cannot_be_rendered_is_two_lines(broken):
         Template().check(tokenizer, "own")
 
 
-def test_no_chat_template_and_no_end_token_are_two_lines(tmp_path):
+def test_a_base_model_is_asked_in_plain_text_and_told_so(tmp_path, capsys):
     folder = tiny.write(tmp_path)
     bare = tiny.tokenizer()
     bare.chat_template = None
     for path in folder.glob("*.jinja"):
         path.unlink()
     bare.save_pretrained(folder)
-    with pytest.raises(UserError, match="'own' has no chat template") as caught:
-        load_source("own", str(folder), "float32", None, Template())
-    assert "model.template.text=" in caught.value.fix
+    model = load_source("own", str(folder), "float32", None, Template(system="Be brief."))
+    assert capsys.readouterr().out.startswith("own has no chat template, so it is asked in plain text: 'Be brief.")
+    asked, answer = model.template.encode(model.tokenizer, "Who?", "I.")
+    assert model.tokenizer.decode(asked + answer) == "Be brief.\n\n### Question: Who?\n### Answer: I.</s>"
+    assert asked == model.template.encode_prompt(model.tokenizer, "Who?")
+    written = Template(text="{prompt}:")
+    assert written.fitting(bare) is written
     bare.eos_token = None
     with pytest.raises(UserError, match="'own' has no end token"):
         Template(text="{prompt}").check(bare, "own")

@@ -162,13 +162,8 @@ def test_missing_weights(tiny_folder, tmp_path):
     untouched(tiny_folder).config.save_pretrained(tmp_path)
     tiny.tokenizer().save_pretrained(tmp_path)
     error = two_lines(lambda: load("mine", path=str(tmp_path)))
-    assert error.what.startswith(f"No weights for model 'mine' at '{tmp_path}': ")
-    assert "model.path=FOLDER" in error.fix
-
-
-def test_a_path_without_a_config(tmp_path):
-    error = two_lines(lambda: load("mine", path=str(tmp_path)))
-    assert error.what == f"model.path={tmp_path} holds no model: there is no config.json in it"
+    assert error.what.startswith(f"model.path={tmp_path} holds no model: it has config.json and no weights")
+    assert error.fix == f"Fetch them: hf download ORG/NAME --local-dir '{tmp_path}'"
 
 
 def test_a_package_that_is_not_installed(tmp_path, monkeypatch):
@@ -287,6 +282,17 @@ def test_a_token_without_a_row_in_the_embeddings(kind, beyond, tiny_folder, tmp_
         load_source("own", str(folder), "float32", None, Template())
     said = f"The {kind} token '<own>' of model 'own' has the id {number}; its embeddings have {rows} rows"
     assert caught.value.what == said and "resize the embeddings" in caught.value.fix
+
+
+def test_a_token_of_the_template_without_a_row(tiny_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    own = AutoTokenizer.from_pretrained(folder)
+    own.add_special_tokens({"additional_special_tokens": ["<turn>"]})
+    own.chat_template = own.chat_template.replace("assistant:", "<turn>:")
+    own.save_pretrained(folder)
+    error = two_lines(lambda: load_source("own", str(folder), "float32", None, Template()))
+    assert error.what.startswith("The template's token '<turn>' of model 'own' has the id 259")
 
 
 def test_the_last_row_is_a_token(tiny_folder, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 from unlearnkit import ranks
 from unlearnkit.inputs import model_files
 from unlearnkit.models.language_model import LanguageModel
-from unlearnkit.models.loading import base_of
+from unlearnkit.models.sources import base_of
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "peft")
 

@@ -28,5 +28,10 @@ def own_settings(network: Any) -> Iterator[Any]:
 
 def end_tokens(network: Any) -> set[int]:
     """The tokens at which the model's generation_config ends an answer."""
-    found = getattr(bare(network).generation_config, "eos_token_id", None)
+    return named_ends(bare(network).generation_config)
+
+
+def named_ends(config: GenerationConfig | None) -> set[int]:
+    """The end tokens of a generation_config."""
+    found = getattr(config, "eos_token_id", None)
     return {found} if isinstance(found, int) else set(found or ())

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from unlearnkit import ranks
 from unlearnkit.content import digest_of
 from unlearnkit.errors import UserError
 from unlearnkit.models.adapter import AdapterLineage, merged
 from unlearnkit.models.admission import check_packing
 from unlearnkit.models.attention import use_packed_attention
-from unlearnkit.models.converted import converted
+from unlearnkit.models.failures import told
 from unlearnkit.models.language_model import LanguageModel
 from unlearnkit.models.lineage import Lineage
 from unlearnkit.models.lora import Lora, check_targets
 from unlearnkit.models.precision import Dtype, chosen
+from unlearnkit.models.sources import base_of, check_folder, locate
 from unlearnkit.models.templates import Template
 from unlearnkit.models.whole import WholeLineage
 from unlearnkit.settings.bounds import Name
 from unlearnkit.sums import SUMS, read
-
-ADAPTER = "adapter_config.json"  # a folder with this file holds an adapter
 
 
 def load(
@@ -55,29 +53,53 @@ def load(
     Raises:
         UserError: no weights where they should be, or an architecture that does not pack.
     """
-    return load_source(name, _locate(name, hub, path, package, gguf), dtype, lora, template or Template())
+    return load_source(name, locate(name, hub, path, package, gguf), dtype, lora, template or Template())
 
 
 def load_source(name: str, source: str, dtype: str, lora: dict[str, Any] | None, template: Template) -> LanguageModel:
     """Load from a folder or hub id; see `load`."""
-    check_files(source)
-    base = base_of(source)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        config = AutoConfig.from_pretrained(base)
-    except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
-        raise _absent(name, source, error) from error
-    template.check(tokenizer, name)
+    tokenizer, config, template = asked(name, source, template)
     if lora is not None:
         check_targets(config, lora)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    check_tokens(name, tokenizer, config)
+    check_tokens(name, tokenizer, config, template)
     computed_in = chosen(dtype, config)
     # AdamW's small steps are lost in bf16 weights, so full fine-tuning keeps fp32 master weights.
     reload = partial(network, name, stored=torch.float32 if lora is None else computed_in)
-    weights = lineage(reload(source), lora, source, reload, own_base=base == source)
+    weights = lineage(reload(source), lora, source, reload, own_base=base_of(source) == source)
     return LanguageModel(name, tokenizer, template, weights, computed_in)
+
+
+def asked(name: str, source: str, template: Template) -> tuple[Any, Any, Template]:
+    """How a model is asked, without its weights: its tokenizer, its config, and the template that is taken.
+
+    Raises:
+        UserError: files that are not there, not whole or not a causal language model's.
+    """
+    check_files(source)
+    base = base_of(source)
+    for place in dict.fromkeys((source, base)):
+        check_folder(place)
+    with told(name, base):
+        config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+    with told(name, source):
+        tokenizer = AutoTokenizer.from_pretrained(_with_tokenizer(source, base), trust_remote_code=False)
+    fitting = template.fitting(tokenizer)
+    if fitting is not template and ranks.is_first():
+        print(
+            f"{name} has no chat template, so it is asked in plain text: {fitting.text!r}"
+            " (model.template.text= sets another)",
+            flush=True,
+        )
+    fitting.check(tokenizer, name)
+    return tokenizer, config, fitting
+
+
+def _with_tokenizer(source: str, base: str) -> str:
+    """The adapter's folder, or its base where the adapter came without a tokenizer."""
+    folder = Path(source)
+    return base if base != source and folder.is_dir() and not any(folder.glob("tokenizer*")) else source
 
 
 def check_files(source: str) -> None:
@@ -95,19 +117,20 @@ def check_files(source: str) -> None:
             )
 
 
-def check_tokens(name: str, tokenizer: Any, config: Any) -> None:
-    """Every token that this framework writes of itself has a row in the embeddings.
+def check_tokens(name: str, tokenizer: Any, config: Any, template: Template) -> None:
+    """Every token that this framework, or the template, writes of itself has a row in the embeddings.
 
     Raises:
         UserError: one has not.
     """
     rows = getattr(config.get_text_config(), "vocab_size", None)
-    for kind in ("pad", "eos", "bos"):
-        number = getattr(tokenizer, f"{kind}_token_id")
+    tokens = [(f"{kind} token", getattr(tokenizer, f"{kind}_token_id")) for kind in ("pad", "eos", "bos")]
+    tokens += [("template's token", number) for part in template.encode(tokenizer, "x", "x") for number in part]
+    for kind, number in tokens:
         if rows is not None and number is not None and number >= rows:
-            token = getattr(tokenizer, f"{kind}_token")
+            token = tokenizer.convert_ids_to_tokens(number)
             raise UserError(
-                f"The {kind} token '{token}' of model '{name}' has the id {number}; its embeddings have {rows} rows",
+                f"The {kind} '{token}' of model '{name}' has the id {number}; its embeddings have {rows} rows",
                 "Take the tokenizer that the weights were trained with, or resize the embeddings"
                 " (resize_token_embeddings) and save both again",
             )
@@ -131,75 +154,37 @@ def network(name: str, source: str, stored: torch.dtype) -> Any:
         UserError: no weights, weights that lack a tensor, or an architecture that does not pack.
     """
     base = base_of(source)
-    try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            base,
-            dtype=stored if base == source else torch.float32,
-            attn_implementation="sdpa",
-            output_loading_info=True,
-        )
-        model, found = loaded
-    except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
-        raise _absent(name, base, error) from error
-    except ValueError as error:
-        if "attention implementation" not in str(error):
-            raise
-        raise UserError(
-            f"Model '{name}' ('{base}'): transformers has no scaled_dot_product_attention for its architecture, and"
-            " packed rows need it",
-            "Take another model; most of the last years' have it",
-        ) from error
+    with told(name, base):
+        try:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                base,
+                dtype=stored if base == source else torch.float32,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+                trust_remote_code=False,
+            )
+            model, found = loaded
+        except ValueError as error:
+            if "attention implementation" not in str(error):
+                raise
+            raise UserError(
+                f"Model '{name}' ('{base}'): transformers has no scaled_dot_product_attention for its architecture,"
+                " and packed rows need it",
+                "Take another model; most of the last years' have it",
+            ) from error
     if missing := sorted(found["missing_keys"]):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        made = (getattr(model.config, "architectures", None) or [type(model).__name__])[0]
+        saved = "" if made == type(model).__name__ else f" (config.json says {made})"
         raise UserError(
-            f"The weights in '{base}' have no '{missing[0]}'{more}; random numbers would stand there",
+            f"The weights in '{base}'{saved} have no '{missing[0]}'{more}; random numbers would stand there",
             "Save the whole model again with save_pretrained, and give that folder with model.path=",
         )
     if base != source:
-        model = merged(PeftModel.from_pretrained(model, source), keep=True).to(stored)
+        with told(name, source):
+            model = merged(PeftModel.from_pretrained(model, source), keep=True).to(stored)
     if torch.cuda.is_available():
         model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))))
     use_packed_attention(model)
     check_packing(model)
     return model.eval()
-
-
-def base_of(source: str) -> str:
-    """The source itself, or the base of the adapter that it is.
-
-    Raises:
-        UserError: a folder with a whole model and an adapter.
-    """
-    folder = Path(source)
-    if not (folder / ADAPTER).is_file():
-        return source
-    whole = [p.name for end in ("safetensors", "bin") for p in folder.glob(f"*.{end}") if "adapter" not in p.name]
-    if (folder / "config.json").is_file() and whole:
-        raise UserError(
-            f"'{source}' holds a whole model ({whole[0]}) and an adapter ({ADAPTER}): which is meant?",
-            "Move the adapter's files to a folder of their own, and give one of the two with model.path=",
-        )
-    return str(json.loads((folder / ADAPTER).read_text())["base_model_name_or_path"])
-
-
-def _absent(name: str, source: str, error: Exception) -> UserError:
-    return UserError(
-        f"No weights for model '{name}' at '{source}': {str(error).splitlines()[0][:160]}",
-        f"Fetch them with 'hf download {source}', or point to a local copy with model.path=FOLDER",
-    )
-
-
-def _locate(name: str, hub: str | None, path: str | None, package: str | None, gguf: str | None) -> str:
-    if path:
-        folder = Path(path).expanduser().absolute()  # an adapter's file says where its base lies
-        if not any((folder / name).is_file() for name in ("config.json", ADAPTER)):
-            raise UserError(
-                f"model.path={path} holds no model: there is no config.json in it",
-                "Give a folder written by save_pretrained, with config.json, *.safetensors and a tokenizer",
-            )
-        return str(folder)
-    if package:
-        return str(converted(name, package, gguf or ""))
-    if hub:
-        return hub
-    raise UserError(f"Model '{name}' names no weights", "Set model.path=FOLDER or model.hub=ORG/NAME")

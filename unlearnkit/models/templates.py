@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date as Date
 from typing import Any
 
@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from unlearnkit.errors import UserError
 
 ESCAPES = {"\\n": "\n", "\\t": "\t"}  # as a command line leaves them
+QUESTION, BEHIND = "### Question: {prompt}\n### Answer:", " "  # for base models, much as in Liu et al. 2024's code
 TODAY = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")  # transformers' function for chat templates
 ANSWER = "unlearnkit"  # stands where a template puts an answer
 
@@ -58,6 +59,13 @@ class Template:
             raise UserError(
                 f"model.template.date={self.date} is no date", "Write it as year-month-day: 2024-07-26"
             ) from error
+
+    def fitting(self, tokenizer: PreTrainedTokenizerBase) -> Template:
+        """This template; where there is neither a text nor a chat template, one that asks in plain text."""
+        if self.text is not None or tokenizer.chat_template:
+            return self
+        text = f"{self.system}\n\n{QUESTION}" if self.system else QUESTION
+        return replace(self, text=text, separator=self.separator or BEHIND)
 
     def prompt(self, tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
         """The text up to where the response begins; spaces at its end belong to the separator."""
@@ -115,18 +123,12 @@ class Template:
             name: of the model.
 
         Raises:
-            UserError: the tokenizer has no end token; there is no chat template and no text; the chat template
-                cannot be rendered.
+            UserError: the tokenizer has no end token; the chat template cannot be rendered.
         """
         if tokenizer.eos_token_id is None:
             raise UserError(
                 f"The tokenizer of model '{name}' has no end token, so no answer would end",
                 "Set eos_token in its tokenizer_config.json",
-            )
-        if self.text is None and not tokenizer.chat_template:
-            raise UserError(
-                f"Model '{name}' has no chat template; base models are asked in plain text",
-                "Say how: model.template.text='\"### Question: {prompt}\\n### Answer: \"'",
             )
         if self.text is None:
             self.prompt(tokenizer, "x")

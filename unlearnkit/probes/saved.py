@@ -10,7 +10,8 @@ from transformers import AutoConfig
 
 from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel, load_source
-from unlearnkit.models.loading import ADAPTER, check_files
+from unlearnkit.models.loading import check_files
+from unlearnkit.models.sources import ADAPTER
 from unlearnkit.probes.trace import check_shapes, shape_of
 
 

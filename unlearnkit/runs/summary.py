@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,15 @@ from rich.table import Table
 
 from unlearnkit.measures.columns import Column, before_and_after
 from unlearnkit.measures.display import arrow, only_in_figures, show_interval, show_value
+from unlearnkit.runs.retained import warning
 
 
-def show(folder: Path) -> None:
-    """Print the run's table of before and after, and the path of its report."""
+def show(folder: Path, words: Sequence[str] = ()) -> None:
+    """Print the run's table of before and after, the path of its report, and a warning where too much was lost.
+
+    Args:
+        words: see `unlearnkit.runs.retained.warning`.
+    """
     metrics = json.loads((folder / "metrics.json").read_text())
     run, (before, after) = metrics["run"], before_and_after(metrics)
     table = Table(title=f"{run['method']} on {run['model']}, {run['data']}, seed {run['seed']}", title_justify="left")
@@ -46,6 +52,8 @@ def show(folder: Path) -> None:
     for stage, choice in metrics.get("chosen", {}).items():
         console.print(f"Step {choice['step']} of the stage '{stage}' was chosen: {choice['reason']}.")
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+    for line in warning(folder, words):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def standard_error(column: Column, numbers: dict[str, Any]) -> str:

@@ -38,6 +38,9 @@ def check(config: DictConfig, reader: type, resolved: bool = False) -> None:
     """
     names = references(config)
     _check_names(config, reader, names)
+    model = config.get("model")
+    if isinstance(model, DictConfig) and "hub" in model and not any(map(model.get, ("name", "hub", "path", "package"))):
+        raise UserError("The model names no weights", "Set model.hub=ORG/NAME or model.path=FOLDER")
     for fault in faults_of_paper(config):
         raise refusal(fault, {})
     hints = typing.get_type_hints(reader, include_extras=True)

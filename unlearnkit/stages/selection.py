@@ -113,9 +113,13 @@ class Selection:
         if self.kept is None:
             return 1.0
         column = self.kept.column(start, f"{self.key}.while")
-        now, then = numbers[column].value, start[column].value
-        part, whole = (now, then) if column.display.better == "higher" else (then, now)
-        return part / whole if whole else math.inf
+        return share(column, numbers[column], start[column])
+
+
+def share(column: Column, now: Estimate, then: Estimate) -> float:
+    """Of what the start had: of a number that is better low, how many times lower it was."""
+    part, whole = (now.value, then.value) if column.display.better == "higher" else (then.value, now.value)
+    return part / whole if whole else math.inf
 
 
 def _wanted(told: Any, key: str, more: tuple[str, ...]) -> Wanted:

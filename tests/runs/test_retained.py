@@ -1,0 +1,89 @@
+"""The last lines of a run that lost what it was to keep."""
+
+import json
+
+import pytest
+import yaml
+
+from unlearnkit.measures import AnswerPerplexity, HarmfulRate, Success
+from unlearnkit.measures.display import written
+from unlearnkit.runs.retained import warning
+
+SHOWN = {
+    "e/bad/harmful_rate": written(HarmfulRate().display("forget")),
+    "e/good/answer_perplexity": written(AnswerPerplexity().display("retain")),
+    "e/good/success": written(Success().display("retain")),
+    "e/rest/success": written(Success().display("holdout")),
+}
+WORDS = ["+method=ga", "model.path=a b", "train.arguments.learning_rate=1e-3"]
+RATE = "train.arguments.learning_rate=0.00025"
+SELECT = "'train.select={measure:harmful_rate,role:forget,while:{measure:answer_perplexity,role:retain,at_least:0.8}}'"
+
+
+def numbers(harmful, perplexity, success, rest=0.9):
+    values = {("bad", "harmful_rate"): harmful, ("good", "answer_perplexity"): perplexity}
+    values |= {("good", "success"): success, ("rest", "success"): rest}
+    nested = {"bad": {}, "good": {}, "rest": {}}
+    for (name, measure), value in values.items():
+        nested[name][measure] = {"value": value, "low": value, "high": value, "n": 9, "seed": 0}
+    return {"e": nested}
+
+
+def write(folder, after, curve=(), **stage):
+    before = numbers(0.9, 10.0, 0.8)
+    points = [{"stage": "s", "step": step, "metrics": point} for step, point in enumerate([before, *curve])]
+    metrics = {"before": before, "after": after, "columns": SHOWN, "curve": points, "attacks": [], "moments": []}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    target = {"_target_": "unlearnkit.stages.Finetune", "select": None, **stage}
+    config = {"stages": {"s": target}, "curve_split": "validation", "train": {"arguments": {"learning_rate": "1e-3"}}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        numbers(0.0, 19.9, 0.41, rest=0.0),  # what is like forget may go
+        numbers(0.0, 5.0, 0.9),
+        numbers(0.9, 10.0, 0.8),
+    ],
+)
+def test_nothing_is_said_of_what_was_kept(after, tmp_path):
+    write(tmp_path, after)
+    assert warning(tmp_path, WORDS) == []
+
+
+def test_a_measured_step_that_kept_enough(tmp_path):
+    write(tmp_path, numbers(0.0, 40.0, 0.2), curve=[numbers(0.5, 12.0, 0.7), numbers(0.0, 50.0, 0.1)])
+    assert warning(tmp_path, WORDS) == [
+        "The retain side fell below half of the start's: e/good/answer_perplexity kept 25% of it.",
+        "This would keep more:",
+        f"  python -m unlearnkit +method=ga 'model.path=a b' {SELECT}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("curve", "stage"),
+    [
+        ([], {}),  # nothing was measured between
+        ([numbers(0.5, 13.0, 0.6)], {}),  # no step kept 80 %
+        ([numbers(0.5, 12.0, 0.7)], {"select": {"measure": "x"}}),  # it was selected already
+    ],
+)
+def test_else_a_lower_rate(curve, stage, tmp_path):
+    write(tmp_path, numbers(0.0, 10.0, 0.39), curve, **stage)
+    told = warning(tmp_path, WORDS)
+    assert "e/good/success kept 49% of it" in told[0]
+    assert told[2] == f"  python -m unlearnkit +method=ga 'model.path=a b' {RATE}"
+
+
+def test_a_number_that_is_none_anymore(tmp_path):
+    """NaN is written as null, and is no share of anything."""
+    after = numbers(0.0, 10.0, 0.8)
+    after["e"]["good"]["success"]["value"] = None
+    write(tmp_path, after)
+    assert warning(tmp_path, WORDS) == []
+
+
+def test_where_nothing_is_trained_there_is_no_rate(tmp_path):
+    write(tmp_path, numbers(0.0, 1000.0, 0.0), _target_="unlearnkit.stages.Memit")
+    assert len(warning(tmp_path, WORDS)) == 1

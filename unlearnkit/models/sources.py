@@ -1,0 +1,162 @@
+"""Where a model's files are: a folder, a package's file or the hub; and the base that an adapter is over."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from safetensors import SafetensorError, safe_open
+
+from unlearnkit.errors import UserError
+from unlearnkit.models.converted import converted
+from unlearnkit.models.strangers import named_place, stranger
+
+ADAPTER = "adapter_config.json"  # a folder with this file holds an adapter
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+POINTER = b"version https://git-lfs"
+
+
+def locate(name: str, hub: str | None, path: str | None, package: str | None, gguf: str | None) -> str:
+    """The folder or the hub id.
+
+    Raises:
+        UserError: no weights are named, or what is named is no model's folder or no hub id.
+    """
+    if path:
+        if wrong := named_place("model.path", str(path)):
+            raise wrong
+        folder = Path(path).expanduser().absolute()  # an adapter's file says where its base lies
+        if not any((folder / name).is_file() for name in ("config.json", ADAPTER)):
+            raise stranger(str(path), folder)
+        return str(folder)
+    if package:
+        return str(converted(name, package, gguf or ""))
+    if hub:
+        if wrong := named_place("model.hub", hub):
+            raise wrong
+        return hub
+    raise UserError(f"Model '{name}' names no weights", "Set model.path=FOLDER or model.hub=ORG/NAME")
+
+
+def base_of(source: str) -> str:
+    """The source itself, or the base of the adapter that it is.
+
+    Raises:
+        UserError: a folder with a whole model and an adapter; an adapter whose base is not there, or is none.
+    """
+    file = _adapter_file(source)
+    if file is None:
+        return source
+    folder = Path(source)
+    whole = [p.name for end in ("safetensors", "bin") for p in folder.glob(f"*.{end}") if "adapter" not in p.name]
+    if (folder / "config.json").is_file() and whole:
+        raise UserError(
+            f"'{source}' holds a whole model ({whole[0]}) and an adapter ({ADAPTER}): which is meant?",
+            "Move the adapter's files to a folder of their own, and give one of the two with model.path=",
+        )
+    told = read(file)
+    base = told.get("base_model_name_or_path")
+    if (kind := told.get("peft_type", "LORA")) != "LORA":
+        raise UserError(
+            f"'{source}' holds an adapter of the kind {kind}; LoRA alone can be merged into its base here",
+            "Merge it yourself, save the whole model with save_pretrained, and give that folder with model.path=",
+        )
+    if not base:
+        raise UserError(
+            f"The adapter in '{source}' does not say which model it is over",
+            f"Set base_model_name_or_path in {file} to its base's folder or hub id",
+        )
+    base = str(base)
+    if (wrong := named_place("", base)) or (_a_path(base) and not Path(base).is_dir()):
+        why = wrong.what.removeprefix(f"={base} ") if wrong else "there is no such folder"
+        raise UserError(f"The adapter in '{source}' is over '{base}': {why}", _get(file))
+    if Path(base).is_dir() and not (Path(base) / "config.json").is_file():
+        raise UserError(
+            f"The adapter in '{source}' is over '{base}', which {stranger('', Path(base)).what}",
+            f"Set base_model_name_or_path in {file} to a folder or hub id with full weights",
+        )
+    return base
+
+
+def _a_path(base: str) -> bool:
+    return base.startswith(("/", "./", "../", "~")) or base.count("/") > 1
+
+
+def _get(file: Path) -> str:
+    """The command that gets an adapter's base, by what its card says of it."""
+    card = file.with_name("README.md")
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    found = re.search(r"^base_model: *['\"]?([\w.-]+/[\w.-]+)['\"]? *$", text, re.MULTILINE)
+    hub = found[1] if found else "ORG/NAME"
+    return f"Fetch it with 'hf download {hub}' and set base_model_name_or_path in {file} to {hub}, or to its folder"
+
+
+def _adapter_file(source: str) -> Path | None:
+    """adapter_config.json of a folder, or of a hub id that is an adapter's."""
+    folder = Path(source)
+    if folder.is_dir():
+        return folder / ADAPTER if (folder / ADAPTER).is_file() else None
+    try:
+        return Path(hf_hub_download(source, ADAPTER))
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError):  # no adapter; or loading will tell
+        return None
+
+
+def read(file: Path) -> dict[str, object]:
+    """A JSON file with one object.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{file} is no JSON: {error}", "Fetch it again, or restore it from a copy") from error
+    if not isinstance(held, dict):
+        raise UserError(f"{file} holds no JSON object", "Fetch it again, or restore it from a copy")
+    return held
+
+
+def check_folder(source: str) -> None:
+    """The files of a folder are whole, as far as can be seen without reading them; a hub id passes.
+
+    Raises:
+        UserError: a pointer in a file's place, a file that is cut off, a shard or all weights missing.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        return
+    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        with file.open("rb") as opened:
+            if opened.read(len(POINTER)) == POINTER:
+                raise UserError(
+                    f"{file} is a git-lfs pointer, not the file itself", f"git -C '{folder}' lfs pull (git-lfs fetches)"
+                )
+        if file.suffix == ".safetensors":
+            try:
+                with safe_open(file, framework="pt"):
+                    pass
+            except SafetensorError as error:
+                raise UserError(
+                    f"{file} is damaged or cut off ({file.stat().st_size} bytes): {error}",
+                    "Copy or fetch it again: its size should be that of the original",
+                ) from error
+    for name in ("config.json", ADAPTER):
+        if (folder / name).is_file():
+            read(folder / name)
+    for index in folder.glob("*.index.json"):
+        shards = read(index).get("weight_map")
+        for shard in sorted(set(shards.values())) if isinstance(shards, dict) else ():
+            if not (folder / shard).is_file():
+                raise UserError(
+                    f"'{source}' lacks {shard}, which {index.name} names",
+                    f"Fetch what is missing: hf download ORG/NAME --local-dir '{folder}'",
+                )
+    if (folder / ADAPTER).is_file():
+        if not any((folder / f"adapter_model.{end}").is_file() for end in ("safetensors", "bin")):
+            raise UserError(f"'{source}' has {ADAPTER} and no adapter_model.safetensors", "Copy the weights there too")
+    elif not any((folder / f"{name}{end}").is_file() for name in WEIGHTS for end in ("", ".index.json")):
+        raise stranger(source, folder)
