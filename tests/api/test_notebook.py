@@ -35,9 +35,9 @@ def test_numbers_are_those_of_metrics_json(run):
 
 
 def test_a_moment_that_is_measured_later_is_in_the_frame(run):
-    from unlearnkit.measure import measure_run
-
-    measure_run(run.folder, ["eval.safety.limit=1"])
+    assert run.measure("eval.safety.limit=1") == "measured"
+    with pytest.raises(UserError, match="Did you mean 'safety'"):
+        run.measure("eval=safty")
     later = run.numbers[run.numbers.moment == "measured"]
     assert len(later) == 7 and set(later.n) == {1}
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from unlearnkit import configuration, identity
+from unlearnkit import identity
 from unlearnkit.api.run import Run
-from unlearnkit.api.untouched import untouched
+from unlearnkit.api.untouched import errors, untouched
 from unlearnkit.api.words import words_of
 from unlearnkit.errors import UserError
 from unlearnkit.settings.check import check, check_hydra
@@ -38,15 +38,8 @@ def unlearn(*words: str, **keywords: Any) -> Run:
         if word.startswith("-") or word.lstrip("+").startswith("sweep="):
             fix = "Call unlearn once for each run, or give `python -m unlearnkit` on the command line"
             raise UserError(f"'{word}' is no setting of a single run", fix)
-    with untouched(line):
-        try:
-            return Run(_run(line))
-        except UserError:
-            raise
-        except Exception as error:
-            if (told := configuration.explain(error)) is None:
-                raise
-            raise told from error
+    with untouched(line), errors():
+        return Run(_run(line))
 
 
 def _run(line: list[str]) -> Path:

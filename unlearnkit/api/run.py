@@ -100,11 +100,23 @@ class Run:
     @cached_property
     def model(self) -> LanguageModel:
         """What the run made: `run.model.model` is the network, `run.model.tokenizer` its tokenizer. Loaded once."""
-        from unlearnkit.api.untouched import untouched
+        from unlearnkit.api.untouched import errors, untouched
         from unlearnkit.measure.runs import saved_model
 
-        with untouched([]):
+        with untouched([]), errors():
             return saved_model(self.folder)
+
+    def measure(self, *words: str) -> str:
+        """Measure the run's model with another evaluation, as `python -m unlearnkit.measure` does.
+
+        Returns:
+            the name of the moment that `numbers` has then.
+        """
+        from unlearnkit.api.untouched import errors, untouched
+        from unlearnkit.measure import measure_run
+
+        with untouched(words), errors():
+            return measure_run(self.folder, words)
 
     @property
     def report(self) -> Report:

@@ -18,6 +18,7 @@ from hydra.core.singleton import Singleton
 from hydra.version import VersionBase
 
 from unlearnkit import configuration
+from unlearnkit.errors import UserError
 
 
 @contextlib.contextmanager
@@ -40,6 +41,19 @@ def untouched(words: Sequence[str]) -> Iterator[None]:
         finally:
             sys.argv = held
             logging.getLogger().setLevel(level)
+
+
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+    """What a user can mend is a `UserError`, whichever library says it."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if (told := configuration.explain(error)) is None:
+            raise
+        raise told from error
 
 
 @contextlib.contextmanager

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from unlearnkit import configuration
 from unlearnkit.errors import UserError
-from unlearnkit.settings.places import claim_folders
 
 warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
 
@@ -46,8 +45,6 @@ def run(folder: Path, start: str | None, words: Sequence[str]) -> None:
         raise UserError(f"{folder} {what}", fix)
     if not has_model and start is not None:
         raise UserError(f"{folder} is a run, whose start is in its config", "Leave --start out")
-    configuration.register_resolvers()
-    claim_folders()
     from unlearnkit import ranks
     from unlearnkit.measure import measure_folder, measure_run
     from unlearnkit.runs.summary import show

@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from unlearnkit import configuration
 from unlearnkit.controls.known import Known
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
@@ -19,7 +20,8 @@ from unlearnkit.inputs import HUB_ID, inputs
 from unlearnkit.measure.words import OF_A_FOLDER, check_words
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.loading import ADAPTER, base_of, check_files
-from unlearnkit.probes.saved import put_in_place
+from unlearnkit.models.saving import absolute
+from unlearnkit.probes.saved import load_saved, put_in_place
 from unlearnkit.report import write_report
 from unlearnkit.runs.checks import check_texts
 from unlearnkit.runs.folder import RunFolder
@@ -42,7 +44,6 @@ def is_model(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("config.json", ADAPTER))
 
 
-@owner
 def measure_folder(folder: Path, start: str | None = None, words: Sequence[str] = ()) -> Path:
     """Measure the model in a folder, and the one it was made from, which is taken as it is.
 
@@ -58,6 +59,7 @@ def measure_folder(folder: Path, start: str | None = None, words: Sequence[str] 
         UserError: no model, another tokenizer, or an evaluation that the data cannot answer.
     """
     check_words(words, OF_A_FOLDER)
+    configuration.register_resolvers()
     check_files(str(folder))
     alone = start is None and not (folder / ADAPTER).is_file()
     source = str(folder) if alone else start or base_of(str(folder))
@@ -101,6 +103,7 @@ def _model_words(source: str, words: Sequence[str]) -> list[str]:
     )
 
 
+@owner
 def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bool) -> None:
     data: Data = instantiate(config.data, _convert_="all")
     check_texts(data)
@@ -122,7 +125,8 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
     out.write_moment(Moment(START, model), records[START], evaluations.compute(records[START], records))
     if not alone:
         _check_tokens(model, folder)
-        model = put_in_place(model, folder)
+        own = (folder / ADAPTER).is_file() and absolute(base_of(str(folder))) == absolute(model.source)
+        model = load_saved(model, folder) if own else put_in_place(model, folder)
         records[END] = evaluations.measure(model, Point("test", f"of {folder}"), records[START])
         moment = Moment(END, model, END, final=True)
         out.write_moment(moment, records[END], evaluations.compute(records[END], {START: records[START]}))

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig
 
+from unlearnkit import configuration
 from unlearnkit.errors import UserError
 from unlearnkit.settings.check import check
 from unlearnkit.settings.composed import composed
@@ -48,6 +49,7 @@ def config_of_run(held: dict[str, Any], words: Sequence[str]) -> Iterator[DictCo
         held: the run's config.yaml, with today's names.
     """
     check_words(words, ASKS)
+    configuration.register_resolvers()
     chosen = {word.partition("=")[0] for word in words if "=" in word}
     own = ["model", "judge", *(["data"] if "data" not in chosen else [])]
     own += ["eval"] if not {"eval", "data"} & chosen else []  # other data may choose their evaluation
