@@ -25,6 +25,10 @@ class Hub(ThreadingHTTPServer):
         self.address = f"http://127.0.0.1:{self.server_port}"
 
 
+def _is_private(told):
+    return told.get("visibility") == "private" or told.get("private") is True
+
+
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self._answer({"id": self.path.removeprefix("/api/models/").split("?")[0], "sha": "0" * 40, "siblings": []})
@@ -35,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/api/repos/create":
             told = json.loads(text)
             name = "/".join(part for part in (told.get("organization"), told["name"]) if part)
-            self.server.repositories.setdefault(name, {"private": told.get("private"), "files": {}})
+            self.server.repositories.setdefault(name, {"private": _is_private(told), "files": {}})
             self._answer({"url": f"{self.server.address}/{name}", "id": name, "name": name})
         elif "/preupload/" in self.path:
             files = [file["path"] for file in json.loads(text)["files"]]
@@ -43,11 +47,13 @@ class Handler(BaseHTTPRequestHandler):
         elif "/commit/" in self.path and self.server.refuses:
             self._answer({"error": "You may not write here"}, 403)
         elif "/commit/" in self.path:
-            held = self.server.repositories[self.path.removeprefix("/api/models/").partition("/commit/")[0]]["files"]
+            name = self.path.removeprefix("/api/models/").partition("/commit/")[0]
+            held = self.server.repositories[name]["files"]
             for line in map(json.loads, text.splitlines()):
                 if line["key"] == "file":
                     held[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            self._answer({"success": True, "commitOid": "1" * 40, "commitUrl": f"{self.server.address}/commit/1"})
+            where = f"{self.server.address}/{name}/commit/{'1' * 40}"
+            self._answer({"success": True, "commitOid": "1" * 40, "commitUrl": where})
         else:
             self._answer({})
 
