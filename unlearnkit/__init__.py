@@ -1,3 +1,15 @@
 """unlearnkit: unlearn, measure, compare. See README.md."""
 
+from typing import Any
+
 __version__ = "0.2.0"
+__all__ = ["Run", "__version__", "unlearn"]
+
+
+def __getattr__(name: str) -> Any:
+    """The names for Python, imported when they are asked for: `import unlearnkit` takes no second."""
+    if name in ("Run", "unlearn"):
+        from unlearnkit import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'unlearnkit' has no attribute '{name}'")

@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from unlearnkit import configuration, identity
+from unlearnkit import __version__, configuration, identity
 from unlearnkit.files import write
 from unlearnkit.secrets import redact
 from unlearnkit.settings.check import check_command
@@ -104,9 +104,12 @@ def words() -> list[str]:
 
 
 def command() -> None:
-    """Hydra's command, or our help."""
+    """Hydra's command, our help, or our version."""
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(usage())
+        return
+    if "--version" in sys.argv[1:]:
+        print(f"unlearnkit {__version__}")
         return
     check_flags(sys.argv[1:])
     sys.argv[1:] = flags_first(sys.argv[1:])

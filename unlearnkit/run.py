@@ -29,6 +29,7 @@ from unlearnkit.runs.checks import (
 from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.moments import START, check_attacks, moments
 from unlearnkit.runs.owner import owner
+from unlearnkit.runs.pushing import check_push, push
 from unlearnkit.runs.tracking import Nowhere, Tracker
 from unlearnkit.secrets import redacted
 from unlearnkit.stages.base import Context, Stage, previewed
@@ -44,10 +45,12 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     data: Data = instantiate(cfg.data, _convert_="all")
     check_texts(data)
     check_split(cfg.curve_split, data)
+    check_push(cfg.push_to_hub, cfg.save_model)
     config = cast(dict, OmegaConf.to_container(cfg, resolve=True))
     out = RunFolder(folder, {**redacted(config), INPUTS: agreed_inputs(config, data)}, cfg.resume)
     if out.finished:
         print(f"This run is finished already: {folder}", flush=True)
+        push(folder, cfg.push_to_hub)
         return out.metrics
     stages: dict[str, Stage] = instantiate(cfg.stages, _convert_="all")
     attacks: dict[str, Attack] = instantiate(cfg.attacks, _convert_="all")
@@ -93,4 +96,6 @@ def run(cfg: DictConfig, folder: Path) -> dict:
             out.keep_start(moment.model)
         if moment.final and cfg.save_model:
             out.write_model(moment.model)
-    return out.finish(tracker, write_report, records)
+    metrics = out.finish(tracker, write_report, records)
+    push(folder, cfg.push_to_hub)
+    return metrics

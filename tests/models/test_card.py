@@ -112,12 +112,12 @@ def test_the_front_matter_names_a_hub_id_or_a_folder_without_its_path():
     assert front(card(base_model="/home/someone/x"))["library_name"] == "transformers"
 
 
-def test_the_versions_and_the_numbers_are_in_the_card():
-    text = card(notes=["One thing.", "Another."], numbers={"safety": {"n": 3}})
+def test_the_versions_the_licence_and_further_parts_are_in_the_card():
+    text = card(notes=["One thing.", "Another."], licence="apache-2.0", parts=["## More\n\nwords\n"])
     assert "4.45.2 with PEFT 0.13.2" in text
     assert "- One thing.\n- Another.\n" in text
-    assert '"safety"' in text.split("```json")[1]
-    assert "```json" not in card()
+    assert text.endswith("## More\n\nwords\n") and "license: apache-2.0" in text
+    assert "license" not in card()
 
 
 ROPE = {"rope_type": "default", "rope_theta": 10000.0}

@@ -132,7 +132,7 @@ def _measure(first: Side, other: Side, column: Column) -> Measure | None:
 
 
 def _told(side: Side, column: Column) -> Mapping[str, object] | None:
-    evaluation = (side.config.get("eval") or {}).get(column[-3])
+    evaluation = side.evaluations(column).get(column[-3])
     measures = evaluation.get("measures") if isinstance(evaluation, Mapping) else None
     return measures.get(column[-1]) if isinstance(measures, Mapping) else None
 

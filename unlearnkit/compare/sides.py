@@ -59,9 +59,13 @@ class Side:
 
     @property
     def parts(self) -> list[str]:
-        """What has records: the evaluations, and each under the attacks; not what a stage cost."""
-        evaluations = self.config.get("eval") or {}
-        return list(dict.fromkeys(part_of(column) for column in self.numbers if {*column[:-2]} & {*evaluations}))
+        """What has records: the evaluations, each under the attacks, and those of later; not what a stage cost."""
+        return list(dict.fromkeys(part_of(c) for c in self.numbers if c[-3:-2] and c[-3] in self.evaluations(c)))
+
+    def evaluations(self, column: Column) -> Mapping[str, Any]:
+        """The settings of the evaluations that were measured together with a column."""
+        later = self.run.raw.get("measured", {}).get(column[0])
+        return (later or self.config).get("eval") or {}
 
     def rows(self, part: str) -> Rows:
         """The records of a part (see `part_of`) by set and test row.

@@ -39,12 +39,15 @@ def flatten(
 
 
 def before_and_after(metrics: Mapping[str, Any]) -> tuple[dict[Column, Estimate], dict[Column, Estimate]]:
-    """The numbers of a metrics.json: of the start and of the end, each with what the attacks on it showed."""
+    """The numbers of a metrics.json: of the start and of the end, each with what the attacks on it showed.
+
+    With them goes what `unlearnkit.measure` measured later, under the name of its moment.
+    """
     shown = metrics.get("columns")
     before, after = flatten(metrics["before"], shown), flatten(metrics.get("after"), shown)
     for moment in metrics.get("moments") or ():
         name, _, control = str(moment["name"]).partition("/")
-        if name in metrics["attacks"] and control in ("", "start"):
+        if name in (*metrics["attacks"], *metrics.get("measured", ())) and control in ("", "start"):
             (before if control else after).update(flatten(moment["numbers"], shown, (name,)))
     return before, after
 

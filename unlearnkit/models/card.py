@@ -1,8 +1,7 @@
-"""The model card of a saved folder: code that loads it, which versions were tried, what it was measured to do."""
+"""The model card of a saved folder: code that loads it, which versions were tried, and what its writer adds."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import date as Date
 from pathlib import PurePath
@@ -10,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from unlearnkit.files import without_nan
 from unlearnkit.models.templates import TODAY, Template
 
 # What tests/old_stacks.py was run with, by tests/models/test_saving.py.
@@ -97,7 +95,8 @@ def model_card(
     ends: Sequence[int] = (),
     dated: bool = False,
     notes: Sequence[str] = (),
-    numbers: Any = None,
+    licence: str | None = None,
+    parts: Sequence[str] = (),
 ) -> str:
     """README.md of a saved folder.
 
@@ -113,24 +112,25 @@ def model_card(
         dated: the chat template writes the date.
         base_model: the hub id of the model that this one was made of, or its folder.
         notes: see `unread`.
-        numbers: what was measured, written as JSON.
+        licence: of the base, and so of this model.
+        parts: further sections in Markdown, such as what was measured.
     """
     library = "transformers" if adapter_over is None else "peft"
     made_of = base_model or adapter_over or ""
     front: dict[str, Any] = {"base_model": PurePath(made_of).name if PurePath(made_of).is_absolute() else made_of}
+    front |= {"license": licence} if licence else {}
     front |= {"library_name": library, "tags": ["unlearning", *tags]}
     said = f"Weights in {weights}" + (f", a forward pass in {autocast} under autocast" if autocast else "")
-    parts = [
+    written = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n# {title}\n\n{about}\n",
-        f"{said}: another type gives other answers. Beside this folder (`model`):\n",
+        f"## How to load it\n\n{said}: another type gives other answers. Beside this folder (`model`):\n",
         f"```python\n{_code(template, weights, autocast, adapter_over, ends, dated)}```\n",
         f"Folders like this one were read with equal losses and tokens by {TRIED}"
         + (", with these exceptions:\n" if notes else ".\n"),
         "".join(f"- {note}\n" for note in notes),
-        "What it was measured to do:\n" if numbers is not None else "",
-        f"```json\n{json.dumps(without_nan(numbers), indent=1)}\n```\n" if numbers is not None else "",
+        *parts,
     ]
-    return "\n".join(part for part in parts if part)
+    return "\n".join(part for part in written if part)
 
 
 def _code(

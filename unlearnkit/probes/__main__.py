@@ -23,9 +23,8 @@ from unlearnkit.evaluations.base import Numbers, Point
 from unlearnkit.files import write_numbers
 from unlearnkit.identity import renamed, versions
 from unlearnkit.measures.display import show_interval, show_value, usual
-from unlearnkit.models import LanguageModel
 from unlearnkit.probes.krs import KRS
-from unlearnkit.probes.saved import check_saved, load_saved
+from unlearnkit.probes.saved import check_saved, load_saved, original
 from unlearnkit.tables.reading import read_run
 
 
@@ -47,17 +46,6 @@ def settings(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
             )
     changed = OmegaConf.from_dotlist([override.removeprefix("eval.krs.") for override in overrides])
     return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.merge(known, changed)))
-
-
-def original(config: dict[str, Any], data: Data, folder: Path) -> LanguageModel:
-    """The model that the run's stages started from: as loaded, or taught the data."""
-    model: LanguageModel = instantiate(config["model"], _convert_="all")
-    taught = folder / "target"
-    if not (taught / "target.json").is_file():
-        return cast(LanguageModel, instantiate(config["target"], _convert_="all")(model, data, folder))
-    check_saved(model, taught)  # kept in the run folder: target.cache=false
-    model.weights.teach(str(taught), bool(config["target"].get("merge")))
-    return model
 
 
 def measure(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
+import torch
+from hydra.utils import instantiate
 from safetensors import safe_open
 from transformers import AutoConfig
 
+from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError
-from unlearnkit.models import LanguageModel, load_source
-from unlearnkit.models.loading import check_files
+from unlearnkit.models import LanguageModel
+from unlearnkit.models.adapter import AdapterLineage
+from unlearnkit.models.loading import check_files, network
 from unlearnkit.models.sources import ADAPTER
+from unlearnkit.models.whole import WholeLineage
 from unlearnkit.probes.trace import check_shapes, shape_of
+
+
+def original(config: dict[str, Any], data: Data, folder: Path) -> LanguageModel:
+    """The model that the run's stages started from: as loaded, or taught the data."""
+    model: LanguageModel = instantiate(config["model"], _convert_="all")
+    taught = folder / "target"
+    if not (taught / "target.json").is_file():
+        return cast(LanguageModel, instantiate(config["target"], _convert_="all")(model, data, folder))
+    check_saved(model, taught)  # kept in the run folder: target.cache=false
+    model.weights.teach(str(taught), bool(config["target"].get("merge")))
+    return model
 
 
 def check_saved(model: LanguageModel, folder: Path) -> None:
@@ -36,10 +54,29 @@ def check_saved(model: LanguageModel, folder: Path) -> None:
 def load_saved(model: LanguageModel, folder: Path) -> LanguageModel:
     """The saved model in the place of the original, whose weights leave the memory where they are not its own."""
     check_saved(model, folder)
-    if (folder / ADAPTER).is_file():
+    if (folder / ADAPTER).is_file() and isinstance(model.weights, AdapterLineage):
         model.weights.teach(str(folder))
         return model
-    return load_source(model.name, str(folder), str(model.dtype).removeprefix("torch."), None, model.template)
+    return put_in_place(model, folder)
+
+
+def put_in_place(model: LanguageModel, folder: Path) -> LanguageModel:
+    """The model in `folder` as what `model` has become: `loaded` stays what it was.
+
+    Weights keep the type that they were saved in.
+    """
+    before = model.weights
+    source, reload = before.source, before.reload
+    before.network = None  # what is loaded takes its place in memory
+    stored = model.dtype if (folder / ADAPTER).is_file() else _saved_type(folder)
+    after = WholeLineage(network(model.name, str(folder), stored), source, reload)
+    after.taught = str(folder)
+    return replace(model, weights=after)
+
+
+def _saved_type(folder: Path) -> torch.dtype:
+    named = AutoConfig.from_pretrained(folder, trust_remote_code=False).dtype
+    return named if isinstance(named, torch.dtype) else getattr(torch, str(named or "float32"))
 
 
 def _check_adapter(model: LanguageModel, folder: Path) -> None:

@@ -30,6 +30,7 @@ from unlearnkit.models.checkpoints import forget_stages, rewind_log
 from unlearnkit.models.precision import AUTO
 from unlearnkit.models.saving import written
 from unlearnkit.records.record import Record, read_parquet, write_parquet
+from unlearnkit.runs.card import licence_of, sections
 from unlearnkit.runs.moments import START, Moment
 from unlearnkit.runs.owner import check_names, own, read_config
 from unlearnkit.runs.tracking import Tracker
@@ -70,6 +71,7 @@ class RunFolder:
         if kept:
             self.metrics = kept
             self.started -= 60 * kept["run"].get("minutes", 0)
+        self._write_card: Callable[[], None] = lambda: None
         self._check_shared()
 
     def _take(self, resume: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
@@ -198,7 +200,8 @@ class RunFolder:
         if not ranks.is_first():
             return
         model.save(self.folder / "model")
-        write(self.folder / "model" / "README.md", self._card(model))
+        self._write_card = lambda: write(self.folder / "model" / "README.md", self._card(model))
+        self._write_card()
 
     def finish(self, tracker: Tracker, report: Callable[[Path], object], records: dict[str, Records]) -> dict[str, Any]:
         """Answers side by side, the report, the tracker's end; returns the metrics.
@@ -213,6 +216,7 @@ class RunFolder:
             return self.metrics
         write(self.folder / "generations.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         self._write_metrics()
+        self._write_card()  # with what attacks have shown since
         report(self.folder)
         tracker.finish(self.metrics, rows)
         self._write_metrics(finished=True)  # last: nothing that is to be told can be lost after it
@@ -249,6 +253,9 @@ class RunFolder:
         run = self.metrics["run"]
         kind = "LoRA adapter" if model.weights.saves_adapter else "full weights"
         config, adapter = written(self.folder / "model")
+        held = self.config["model"]
+        base = adapter["base_model_name_or_path"] if adapter else model.source
+        licence = licence_of([base, held.get("hub")], held.get("package"))
         return model_card(
             title=f"{run['model']} after {run['method']} on {run['data']}",
             about=" ".join([f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}.", *self._chosen()]),
@@ -257,11 +264,12 @@ class RunFolder:
             weights=str(model.model.dtype).removeprefix("torch."),
             autocast="bfloat16" if model.dtype == torch.bfloat16 else None,
             adapter_over=adapter["base_model_name_or_path"] if adapter else None,
-            base_model=self.config["model"].get("hub") or model.source,
+            base_model=held.get("hub") or model.source,
             ends=model.ends,
             dated=model.template.writes_date(model.tokenizer),
             notes=unread(config, adapter),
-            numbers=self.metrics["after"],
+            licence=licence,
+            parts=sections(self.config, self.metrics, licence),
         )
 
 

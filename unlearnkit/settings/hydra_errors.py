@@ -136,11 +136,10 @@ def _is_choice(word: str) -> bool:
 
 
 def _tree(primary: str, words: list[str]) -> object:
-    ours = GlobalHydra.instance()
-    before = ours.hydra
-    ours.clear()
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(FOLDER), version_base="1.3"):
             return OmegaConf.to_container(compose(primary, overrides=words), resolve=False)
     finally:
-        ours.hydra = before
+        GlobalHydra.instance().hydra = before  # another instance than above: Hydra puts a copy there

@@ -36,6 +36,11 @@ def unused(folder: str) -> str:
     """
     if not _claims or set(SHOWS) & {argument.partition("=")[0] for argument in sys.argv[1:]}:
         return folder
+    return claim(folder)
+
+
+def claim(folder: str) -> str:
+    """The same, made anew at each call, whatever the process is."""
     Path(folder).parent.mkdir(parents=True, exist_ok=True)
     names = itertools.chain([folder], (f"{folder}-{number}" for number in itertools.count(2)))
     return next(name for name in names if _made(name))

@@ -36,6 +36,7 @@ class Run:
     eval_every: Count
     curve_split: str  # of the data's, see `unlearnkit.runs.checks`
     save_model: bool
+    push_to_hub: str | None
     resume: Literal["auto", "never"]
     paper: Any  # see `unlearnkit.settings.references`
     sweep: dict[str, Any]

@@ -26,6 +26,7 @@ spaces, braces, commas or quotes is quoted twice: 'model.template.text="Q: {prom
   --cfg job              print the run's config, and run nothing
   --config-dir FOLDER    further YAML of your own: FOLDER/method/mine.yaml is +method=mine
   -sc install=bash       tab completion: eval "$(unlearnkit -sc install=bash)"
+  --version              of unlearnkit
   --hydra-help           what else Hydra takes
 
 Set HYDRA_FULL_ERROR=1 to see an error's traceback."""

@@ -1,0 +1,63 @@
+"""`python -m unlearnkit.measure RUN_OR_FOLDER [--start MODEL] eval=... [data=...]`: measure a saved model once more.
+
+A run gets the numbers of its start and its end as moments of its own. A model's folder is measured beside its start
+into a run folder of its own.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see `unlearnkit.__main__`
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import argparse
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from unlearnkit import configuration
+from unlearnkit.errors import UserError
+
+warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command, with its errors."""
+    parser = argparse.ArgumentParser(prog="python -m unlearnkit.measure", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="RUN_OR_FOLDER", help="a finished run's, or a saved model's")
+    parser.add_argument("--start", metavar="MODEL", help="what a folder's model was made from: name, folder or hub id")
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="eval=, data=, judge= as in the main command")
+    args = parser.parse_intermixed_args(argv)
+    run(args.folder.expanduser(), args.start, args.words)
+
+
+def run(folder: Path, start: str | None, words: Sequence[str]) -> None:
+    """Measure what lies in a folder, and print the numbers.
+
+    Raises:
+        UserError: neither a run nor a model is there.
+    """
+    has_model = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+    if not has_model and not (folder / "config.yaml").is_file():
+        what = "is no folder" if not folder.is_dir() else "holds neither a run (config.yaml) nor a model (config.json)"
+        fix = "Give a run's folder (`python -m unlearnkit.runs` lists them), or one that save_pretrained wrote"
+        raise UserError(f"{folder} {what}", fix)
+    if not has_model and start is not None:
+        raise UserError(f"{folder} is a run, whose start is in its config", "Leave --start out")
+    from unlearnkit import ranks
+    from unlearnkit.measure import measure_folder, measure_run
+    from unlearnkit.runs.summary import show
+
+    ranks.start()
+    place = measure_folder(folder, start, words) if has_model else folder
+    name = None if has_model else measure_run(folder, words)
+    if ranks.is_first():
+        show(place)
+        if name:
+            print(f"Added to the run as its moment '{name}', and its start as '{name}/start'.")
+    ranks.barrier()
+
+
+if __name__ == "__main__":
+    configuration.exit_with_two_lines(main)

@@ -1,0 +1,147 @@
+"""Any folder's model beside a start model: a run folder of its own, with the two as before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from unlearnkit import configuration
+from unlearnkit.controls.known import Known
+from unlearnkit.data.examples import Data
+from unlearnkit.errors import UserError, nearest
+from unlearnkit.evaluations.base import Evaluations, Point
+from unlearnkit.identity import INPUTS
+from unlearnkit.inputs import HUB_ID, inputs
+from unlearnkit.measure.words import OF_A_FOLDER, check_words
+from unlearnkit.models import LanguageModel
+from unlearnkit.models.loading import base_of, check_files
+from unlearnkit.models.sources import ADAPTER
+from unlearnkit.models.saving import absolute
+from unlearnkit.probes.saved import load_saved, put_in_place
+from unlearnkit.report import write_report
+from unlearnkit.runs.checks import check_texts
+from unlearnkit.runs.folder import RunFolder
+from unlearnkit.runs.moments import START, Moment
+from unlearnkit.runs.owner import owner
+from unlearnkit.runs.tracking import Nowhere
+from unlearnkit.secrets import redacted
+from unlearnkit.settings.check import check, check_hydra
+from unlearnkit.settings.composed import composed
+from unlearnkit.settings.places import claim, remove_empty, remove_unbegun, word
+from unlearnkit.settings.run import Run
+from unlearnkit.settings.yaml import options
+
+UNTAUGHT = {"_target_": "unlearnkit.controls.Untaught"}
+END = "measured"  # the moment of the folder's model
+
+
+def is_model(folder: Path) -> bool:
+    """Weights that transformers or PEFT saved."""
+    return any((folder / name).is_file() for name in ("config.json", ADAPTER))
+
+
+def measure_folder(folder: Path, start: str | None = None, words: Sequence[str] = ()) -> Path:
+    """Measure the model in a folder, and the one it was made from, which is taken as it is.
+
+    Args:
+        start: an option of the config group `model`, a folder, or a hub id; None: the base of the adapter in `folder`;
+            a whole model is then measured alone.
+        words: as on the command line of `python -m unlearnkit`: `eval=`, `data=`, `judge=`, `model=`, `seed=`.
+
+    Returns:
+        the folder of the measurement, which reads like a run's.
+
+    Raises:
+        UserError: no model, another tokenizer, or an evaluation that the data cannot answer.
+    """
+    check_words(words, OF_A_FOLDER)
+    configuration.register_resolvers()
+    check_files(str(folder))
+    alone = start is None and not (folder / ADAPTER).is_file()
+    source = str(folder) if alone else start or base_of(str(folder))
+    with composed([*_model_words(source, words), *words]) as config:
+        check_hydra(word for word in words if word.startswith("hydra."))
+        check(config, Run)
+        named = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("hydra.run.dir=")]
+        name = word(folder.resolve().name)
+        choice = HydraConfig.get().runtime.choices.get("data")
+        stamp = Path(HydraConfig.get().run.dir).name
+        place = Path(named[-1] if named else claim(f"outputs/measured-{name}-{choice}/{stamp}"))
+        begun = (place / "config.yaml").exists()
+        try:
+            _measure(folder, place, config, name, alone)
+        except Exception:
+            if not begun:
+                remove_unbegun(place)
+            raise
+        finally:
+            remove_empty(place)
+    return place
+
+
+def _model_words(source: str, words: Sequence[str]) -> list[str]:
+    """Words that choose the start model.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    if source in options("model"):
+        return [f"model={source}"]
+    if is_model(Path(source).expanduser()):
+        quoted = str(Path(source).expanduser().absolute()).replace("'", "\\'")
+        return [f"++model.path='{quoted}'"]
+    if HUB_ID.fullmatch(source) and not Path(source).exists():
+        return [f"++model.hub={source}"]
+    raise UserError(
+        f"--start {source} is no model: no folder with a config.json, no hub id ORG/NAME, and none of "
+        f"{', '.join(options('model'))}.{nearest(source, options('model'))}",
+        "Give --start one of these",
+    )
+
+
+@owner
+def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bool) -> None:
+    data: Data = instantiate(config.data, _convert_="all")
+    check_texts(data)
+    target = instantiate(config.target, _convert_="all")
+    plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    plain |= {"method": "base" if alone else name, "measured": {"path": str(folder.resolve())}}
+    if not isinstance(target, Known):  # the start is taken as it is
+        plain["target"] = UNTAUGHT
+    out = RunFolder(place, {**redacted(plain), INPUTS: inputs(plain, data)}, config.resume)
+    if out.finished:
+        print(f"This was measured already: {place}", flush=True)
+        return
+    evaluations = Evaluations(instantiate(config.eval, _convert_="all"), data, config.seed)
+    model: LanguageModel = instantiate(out.config["model"], _convert_="all")
+    out.begin(model, evaluations.columns(), ())
+    if isinstance(target, Known):
+        target(model, data, place)
+    records = {START: evaluations.measure(model, Point("test"))}
+    out.write_moment(Moment(START, model), records[START], evaluations.compute(records[START], records))
+    if not alone:
+        _check_tokens(model, folder)
+        own = (folder / ADAPTER).is_file() and absolute(base_of(str(folder))) == absolute(model.source)
+        model = load_saved(model, folder) if own else put_in_place(model, folder)
+        records[END] = evaluations.measure(model, Point("test", f"of {folder}"), records[START])
+        moment = Moment(END, model, END, final=True)
+        out.write_moment(moment, records[END], evaluations.compute(records[END], {START: records[START]}))
+    out.finish(Nowhere(), write_report, records)
+
+
+def _check_tokens(model: LanguageModel, folder: Path) -> None:
+    """Both models are asked in the same tokens."""
+    from transformers import AutoTokenizer
+
+    if not any((folder / name).is_file() for name in ("tokenizer_config.json", "tokenizer.json")):
+        return
+    if AutoTokenizer.from_pretrained(folder).get_vocab() != model.tokenizer.get_vocab():
+        raise UserError(
+            f"The tokenizer in {folder} has other tokens than that of the start model '{model.name}'",
+            "Give the model that it was made from with --start",
+        )

@@ -1,0 +1,173 @@
+"""A saved run's model, measured later: two moments more in the run, its start and its end."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from unlearnkit import ranks
+from unlearnkit.controls.known import Known
+from unlearnkit.data.examples import Data
+from unlearnkit.errors import UserError
+from unlearnkit.evaluations.base import Evaluations, Point, Records
+from unlearnkit.files import write_numbers
+from unlearnkit.identity import INPUTS, renamed, versions
+from unlearnkit.inputs import ROWS, inputs, rows_of
+from unlearnkit.measure.words import config_of_run
+from unlearnkit.measures.display import written
+from unlearnkit.models import LanguageModel
+from unlearnkit.probes.saved import check_saved, load_saved, original
+from unlearnkit.records.record import write_parquet
+from unlearnkit.report import write_report
+from unlearnkit.runs.checks import check_texts
+from unlearnkit.runs.folder import read_metrics
+from unlearnkit.runs.moments import START
+from unlearnkit.runs.owner import own, owner, read_config
+from unlearnkit.secrets import redacted
+
+NAME = "measured"  # of the moment; that of its start is NAME/start
+ANEW = "start the run's command again in a new folder"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run's model is asked, as metrics.json keeps it under `measured`."""
+
+    data: dict[str, Any]
+    rows: str
+    eval: dict[str, Any]
+
+    def fits(self, held: Mapping[str, Any]) -> bool:
+        """An earlier measurement was of the same rows, and of no evaluation of one name with other settings."""
+        same = held["data"] == self.data and held["rows"] == self.rows
+        return same and all(held["eval"].get(name, part) == part for name, part in self.eval.items())
+
+
+@owner
+def measure_run(folder: Path, words: Sequence[str] = ()) -> str:
+    """Measure a finished run's model and its start, and add both as moments to the run.
+
+    The numbers of an evaluation that was measured so before, with the same settings on the same rows, are replaced.
+
+    Args:
+        words: as on the command line of `python -m unlearnkit`: `eval=`, `data=`, `judge=` and what lies below them.
+
+    Returns:
+        the name of the moment.
+
+    Raises:
+        UserError: no finished run with its model, other files than the run read, or an evaluation that the data
+            cannot answer.
+    """
+    held, metrics = ranks.from_first(lambda: take(folder))
+    with config_of_run(held, words) as config:
+        other = any(word.lstrip("+~").partition("=")[0].partition(".")[0] == "data" for word in words)
+        return _measure(folder, held, metrics, config, other)
+
+
+def take(folder: Path, owned: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The config and the metrics of a finished run.
+
+    Args:
+        owned: nobody else may write there until the calling command ends.
+    """
+    if owned:
+        own(folder)
+    held = cast(dict[str, Any], renamed(read_config(folder)))
+    path = folder / "metrics.json"
+    metrics = read_metrics(path) if path.is_file() else {"run": {}}
+    if not metrics["run"].get("finished"):
+        fix = f"Finish it first: give its command again with hydra.run.dir={folder}"
+        raise UserError(f"The run in {folder} has not finished", fix)
+    if metrics["after"] is not None and not (folder / "model").is_dir():
+        fix = f"{ANEW[0].upper()}{ANEW[1:]}, with save_model=true (the default)"
+        raise UserError(f"The run in {folder} kept no model", fix)
+    return held, metrics
+
+
+def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config: DictConfig, other: bool) -> str:
+    data: Data = instantiate(held["data"], _convert_="all")
+    _check_inputs(folder, held, data)
+    asked_data: Data = instantiate(config.data, _convert_="all") if other else data
+    check_texts(asked_data)
+    rows = rows_of(asked_data)
+    plain = {part: cast(dict, OmegaConf.to_container(config[part], resolve=True)) for part in ("data", "eval")}
+    asked = Asked(redacted(plain["data"]), rows, redacted(plain["eval"]))
+    evaluations = Evaluations(instantiate(config.eval, _convert_="all"), asked_data, int(held["seed"]))
+    model = original(held, data, folder)  # which leaves of `data` what the model knows, where the run did so
+    if other and isinstance(known := instantiate(config.target, _convert_="all"), Known):
+        known(model, asked_data, folder)
+    final = next((moment for moment in metrics["moments"] if moment.get("final")), None)
+    if final is not None:
+        check_saved(model, folder / "model")
+    start = evaluations.measure(model, Point("test"))
+    found = {f"{START}": (start, evaluations.compute(start, {START: start}))}
+    if final is not None:
+        model = load_saved(model, folder / "model")
+        end = evaluations.measure(model, Point("test", "as the run saved it"), start)
+        found[""] = (end, evaluations.compute(end, {START: start}))
+    name = name_of(metrics, asked, asked_data.name if other else "")
+    if ranks.is_first():
+        columns = {path: written(display) for path, display in evaluations.columns().items()}
+        metrics["columns"] = {**columns, **metrics.get("columns", {})}
+        for control, (records, numbers) in found.items():
+            _add(folder, metrics, f"{name}/{control}".rstrip("/"), final if not control else None, records, numbers)
+        told = metrics.setdefault("measured", {}).setdefault(name, {"data": asked.data, "rows": rows, "eval": {}})
+        told["eval"] |= asked.eval
+        told["versions"] = versions()
+        write_numbers(folder / "metrics.json", metrics)
+        write_report(folder)
+    ranks.barrier()
+    return name
+
+
+def _check_inputs(folder: Path, held: dict[str, Any], data: Data) -> None:
+    """The run's rows and its start model are what they were."""
+    before = held.get(INPUTS) or {}
+    config = {key: part for key, part in held.items() if key in ("model", "target", "data")}
+    now = inputs(config, data)
+    for key in before:
+        if (key == ROWS or key.startswith("model.")) and key in now and before[key] != now[key]:
+            what = "The rows of its data" if key == ROWS else f"The files of {key}"
+            raise UserError(f"{what} are not those that the run in {folder} read", f"Restore them, or {ANEW}")
+
+
+def name_of(metrics: Mapping[str, Any], asked: Asked, data: str) -> str:
+    """`measured`, with other data's name behind it; the next number where that name is another moment's."""
+    base = f"{NAME}.{data}" if data else NAME
+    held = metrics.get("measured", {})
+    taken = {str(moment["name"]).partition("/")[0] for moment in metrics["moments"]} - held.keys()
+    names = itertools.chain([base], (f"{base}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in taken and (name not in held or asked.fits(held[name])))
+
+
+def _add(
+    folder: Path, metrics: dict[str, Any], name: str, final: Any, records: Records, numbers: dict[str, Any]
+) -> None:
+    for part, rows in records.items():
+        write_parquet(rows, folder / "records" / f"{name.replace('/', '.')}-{part}.parquet")
+    moment = next((there for there in metrics["moments"] if there["name"] == name), None)
+    if moment is None:
+        stage, step = (final["stage"], final["step"]) if final else (None, 0)
+        moment = {"name": name, "stage": stage, "step": step, "final": False, "numbers": {}}
+        metrics["moments"].append(moment)
+    moment["numbers"].update(numbers)
+
+
+def saved_model(folder: Path) -> LanguageModel:
+    """What a finished run made, with its tokenizer; `loaded` is what it was made from.
+
+    Raises:
+        UserError: no finished run with its model, or other files than the run read.
+    """
+    held, metrics = take(folder, owned=False)
+    data: Data = instantiate(held["data"], _convert_="all")
+    _check_inputs(folder, held, data)
+    model = original(held, data, folder)
+    return load_saved(model, folder / "model") if metrics["after"] is not None else model

@@ -1,0 +1,144 @@
+"""What a run's model card says beside how to load the model: where it came from, what it does, what was not tried."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import try_to_load_from_cache
+from hydra.core.hydra_config import HydraConfig
+
+from unlearnkit.identity import INPUTS
+from unlearnkit.inputs import HUB_ID, ROWS
+from unlearnkit.measures.columns import before_and_after
+from unlearnkit.measures.display import arrow, only_in_figures, show_interval, show_value
+from unlearnkit.secrets import redact
+
+PACKAGE = Path(__file__).parents[1]
+GENERAL = "unlearnkit.general."  # what begins so is an evaluation of general tasks
+
+
+def command() -> str | None:
+    """The command line of this run, or of this cell of a sweep; None where it was composed otherwise."""
+    if not HydraConfig.initialized():
+        return None
+    words = [redact(word) for word in HydraConfig.get().overrides.task if not word.startswith("hydra.")]
+    return shlex.join(["python", "-m", "unlearnkit", *words])
+
+
+@functools.cache
+def commit() -> str | None:
+    """The commit of the checkout that this package lies in, with `, changed` where files differ from it.
+
+    None for an installed package, also where it is installed in somebody's own checkout.
+    """
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *words], cwd=PACKAGE, capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.SubprocessError):  # no git
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if not git("ls-files", "--error-unmatch", "__init__.py"):
+        return None
+    changed = git("status", "--porcelain", "--", ".", "../conf")
+    return f"{git('rev-parse', 'HEAD')}{', changed' if changed else ''}"
+
+
+def sections(config: Mapping[str, Any], metrics: Mapping[str, Any], licence: str | None) -> list[str]:
+    """The card's parts in Markdown.
+
+    Args:
+        licence: of the base, see `licence_of`.
+    """
+    return [_origin(config, metrics, licence), _table(metrics), _untried(config, metrics)]
+
+
+def _origin(config: Mapping[str, Any], metrics: Mapping[str, Any], licence: str | None) -> str:
+    made, rows = command(), (config.get(INPUTS) or {}).get(ROWS)
+    base = config["model"].get("hub") or config["model"]["name"]
+    versions = ", ".join(f"{name} {version}" for name, version in metrics["run"]["versions"].items())
+    lines = [
+        "## Where it comes from\n",
+        f"```\n{made}\n```\n" if made else "",
+        f"- Versions: {versions}",
+        f"- Commit of unlearnkit: {found}" if (found := commit()) else "",
+        f"- Data: {metrics['run']['data']}" + (f", rows {rows} (a hash of all of them)" if rows else ""),
+        f"- Licence of the base, {base}: {licence or 'not known here; it holds for this model too'}",
+    ]
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+def _table(metrics: Mapping[str, Any]) -> str:
+    """Before and after, each with its 95 % interval over prompts."""
+    before, after = before_and_after(metrics)
+    lines = ["## What it was measured to do\n", "| set | measure | before | after | prompts |", "|---|---|---|---|---|"]
+    for column in dict.fromkeys([*before, *after]):
+        if only_in_figures(column[-1]) or "cost" in column:
+            continue
+        cells = []
+        for entry in (before.get(column), after.get(column)):
+            value = show_value(column.display, entry.value if entry else None)
+            cells.append(f"{value} {show_interval(column.display, entry.low, entry.high) if entry else ''}".strip())
+        entry = after.get(column) or before[column]
+        measure = f"{column[-1]} {arrow(column.display)}".strip()
+        lines.append(f"| {'/'.join(column[:-1])} | {measure} | {cells[0]} | {cells[1]} | {entry.n or '-'} |")
+    told = "The arrow shows which way is better; brackets are 95 % intervals over prompts, not over seeds."
+    return "\n".join([*lines, "", told, ""])
+
+
+def _untried(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """What nobody may conclude from the numbers."""
+    attacks = list(metrics["attacks"])
+    targets = [str(part.get("_target_")) for part in (config.get("eval") or {}).values()]
+    found = [
+        f"Of attacks only {', '.join(attacks)}: no other attempt was made to bring back what was unlearnt."
+        if attacks
+        else "No attack: nothing was attempted to bring back what was unlearnt.",
+        "No training on a part of the forgotten data, which often brings the rest back.",
+        f"No other seed than {metrics['run']['seed']}: another training may come out otherwise.",
+    ]
+    if not any(target.startswith(GENERAL) for target in targets):
+        found.append("No general tasks (eval=general): what else the model has lost is not known.")
+    return "\n".join(["## What was not tried\n", *(f"- {line}" for line in found), ""])
+
+
+def licence_of(sources: Sequence[str | None], package: str | None = None) -> str | None:
+    """The `license` that the base's model card names, in its folder or in the hub's cache; None if none does.
+
+    Args:
+        package: that carries the weights, whose own licence is theirs.
+    """
+    for source in sources:
+        if source and (path := _card_of(source)) is not None and (found := _front(path).get("license")):
+            return str(found)
+    try:
+        told = dict(metadata(package).items()) if package else {}  # type: ignore[attr-defined]
+    except PackageNotFoundError:
+        return None
+    return told.get("License-Expression") or told.get("License")
+
+
+def _card_of(source: str) -> Path | None:
+    path = Path(source).expanduser() / "README.md"
+    if path.is_file():
+        return path
+    found = try_to_load_from_cache(source, "README.md") if HUB_ID.fullmatch(source) else None
+    return Path(found) if isinstance(found, str) else None
+
+
+def _front(path: Path) -> dict[str, Any]:
+    """The YAML between the first two lines of three dashes."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        held = yaml.safe_load(text.split("---\n")[1]) if text.startswith("---\n") else None
+    except (OSError, ValueError, IndexError, yaml.YAMLError):
+        return {}
+    return held if isinstance(held, dict) else {}
