@@ -15,7 +15,7 @@ from unlearnkit.errors import UserError
 from unlearnkit.identity import ABSENT, flat, renamed
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.interval import Estimate
-from unlearnkit.records.record import Record, read_parquet
+from unlearnkit.records.record import Record, read_parquet, records_path
 from unlearnkit.runs.moments import START
 from unlearnkit.secrets import redacted
 from unlearnkit.tables.reading import Run, read_run
@@ -70,7 +70,7 @@ class Side:
             UserError: they cannot be read; without them nobody knows what the run was asked.
         """
         if part not in self._rows:
-            path = self.run.folder / "records" / self._file(part)
+            path = self._path(part)
             if not path.is_file():
                 fix = "Without a run's records nothing tells which rows it was asked: restore them from a copy."
                 raise UserError(f"{path} is missing.", fix)
@@ -81,11 +81,11 @@ class Side:
             self._rows[part] = found
         return self._rows[part]
 
-    def _file(self, part: str) -> str:
+    def _path(self, part: str) -> Path:
         attack, _, evaluation = part.rpartition("/")
         if self.run.after:
-            return f"{attack or 'after'}-{evaluation}.parquet"
-        return f"{attack}.{START}-{evaluation}.parquet" if attack else f"before-{evaluation}.parquet"
+            return records_path(self.run.folder, attack or "after", evaluation)
+        return records_path(self.run.folder, f"{attack}/{START}" if attack else "before", evaluation)
 
 
 def part_of(column: Column) -> str:

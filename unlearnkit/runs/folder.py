@@ -29,7 +29,7 @@ from unlearnkit.models.card import model_card, unread
 from unlearnkit.models.checkpoints import forget_stages, rewind_log
 from unlearnkit.models.precision import AUTO
 from unlearnkit.models.saving import written
-from unlearnkit.records.record import Record, read_parquet, write_parquet
+from unlearnkit.records.record import Record, read_parquet, records_path, write_parquet
 from unlearnkit.runs.moments import START, Moment
 from unlearnkit.runs.owner import check_names, own, read_config
 from unlearnkit.runs.tracking import Tracker
@@ -157,8 +157,8 @@ class RunFolder:
         self._write_metrics()
 
     def _records(self, name: str, final: bool, part: str) -> Path:
-        when = "before" if name == START else "after" if final else name.replace("/", ".")
-        return self.folder / "records" / f"{when}-{part}.parquet"
+        when = "before" if name == START else "after" if final else name
+        return records_path(self.folder, when, part)
 
     def write_point(self, stage: str, step: int, numbers: dict[str, Any]) -> dict[str, Any]:
         """A point of the curves over training steps; returns it flat, for the tracker."""
