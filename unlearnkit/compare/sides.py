@@ -9,10 +9,8 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-import yaml
-
 from unlearnkit.errors import UserError
-from unlearnkit.identity import ABSENT, flat, renamed
+from unlearnkit.identity import ABSENT, config_in, flat
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.records.record import Record, read_parquet, records_path
@@ -43,13 +41,10 @@ class Side:
     @cached_property
     def config(self) -> dict[str, Any]:
         """config.yaml with today's names."""
-        path = self.run.folder / "config.yaml"
-        try:
-            held = renamed(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, yaml.YAMLError):
-            held = None
-        if not isinstance(held, dict):
-            raise UserError(f"{path} is missing or no run's config.", "Restore it from a copy, or compare other runs.")
+        held = config_in(self.run.folder)
+        if not held:
+            what = f"{self.run.folder / 'config.yaml'} is missing or no run's config."
+            raise UserError(what, "Restore it from a copy, or compare other runs.")
         return held
 
     @property
