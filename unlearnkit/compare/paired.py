@@ -21,7 +21,6 @@ from unlearnkit.measures.ks_test import KSTest
 from unlearnkit.tables.significance import paired
 
 DRAWS = 10_000  # of the bootstrap
-AT_ONCE = 2_000_000  # drawn prompts in memory
 Prompt = tuple[str, str, str]
 
 
@@ -111,7 +110,7 @@ def bootstrap(differences: Sequence[float], draws: int = DRAWS) -> tuple[float, 
     """
     data, rng = np.asarray(differences, dtype=float), np.random.default_rng(0)
     means = np.empty(draws)
-    rows = max(1, AT_ONCE // len(data))
+    rows = max(1, combined.AT_ONCE // len(data))
     for start in range(0, draws, rows):
         stop = min(start + rows, draws)
         means[start:stop] = data[rng.integers(len(data), size=(stop - start, len(data)))].mean(axis=1)
