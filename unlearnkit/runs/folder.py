@@ -32,6 +32,7 @@ from unlearnkit.models.saving import written
 from unlearnkit.records.record import Record, read_parquet, records_path, write_parquet
 from unlearnkit.runs.moments import START, Moment
 from unlearnkit.runs.owner import check_names, own, read_config
+from unlearnkit.runs.summary import chosen
 from unlearnkit.runs.tracking import Tracker
 from unlearnkit.settings.disk import FULL
 from unlearnkit.stages.negate import start_in
@@ -239,18 +240,14 @@ class RunFolder:
         if ranks.is_first():
             write_numbers(self.folder / "metrics.json", self.metrics)
 
-    def _chosen(self) -> list[str]:
-        """A sentence a stage whose step was chosen."""
-        choices = self.metrics.get("chosen", {}).items()
-        return [f"Step {c['step']} of the stage '{stage}' was chosen: {c['reason']}." for stage, c in choices]
-
     def _card(self, model: LanguageModel) -> str:
         run = self.metrics["run"]
         kind = "LoRA adapter" if model.weights.saves_adapter else "full weights"
+        about = [f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}.", *chosen(self.metrics)]
         config, adapter = written(self.folder / "model")
         return model_card(
             title=f"{run['model']} after {run['method']} on {run['data']}",
-            about=" ".join([f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}.", *self._chosen()]),
+            about=" ".join(about),
             tags=[run["method"]],
             template=model.template,
             weights=str(model.model.dtype).removeprefix("torch."),
