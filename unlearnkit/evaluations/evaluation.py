@@ -16,7 +16,6 @@ from unlearnkit.evaluations.annotators import (
     Asked,
     Compared,
     Force,
-    ForceAlternatives,
     Generate,
     Guard,
     Judged,
@@ -89,7 +88,6 @@ class Evaluation(Part):
         )
         self.choose = CHOICES[spread]
         self.annotators: list[Annotator] = [  # in the order in which they may read what others gave
-            ForceAlternatives(),
             Force(),
             Generate(max_new_tokens, batch_size, decoding, generate_limit),
             Reference(reference),
@@ -220,7 +218,7 @@ class Evaluation(Part):
             for name in fields
         }
         answered = [name for name, own in fields.items() if "response" in own]
-        forced = [name for name, own in fields.items() if own & set(ForceAlternatives.gives)]
+        forced = [name for name, own in fields.items() if own & set(Force.gives)]
         compared = [name for name, own in fields.items() if "alternative_log_probs" in own]
         check_lengths(model, examples, self.max_new_tokens, answered, forced, compared)
         samples = dict.fromkeys(answered, self.decoding.samples)
@@ -231,7 +229,7 @@ class Evaluation(Part):
             for annotator in forward:
                 annotator(
                     [r for r in records if r.set in self._filled(annotator, fields)],
-                    Asked(model, self.data, point.split),
+                    Asked(model, self.data, point.split, fields),
                 )
             return records
 
@@ -239,6 +237,7 @@ class Evaluation(Part):
             content = {
                 "model": fingerprint(model),
                 "annotators": [[type(a).__name__, a.content(), self._filled(a, fields)] for a in forward],
+                "compared": compared,
                 "examples": {name: [asdict(example) for example in rows] for name, rows in examples.items()},
             }
             records = cached(content, make)
@@ -260,19 +259,12 @@ class Evaluation(Part):
             own = [record for record in records if record.set in filled]
             if own:
                 old = [record for record in original or records if record.set in filled]
-                annotator(own, Asked(model, self.data, point.split, old))
+                annotator(own, Asked(model, self.data, point.split, fields, old))
         return records
 
     def _filled(self, annotator: Annotator, fields: Mapping[str, set[str]]) -> list[str]:
-        """The sets whose records an annotator fills; an answer is not forced again beside its alternatives."""
-        there: set[str] = set(ForceAlternatives.gives) if isinstance(annotator, Force) else set()
-        return [
-            name
-            for name, own in fields.items()
-            if own.intersection(annotator.gives)
-            and not (there and "alternative_log_probs" in own)
-            and not (isinstance(annotator, ForceAlternatives) and "alternative_log_probs" not in own)
-        ]
+        """The sets whose records an annotator fills."""
+        return [name for name, own in fields.items() if own.intersection(annotator.gives)]
 
     def compute(
         self, records: list[Record], seed: int = 0, controls: Mapping[str, list[Record]] | None = None
