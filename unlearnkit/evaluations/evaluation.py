@@ -27,10 +27,9 @@ from unlearnkit.evaluations.base import Numbers, Part, Point
 from unlearnkit.evaluations.scope_classifier import ScopeClassifier
 from unlearnkit.judges.base import Judge
 from unlearnkit.measures.base import Measure
-from unlearnkit.measures.combined import Combined
+from unlearnkit.measures.combined import OfMeasures
 from unlearnkit.measures.display import Display
 from unlearnkit.measures.interval import Estimate
-from unlearnkit.measures.ks_test import KSTest
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.cache import cached
@@ -133,7 +132,7 @@ class Evaluation(Part):
                 members = [
                     name for name in self.data.sets if self.data.role(name) == role and name not in self.asked_sets
                 ]
-            elif not members and any(isinstance(self.measures[measure], Combined) for measure in wanted):
+            elif not members and any(isinstance(self.measures[measure], OfMeasures) for measure in wanted):
                 members = [key]
             elif not members:
                 raise UserError(
@@ -153,10 +152,10 @@ class Evaluation(Part):
 
     def _check(self, name: str, set_name: str) -> None:
         measure = self.measures[name]
-        if isinstance(measure, Combined):
+        if isinstance(measure, OfMeasures):
             for side, parts in measure.of.items():
                 for part in parts:
-                    if part not in self.measures or isinstance(self.measures[part], Combined):
+                    if part not in self.measures or isinstance(self.measures[part], OfMeasures):
                         raise UserError(
                             f"The measure '{name}' is of '{part}', which is no measure of records."
                             f"{nearest(part, self.measures)}",
@@ -192,7 +191,7 @@ class Evaluation(Part):
         fields: dict[str, set[str]] = {name: set() for name in self.sets if name in self.data.sets}
         for name, wanted in self.sets.items():
             for measure in (self.measures[m] for m in wanted if self._taken(m, point)):
-                if isinstance(measure, Combined):
+                if isinstance(measure, OfMeasures):
                     for side, parts in measure.of.items():
                         for member in self.members(side):
                             fields.setdefault(member, set()).update(f for p in parts for f in self.measures[p].reads)
@@ -281,13 +280,13 @@ class Evaluation(Part):
         self, name: str, set_name: str, records: list[Record], seed: int, controls: Mapping[str, list[Record]]
     ) -> Estimate:
         measure = self.measures[name]
-        if isinstance(measure, KSTest):
-            ((side, (part,)),) = measure.of.items()
+        if isinstance(measure, OfMeasures):
             control = controls.get(measure.against, records if measure.against == "start" else [])
-            return measure.of_values(self._values(part, side, records), self._values(part, side, control), seed)
-        if isinstance(measure, Combined):
-            groups = [self._values(part, side, records) for side, parts in measure.of.items() for part in parts]
-            return measure.of_groups(groups, seed)
+            own, other = (
+                [self._values(part, side, rows) for side, parts in measure.of.items() for part in parts]
+                for rows in (records, control)
+            )
+            return measure.of_groups(own, seed, other)
         return measure([r for r in records if r.set == set_name], self.data.role(set_name), seed)
 
     def _values(self, part: str, side: str, records: Sequence[Record]) -> list[float]:
