@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 from unlearnkit.data.examples import Data
 from unlearnkit.data.spread import evenly_spaced
 from unlearnkit.errors import UserError
-from unlearnkit.evaluations.scope_classifier import ScopeClassifier
+from unlearnkit.evaluations.scope_classifier import LABELS, ScopeClassifier, training
 from unlearnkit.judges.base import Judge, write_verdicts
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.fingerprint import fingerprint
@@ -59,6 +59,9 @@ class Annotator(ABC):
 
     @abstractmethod
     def __call__(self, records: list[Record], asked: Asked) -> None: ...
+
+    def check(self, data: Data) -> None:  # noqa: B027  most need nothing more than the records
+        """Refuse data that it cannot work with, before anything is computed."""
 
     def content(self) -> Any:
         """All that decides what a `forward` annotator writes, beside the model and the records."""
@@ -201,12 +204,13 @@ class Guard(Annotator):
 
     gives = ("let_through",)
 
+    def check(self, data: Data) -> None:
+        training(data)
+
     def __call__(self, records: list[Record], asked: Asked) -> None:
         if not self.fitted:
-            streams = asked.data.streams
-            rows = [(row.prompt, int(role == "forget")) for role in ("forget", "retain") for row in streams[role]]
-            self.classifier.fit([question for question, _ in rows], [label for _, label in rows])
+            self.classifier.fit(*training(asked.data))
             self.fitted = True
         called = self.classifier.predict([record.prompt for record in records])
         for record, label in zip(records, called, strict=True):
-            record.let_through = label == 0
+            record.let_through = label == LABELS["retention"]

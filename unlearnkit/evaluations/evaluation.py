@@ -122,6 +122,9 @@ class Evaluation(Part):
                     f" Valid: {', '.join(self.measures)}",
                     f"Set eval.{name}.curve_measures= to some of these",
                 )
+        fields = self.read(Point("test"))
+        for annotator in (a for a in self.annotators if self._filled(a, fields)):
+            annotator.check(data)
 
     def _sets(self) -> dict[str, list[str]]:
         """The data's sets and those of measures of measures -> names of measures."""
