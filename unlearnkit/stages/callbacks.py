@@ -13,7 +13,6 @@ from transformers import ProgressCallback, TrainerCallback
 from unlearnkit.measures.interval import plain_mean
 from unlearnkit.memory import peak_since_reset, reset_peak
 from unlearnkit.models import LanguageModel, checkpoints
-from unlearnkit.models.lineage import answering
 from unlearnkit.stages.base import Context
 from unlearnkit.stages.selected import Selected
 from unlearnkit.stages.trainer import TermsTrainer
@@ -80,7 +79,7 @@ class Report(TrainerCallback):
         self.peaks.append(peak_since_reset() / 1e9)
         every, step = self.context.measure_every, state.global_step
         if self.context.measure and every and (step % every == 0 or step == self.max_steps):
-            with self.trainer.whole(), answering(self.model.model):
+            with self.trainer.whole():
                 self.context.measure(self.model, step)
                 if self.selected:
                     self.selected.consider(step, saving=bool(self.save_every))
