@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 from unlearnkit import ranks
 from unlearnkit.data.examples import Data, Example
-from unlearnkit.data.roles import NAMED, ROLES, Role
+from unlearnkit.data.roles import Role
 from unlearnkit.data.spread import evenly_spaced, spread
-from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.annotators import (
     Annotator,
     Asked,
@@ -25,6 +24,7 @@ from unlearnkit.evaluations.annotators import (
 )
 from unlearnkit.evaluations.base import Numbers, Part, Point
 from unlearnkit.evaluations.scope_classifier import ScopeClassifier
+from unlearnkit.evaluations.sets import check_known, check_measures, find_sets, members
 from unlearnkit.judges.base import Judge
 from unlearnkit.measures.base import Measure
 from unlearnkit.measures.combined import OfMeasures
@@ -103,91 +103,14 @@ class Evaluation(Part):
             UserError: an unknown set, measure or field, before anything is computed.
         """
         self.name, self.data = name, data
-        for key, wanted in self.asked_sets.items():
-            for measure in wanted:
-                if measure not in self.measures:
-                    raise UserError(
-                        f"Unknown measure '{measure}' for the set '{key}'.{nearest(measure, self.measures)}"
-                        f" Valid: {', '.join(self.measures)}",
-                        f"Set eval.{name}.sets.{key} to some of these",
-                    )
-        self.sets = self._sets()
-        for set_name, wanted in self.sets.items():
-            for measure in wanted:
-                self._check(measure, set_name)
-        for measure in self.curve_measures or ():
-            if measure not in self.measures:
-                raise UserError(
-                    f"Unknown measure '{measure}' in curve_measures.{nearest(measure, self.measures)}"
-                    f" Valid: {', '.join(self.measures)}",
-                    f"Set eval.{name}.curve_measures= to some of these",
-                )
+        given = [field for annotator in self.annotators for field in annotator.gives]
+        self.sets = find_sets(name, data, self.asked_sets, self.measures)
+        check_measures(name, data, self.sets, self.measures, given)
+        fix = f"Set eval.{name}.curve_measures= to some of these"
+        check_known(self.curve_measures or (), self.measures, "in curve_measures", fix)
         fields = self.read(Point("test"))
         for annotator in (a for a in self.annotators if self._filled(a, fields)):
             annotator.check(data)
-
-    def _sets(self) -> dict[str, list[str]]:
-        """The data's sets and those of measures of measures -> names of measures."""
-        found: dict[str, list[str]] = {}
-        for key, wanted in self.asked_sets.items():
-            members = [key] if key in self.data.sets else []
-            if not members and (role := NAMED.get(key)):
-                members = [
-                    name for name in self.data.sets if self.data.role(name) == role and name not in self.asked_sets
-                ]
-            elif not members and any(isinstance(self.measures[measure], OfMeasures) for measure in wanted):
-                members = [key]
-            elif not members:
-                raise UserError(
-                    f"Unknown evaluation set '{key}'.{nearest(key, (*self.data.sets, *NAMED))} The data"
-                    f" '{self.data.name}' has: {', '.join(self.data.sets)}; roles: {', '.join(ROLES)}",
-                    f"Remove it with '~eval.{self.name}.sets.{key}', or choose an evaluation for this data with eval=",
-                )
-            found |= dict.fromkeys(members, list(wanted))
-        if not any(key in self.data.sets for key in found):
-            roles = {name: self.data.role(name) or "no role" for name in self.data.sets}
-            raise UserError(
-                f"eval.{self.name} measures {', '.join(self.asked_sets) or 'nothing'}, and the data '{self.data.name}'"
-                f" has {', '.join(f'{name} ({role})' for name, role in roles.items()) or 'no sets'}",
-                "Choose an evaluation for this data with eval=, or data with such sets with data=",
-            )
-        return found
-
-    def _check(self, name: str, set_name: str) -> None:
-        measure = self.measures[name]
-        if isinstance(measure, OfMeasures):
-            for side, parts in measure.of.items():
-                for part in parts:
-                    if part not in self.measures or isinstance(self.measures[part], OfMeasures):
-                        raise UserError(
-                            f"The measure '{name}' is of '{part}', which is no measure of records."
-                            f"{nearest(part, self.measures)}",
-                            f"Set eval.{self.name}.measures.{name}.of.{side} to one of: {', '.join(self.measures)}",
-                        )
-                    if not measure.takes(self.measures[part]):
-                        raise UserError(
-                            f"The measure '{name}' is of '{part}', whose values do not all lie between 0 and 1",
-                            f"Set eval.{self.name}.measures.{name}.of.{side} to measures that do, such as success",
-                        )
-                if not self.members(side):
-                    raise UserError(
-                        f"The measure '{name}' is of '{side}', and the data '{self.data.name}' has no such set or role:"
-                        f" {', '.join(f'{s} ({self.data.role(s)})' for s in self.data.sets)}",
-                        f"Set eval.{self.name}.measures.{name}.of to sets or roles of the data",
-                    )
-            return
-        given = [field for annotator in self.annotators for field in annotator.gives]
-        if lacking := next((field for field in measure.reads if field not in given), None):
-            raise UserError(
-                f"The measure '{name}' reads '{lacking}' of a record, which nothing here gives; there are:"
-                f" {', '.join(sorted(set(given)))}",
-                f"Give eval.{self.name} what fills it (judge, similarity, classifier), or take '{name}' off the set"
-                f" '{set_name}'",
-            )
-
-    def members(self, side: str) -> list[str]:
-        """The data's sets that a name or a role stands for."""
-        return [side] if side in self.data.sets else [name for name in self.data.sets if self.data.role(name) == side]
 
     def read(self, point: Point) -> dict[str, set[str]]:
         """Set of the data -> the fields that measures read of its records, and those that these are made from."""
@@ -196,7 +119,7 @@ class Evaluation(Part):
             for measure in (self.measures[m] for m in wanted if self._taken(m, point)):
                 if isinstance(measure, OfMeasures):
                     for side, parts in measure.of.items():
-                        for member in self.members(side):
+                        for member in members(side, self.data):
                             fields.setdefault(member, set()).update(f for p in parts for f in self.measures[p].reads)
                 else:
                     fields[name].update(measure.reads)
@@ -293,10 +216,9 @@ class Evaluation(Part):
         return measure([r for r in records if r.set == set_name], self.data.role(set_name), seed)
 
     def _values(self, part: str, side: str, records: Sequence[Record]) -> list[float]:
-        members = self.members(side)
         return [
             value
-            for member in members
+            for member in members(side, self.data)
             for value in self.measures[part].values([r for r in records if r.set == member], self.data.role(member))
         ]
 
