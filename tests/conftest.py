@@ -49,6 +49,40 @@ def tiny_model(request):
     return request.getfixturevalue(f"{request.param}_model")
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright (pip install -e '.[dev]')")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no browser (apt-get install chromium)")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def browse(browser):
+    """browse(path, fragment, **context) -> the page, without a network; what it complains of or asks for fails."""
+    contexts, wrong = [], []
+
+    def open_page(path, fragment="", **context):
+        contexts.append(browser.new_context(**{"offline": True, **context}))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: wrong.append(f"console: {message.type} {message.text}"))
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url[:80]}"))
+        page.on("request", lambda request: request.url[:5] in ("file:", "blob:", "data:") or wrong.append(request.url))
+        page.goto(f"file://{path}#{fragment}" if fragment else f"file://{path}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
 @pytest.fixture
 def examples():
     """Stream -> examples of unequal lengths."""

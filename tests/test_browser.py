@@ -4,7 +4,6 @@ Screenshots are left in $UNLEARNKIT_SCREENSHOTS, or else in pytest's own tempora
 """
 
 import os
-import shutil
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,9 +12,6 @@ from written import a_sweep, run_folder, scores
 
 from unlearnkit.report import write_report, write_sweep
 
-playwright = pytest.importorskip("playwright.sync_api", reason="no playwright (pip install -e '.[dev]')")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no browser (apt-get install chromium)")
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 
 
@@ -24,14 +20,6 @@ def screenshots(tmp_path_factory) -> Path:
     folder = Path(os.environ.get("UNLEARNKIT_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -46,24 +34,9 @@ def reports(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def opened(browser, reports):
-    """opened(name, fragment, **context) -> the page, without a network; anything it complains of or asks for fails."""
-    contexts, wrong = [], []
-
-    def open_page(name, fragment="", **context):
-        contexts.append(browser.new_context(**({"viewport": DESK, "offline": True} | context)))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: wrong.append(f"console: {message.type} {message.text}"))
-        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url[:80]}"))
-        page.on("request", lambda request: request.url[:5] in ("file:", "blob:", "data:") or wrong.append(request.url))
-        page.goto(f"file://{reports[name]}#{fragment}")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert wrong == []
+def opened(browse, reports):
+    """opened(name, fragment, **context) -> the page of a report."""
+    return lambda name, fragment="", **context: browse(reports[name], fragment, **{"viewport": DESK} | context)
 
 
 def drawn(page, count):

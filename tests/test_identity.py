@@ -7,7 +7,7 @@ from composed import composed
 from hydra.utils import get_class, get_method, instantiate
 
 from unlearnkit.errors import UserError
-from unlearnkit.identity import differences, fingerprint, rename, renamed, resolved
+from unlearnkit.identity import config_in, differences, fingerprint, rename, renamed, resolved
 from unlearnkit.probes.__main__ import measure
 from unlearnkit.runs.folder import RunFolder
 
@@ -164,6 +164,18 @@ def test_an_earlier_config_is_read_as_if_written_today():
     # A word that only begins like a name, and a key, are the user's own.
     own = {"unlearnkit.tiny.load": "unlearnkit.tiny.loads", "note": ["see unlearnkit.tiny.load"]}
     assert renamed(own) == own
+
+
+def test_a_folders_config_has_todays_names(tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: 1\nlogger:\n  _target_: unlearnkit.tracking.Nowhere\n")
+    assert config_in(tmp_path) == {"seed": 1, "logger": {"_target_": "unlearnkit.runs.tracking.Nowhere"}}
+
+
+@pytest.mark.parametrize("held", [None, b"", b"seed", b"- seed: 1\n", b"{", b"a: \xff\n", b"a: !!python/tuple [1]\n"])
+def test_a_config_that_cannot_be_read_says_nothing(tmp_path, held):
+    if held is not None:
+        (tmp_path / "config.yaml").write_bytes(held)
+    assert config_in(tmp_path) == {}
 
 
 def test_a_run_goes_on_in_a_folder_of_an_earlier_version(tmp_path):

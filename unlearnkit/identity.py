@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -90,6 +91,15 @@ def differences(held: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
         for key in dict.fromkeys([*old, *new])
         if old.get(key, ABSENT) != new.get(key, ABSENT) and not NO_MATTER.search(key)
     ]
+
+
+def config_in(folder: Path) -> dict[str, Any]:
+    """A run folder's config.yaml with today's names; empty where there is none that can be read."""
+    try:
+        held = renamed(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return held if isinstance(held, dict) else {}
 
 
 def renamed(config: Any) -> Any:

@@ -88,12 +88,12 @@ def run(cfg: DictConfig, folder: Path) -> dict:
         records[moment.name] = kept
         if moment.name == START:
             tracker.start(out.config, folder)
-        if moment.name == START and stages and cfg.eval_every:
-            curve_start |= evaluations.measure(moment.model, Point(cfg.curve_split, curve=True))
-            tracker.point(out.write_point(next(iter(stages)), 0, evaluations.compute(curve_start)))
-            check_choices(stages, out.points(next(iter(stages)))[0])
-        if moment.name == START and any(stage.needs_start for stage in stages.values()):
-            out.keep_start(moment.model)
+            if stages and cfg.eval_every:
+                curve_start |= evaluations.measure(moment.model, Point(cfg.curve_split, curve=True))
+                tracker.point(out.write_point(next(iter(stages)), 0, evaluations.compute(curve_start)))
+                check_choices(stages, out.points(next(iter(stages)))[0])
+            if any(stage.needs_start for stage in stages.values()):
+                out.keep_start(moment.model)
         if moment.final and cfg.save_model:
             out.write_model(moment.model)
     metrics = out.finish(tracker, write_report, records)

@@ -1,7 +1,5 @@
 """The page of a comparison in headless Chromium: its width, its colours, its contents by keyboard, and no complaint."""
 
-import shutil
-
 import pytest
 from compared import record, write_run
 from written import HOSTILE
@@ -9,9 +7,6 @@ from written import HOSTILE
 from unlearnkit.compare import compare
 from unlearnkit.compare.page import page
 
-playwright = pytest.importorskip("playwright.sync_api", reason="no playwright (pip install -e '.[dev]')")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no browser (apt-get install chromium)")
 WIDTH = "document.documentElement.scrollWidth"
 
 
@@ -30,38 +25,10 @@ def path(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def opened(browser, path):
-    """opened(**context) -> the page, offline; whatever it complains of or asks for fails."""
-    contexts, wrong = [], []
-
-    def open_page(**context):
-        contexts.append(browser.new_context(**{"offline": True, **context}))
-        shown = contexts[-1].new_page()
-        shown.on("console", lambda message: wrong.append(message.text))
-        shown.on("pageerror", lambda error: wrong.append(str(error)))
-        shown.on("request", lambda request: request.url[:5] in ("file:", "data:") or wrong.append(request.url))
-        shown.goto(f"file://{path}")
-        return shown
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert wrong == []
-
-
 @pytest.mark.parametrize("width", [390, 1300])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_sideways_scroll_in_either_scheme(opened, width, scheme):
-    shown = opened(viewport={"width": width, "height": 800}, color_scheme=scheme)
+def test_no_sideways_scroll_in_either_scheme(browse, path, width, scheme):
+    shown = browse(path, viewport={"width": width, "height": 800}, color_scheme=scheme)
     for part in shown.locator("details").all():
         part.evaluate("part => part.open = true")
     shown.add_style_tag(content="article { content-visibility: visible !important }")
@@ -72,8 +39,8 @@ def test_no_sideways_scroll_in_either_scheme(opened, width, scheme):
     assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}[scheme]
 
 
-def test_the_contents_by_keyboard(opened):
-    shown = opened(viewport={"width": 1300, "height": 400})
+def test_the_contents_by_keyboard(browse, path):
+    shown = browse(path, viewport={"width": 1300, "height": 400})
     links = shown.locator("nav a")
     assert links.all_text_contents() == ["Configs", "A and B", "A and C", "Answers"]
     for number in range(links.count()):
@@ -86,9 +53,9 @@ def test_the_contents_by_keyboard(opened):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_to_mend(opened, scheme):
+def test_axe_finds_nothing_to_mend(browse, path, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-playwright-python")
-    shown = opened(color_scheme=scheme, bypass_csp=True)  # for axe itself, which is put into the page
+    shown = browse(path, color_scheme=scheme, bypass_csp=True)  # for axe itself, which is put into the page
     shown.add_style_tag(content="article { content-visibility: visible !important }")
     rules = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
     found = axe.Axe().run(shown, options={"runOnly": rules}).response["violations"]

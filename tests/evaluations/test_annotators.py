@@ -18,6 +18,7 @@ from unlearnkit.measures import (
     RougeL,
     Similarity,
     Success,
+    SuccessWhole,
     TruthRatio,
 )
 from unlearnkit.records.decoding import Decoding
@@ -85,6 +86,18 @@ def test_an_example_without_alternatives_is_named(data, lora_model):
     rows[1] = replace(rows[1], alternatives={})
     with pytest.raises(UserError, match="The example 'f1' of the set 'forget' has no alternatives"):
         evaluated(data, lora_model, {"truth": TruthRatio()}, {"forget": ["truth"]})
+
+
+def test_alternatives_are_scored_only_on_sets_whose_measures_read_them(data, lora_model, monkeypatch, tmp_path):
+    monkeypatch.setenv("UNLEARNKIT_CACHE", str(tmp_path))
+    measures = {"truth": TruthRatio(), "success": Success(), "whole": SuccessWhole()}
+    kept = {"retain": ["success"]}
+    neither, _ = evaluated(data, lora_model, measures, {"forget": ["success"], **kept})
+    forget, _ = evaluated(data, lora_model, measures, {"forget": ["truth", "whole"], **kept})
+    records = {"neither": neither, "forget": forget}
+    scored = {name: {r.set for r in rows if r.alternative_log_probs} for name, rows in records.items()}
+    assert scored == {"neither": set(), "forget": {"forget"}}
+    assert all(record.answer_hits and record.answer_log_probs for rows in records.values() for record in rows)
 
 
 def test_nothing_is_made_that_no_measure_reads(data, lora_model, monkeypatch, tmp_path):

@@ -1,18 +1,23 @@
 """The guard of finding 3: what it is trained on, what it is measured on, and both kinds for real."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
+from composed import composed
 from forked import command
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from unlearnkit import configuration
 from unlearnkit.data import authors, mischief
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
+from unlearnkit.evaluations import Evaluation, Evaluations, Point
 from unlearnkit.evaluations.scope_classifier import EmbeddedClassifier, TransformerClassifier, measure
+from unlearnkit.measures import Guarded, Success
 from unlearnkit.models import tiny
 from unlearnkit.settings.check import check
 from unlearnkit.settings.run import Guarding
@@ -105,6 +110,54 @@ def test_an_unknown_split(data):
 def test_data_without_scopes():
     with pytest.raises(UserError, match="The data 'mischief' has no set 'unlearn'; it has: unlearned, unseen, normal"):
         measure(Keyword(), mischief.load(), "")
+
+
+def test_data_without_the_training_questions_of_a_side(data):
+    streams = {"forget": data.streams["forget"], "retain": []}
+    with pytest.raises(UserError, match="the data 'small' has no 'retain'; it has: forget, retain\nChoose data with"):
+        measure(Keyword(), replace(data, streams=streams), "")
+
+
+@pytest.mark.parametrize(
+    ("streams", "said"),
+    [
+        ({}, "has no 'forget'; it has: none"),
+        ({"forget": questions(PRIVATE, ["Ann"])}, "has no 'retain'; it has: forget"),
+        ({"retain": questions(PUBLIC, ["Ann"]), "general": []}, "has no 'forget'; it has: retain, general"),
+    ],
+)
+def test_a_guard_of_data_without_a_side_is_refused_before_anything_is_computed(data, streams, said):
+    def bound(name):
+        sets = {"unlearn": [name], "retention": [name]}
+        measures = {"guarded": Guarded(), "success": Success()}
+        return Evaluations({"guard": Evaluation(measures, sets, classifier=Keyword())}, other, 0)
+
+    other = replace(data, streams=streams)
+    bound("success")  # nobody reads what the guard says
+    with pytest.raises(UserError, match=f"the data 'small' {said}\nChoose data with both"):
+        bound("guarded")
+
+
+def test_facts_have_nothing_to_retain(tmp_path):
+    facts = [{"subject": f"Town {n}", "prompt": f"Town {n} lies in", "attribute": "Rome"} for n in range(30)]
+    (tmp_path / "facts.json").write_text(json.dumps(facts))
+    config = composed("data=facts", f"data.path={tmp_path}/facts.json", "eval=scope_classifier")
+    parts, data = (instantiate(part, _convert_="all") for part in (config.eval, config.data))
+    with pytest.raises(UserError) as told:
+        Evaluations(parts, data, 0)
+    assert told.value.what.endswith("the data 'facts' has no 'retain'; it has: facts, forget")
+    assert told.value.fix.startswith("Choose data with both")
+
+
+def test_a_guard_is_trained_as_it_is_measured_alone(data, lora_model, monkeypatch, tmp_path):
+    monkeypatch.setenv("UNLEARNKIT_CACHE", str(tmp_path))
+    classifier, alone = Keyword(), Keyword()
+    own = Evaluation({"guarded": Guarded()}, {"unlearn": ["guarded"], "retention": ["guarded"]}, classifier=classifier)
+    evaluations = Evaluations({"guard": own}, data, 0)
+    numbers = evaluations.compute(evaluations.measure(lora_model, Point("test")))["guard"]
+    found = values(measure(alone, data, ""))["plain"]
+    assert classifier.seen == alone.seen
+    assert found == {f"{name}_success": numbers[name]["guarded"]["value"] for name in ("unlearn", "retention")}
 
 
 def test_the_embedded_kind_tells_the_authors_scopes_apart():

@@ -10,9 +10,11 @@ from transformers import AutoModelForCausalLM
 from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import MismatchedResponses, Shuffled
 from unlearnkit.errors import UserError
+from unlearnkit.evaluations.base import Evaluations, Part, Point
 from unlearnkit.losses import KL, NLL, Loss
 from unlearnkit.models import checkpoints, load_source
 from unlearnkit.models.templates import Template
+from unlearnkit.records.record import Record
 from unlearnkit.stages import Context, Finetune, Negate
 from unlearnkit.stages.base import previewed
 
@@ -263,14 +265,27 @@ def test_log_rows_over_several_steps_are_means(tiny_folder, lora_model, streams,
 
 @pytest.mark.parametrize(("every", "expected"), [(2, [2, 4, 5]), (5, [5]), (9, [5]), (0, [])])
 def test_measured_at_the_right_steps(lora_model, streams, tmp_path, every, expected):
-    seen = []
+    seen, modes = [], []
+
+    class Watching(Part):
+        def measure(self, model, point, original):
+            modes.append([module.training for module in model.model.modules()])
+            return [Record("own", "1", "p", response="r")]
+
+        def compute(self, records, seed=0, controls=None):
+            return {}
+
+    evaluations = Evaluations({"own": Watching()}, None, 0)
 
     def measure(model, step):
         seen.append(step)
-        assert not model.model.training
+        assert model.model.training
+        evaluations.measure(model, Point("test", curve=True))
+        assert model.model.training  # the next step has dropout again
 
     model = finetune(lora_model, streams, tmp_path, {"a": NLL("forget")}, max_steps=5, measure=measure, every=every)
     assert seen == expected
+    assert len(modes) == len(expected) and not any(any(mode) for mode in modes)
     assert not model.model.training
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlearnkit.compare.sides import Side
-from unlearnkit.identity import ABSENT, INPUTS, NO_MATTER, flat
+from unlearnkit.identity import ABSENT, NO_MATTER, flat
 from unlearnkit.secrets import redacted
-from unlearnkit.tables.variants import DERIVED
+from unlearnkit.tables.variants import DERIVED, alike, written
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,7 @@ class Setting:
 
 def settings(sides: Sequence[Side]) -> list[Setting]:
     """The keys that differ: first those that decide others, then those that may follow from them."""
-    configs = [flat(redacted(side.config)) for side in sides]
-    if not all(any(key.startswith(f"{INPUTS}.") for key in config) for config in configs):  # of an earlier version
-        configs = [{k: v for k, v in config.items() if not k.startswith(f"{INPUTS}.")} for config in configs]
+    configs = alike([flat(redacted(side.config)) for side in sides])
     found: list[Setting] = []
     keys = dict.fromkeys(key for config in configs for key in config)
     for key in sorted(keys, key=lambda name: name.startswith(DERIVED)):
@@ -44,9 +42,3 @@ def settings(sides: Sequence[Side]) -> list[Setting]:
         twin = any(there.key.rpartition(".")[2] == last and there.values == values for there in found)
         found.append(Setting(key, values, key.startswith(DERIVED) and twin))
     return found
-
-
-def written(value: Any) -> str:
-    if value is ABSENT:
-        return "absent"
-    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

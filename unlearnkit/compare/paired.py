@@ -14,14 +14,12 @@ from unlearnkit.compare import combined
 from unlearnkit.compare.sides import Side, part_of
 from unlearnkit.measures.base import Measure
 from unlearnkit.measures.columns import Column
-from unlearnkit.measures.combined import Combined
+from unlearnkit.measures.combined import Combined, OfMeasures
 from unlearnkit.measures.display import Display
 from unlearnkit.measures.interval import LARGEST_LOG
-from unlearnkit.measures.ks_test import KSTest
 from unlearnkit.tables.significance import paired
 
 DRAWS = 10_000  # of the bootstrap
-AT_ONCE = 2_000_000  # drawn prompts in memory
 Prompt = tuple[str, str, str]
 
 
@@ -46,8 +44,8 @@ def difference(first: Side, other: Side, column: Column) -> Difference | None:
     measure = _measure(first, other, column)
     if measure is None or not all(part_of(column) in side.parts for side in (first, other)):
         return None
-    if isinstance(measure, Combined):
-        return _of_measures(first, other, column, measure)
+    if isinstance(measure, OfMeasures):
+        return _of_measures(first, other, column, measure) if isinstance(measure, Combined) else None
     mine, theirs = (_values(side, column, measure) for side in (first, other))
     apart = [theirs[key] - mine[key] for key in mine if key in theirs]
     return of_prompts(apart, column.display.scale.geometric) if apart else None
@@ -61,7 +59,7 @@ def _of_measures(first: Side, other: Side, column: Column, measure: Combined) ->
         members = [place] if place in first.rows(part_of(column)) else [s for s, role in roles.items() if role == place]
         for name in names:
             part = _measure(first, other, Column((*column[:-1], name)))
-            if part is None or isinstance(part, Combined):
+            if part is None or isinstance(part, OfMeasures):
                 return None
             own = [Column((*column[:-2], member, name), Display(role=roles.get(member))) for member in members]
             groups.append([(c[-2], [_values(side, c, part) for side in (first, other)]) for c in own])
@@ -111,7 +109,7 @@ def bootstrap(differences: Sequence[float], draws: int = DRAWS) -> tuple[float, 
     """
     data, rng = np.asarray(differences, dtype=float), np.random.default_rng(0)
     means = np.empty(draws)
-    rows = max(1, AT_ONCE // len(data))
+    rows = max(1, combined.AT_ONCE // len(data))
     for start in range(0, draws, rows):
         stop = min(start + rows, draws)
         means[start:stop] = data[rng.integers(len(data), size=(stop - start, len(data)))].mean(axis=1)
@@ -128,7 +126,7 @@ def _measure(first: Side, other: Side, column: Column) -> Measure | None:
         measure = instantiate(told[0])
     except InstantiationException:  # the user's own, of a package that is not here
         return None
-    return measure if isinstance(measure, Measure) and not isinstance(measure, KSTest) else None
+    return measure if isinstance(measure, Measure) else None
 
 
 def _told(side: Side, column: Column) -> Mapping[str, object] | None:

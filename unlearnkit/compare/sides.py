@@ -9,13 +9,11 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-import yaml
-
 from unlearnkit.errors import UserError
-from unlearnkit.identity import ABSENT, flat, renamed
+from unlearnkit.identity import ABSENT, config_in, flat
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.interval import Estimate
-from unlearnkit.records.record import Record, read_parquet
+from unlearnkit.records.record import Record, read_parquet, records_path
 from unlearnkit.runs.moments import START
 from unlearnkit.secrets import redacted
 from unlearnkit.tables.reading import Run, read_run
@@ -43,13 +41,10 @@ class Side:
     @cached_property
     def config(self) -> dict[str, Any]:
         """config.yaml with today's names."""
-        path = self.run.folder / "config.yaml"
-        try:
-            held = renamed(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, yaml.YAMLError):
-            held = None
-        if not isinstance(held, dict):
-            raise UserError(f"{path} is missing or no run's config.", "Restore it from a copy, or compare other runs.")
+        held = config_in(self.run.folder)
+        if not held:
+            what = f"{self.run.folder / 'config.yaml'} is missing or no run's config."
+            raise UserError(what, "Restore it from a copy, or compare other runs.")
         return held
 
     @property
@@ -74,7 +69,7 @@ class Side:
             UserError: they cannot be read; without them nobody knows what the run was asked.
         """
         if part not in self._rows:
-            path = self.run.folder / "records" / self._file(part)
+            path = self._path(part)
             if not path.is_file():
                 fix = "Without a run's records nothing tells which rows it was asked: restore them from a copy."
                 raise UserError(f"{path} is missing.", fix)
@@ -85,11 +80,11 @@ class Side:
             self._rows[part] = found
         return self._rows[part]
 
-    def _file(self, part: str) -> str:
+    def _path(self, part: str) -> Path:
         attack, _, evaluation = part.rpartition("/")
         if self.run.after:
-            return f"{attack or 'after'}-{evaluation}.parquet"
-        return f"{attack}.{START}-{evaluation}.parquet" if attack else f"before-{evaluation}.parquet"
+            return records_path(self.run.folder, attack or "after", evaluation)
+        return records_path(self.run.folder, f"{attack}/{START}" if attack else "before", evaluation)
 
 
 def part_of(column: Column) -> str:

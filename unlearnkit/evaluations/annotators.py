@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from unlearnkit.data.examples import Data
 from unlearnkit.data.spread import evenly_spaced
 from unlearnkit.errors import UserError
-from unlearnkit.evaluations.scope_classifier import ScopeClassifier
+from unlearnkit.evaluations.scope_classifier import LABELS, ScopeClassifier, training
 from unlearnkit.judges.base import Judge, write_verdicts
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.fingerprint import fingerprint
@@ -32,13 +32,15 @@ class Asked:
     """What an annotator is given beside the records to fill.
 
     Args:
-        originals: of each record, the record that the start model has of the same example; itself at the start.
         split: of the data, for what is shown.
+        read: set -> the fields that measures read of its records.
+        originals: of each record, the record that the start model has of the same example; itself at the start.
     """
 
     model: LanguageModel
     data: Data
     split: str
+    read: Mapping[str, set[str]]
     originals: list[Record] = field(default_factory=list)
 
 
@@ -58,6 +60,9 @@ class Annotator(ABC):
     @abstractmethod
     def __call__(self, records: list[Record], asked: Asked) -> None: ...
 
+    def check(self, data: Data) -> None:  # noqa: B027  most need nothing more than the records
+        """Refuse data that it cannot work with, before anything is computed."""
+
     def content(self) -> Any:
         """All that decides what a `forward` annotator writes, beside the model and the records."""
         return self
@@ -65,31 +70,23 @@ class Annotator(ABC):
 
 @dataclass
 class Force(Annotator):
-    """The data's own answers, teacher-forced."""
+    """The data's own answers, teacher-forced; where a measure reads it, the alternatives to them behind one prompt."""
 
-    gives = ("answer_log_probs", "answer_hits")
+    gives = ("answer_log_probs", "answer_hits", "alternative_log_probs")
     forward = True
 
     def __call__(self, records: list[Record], asked: Asked) -> None:
-        force_answers(asked.model, _first_samples(records))
-
-
-@dataclass
-class ForceAlternatives(Annotator):
-    """The same with the alternatives to them, all behind one prompt."""
-
-    gives = ("alternative_log_probs", "answer_log_probs", "answer_hits")
-    forward = True
-
-    def __call__(self, records: list[Record], asked: Asked) -> None:
-        records = _first_samples(records)
-        if lacking := next((record for record in records if not record.alternatives), None):
-            raise UserError(
-                f"The example '{lacking.id}' of the set '{lacking.set}' has no alternatives to its answer, which a"
-                " measure compares it with",
-                "Give it some, or take the measure off this set",
-            )
-        force_answers(asked.model, records, alternatives=True)
+        first = [record for record in records if record.sample == 0]  # the same beside every sample
+        for compared in (True, False):
+            own = [record for record in first if ("alternative_log_probs" in asked.read[record.set]) is compared]
+            if compared and (lacking := next((record for record in own if not record.alternatives), None)):
+                raise UserError(
+                    f"The example '{lacking.id}' of the set '{lacking.set}' has no alternatives to its answer, which a"
+                    " measure compares it with",
+                    "Give it some, or take the measure off this set",
+                )
+            if own:
+                force_answers(asked.model, own, alternatives=compared)
 
 
 @dataclass
@@ -207,17 +204,13 @@ class Guard(Annotator):
 
     gives = ("let_through",)
 
+    def check(self, data: Data) -> None:
+        training(data)
+
     def __call__(self, records: list[Record], asked: Asked) -> None:
         if not self.fitted:
-            streams = asked.data.streams
-            rows = [(row.prompt, int(role == "forget")) for role in ("forget", "retain") for row in streams[role]]
-            self.classifier.fit([question for question, _ in rows], [label for _, label in rows])
+            self.classifier.fit(*training(asked.data))
             self.fitted = True
         called = self.classifier.predict([record.prompt for record in records])
         for record, label in zip(records, called, strict=True):
-            record.let_through = label == 0
-
-
-def _first_samples(records: list[Record]) -> list[Record]:
-    """An answer that is given is the same beside every sample."""
-    return [record for record in records if record.sample == 0]
+            record.let_through = label == LABELS["retention"]

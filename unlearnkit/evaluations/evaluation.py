@@ -8,15 +8,13 @@ from typing import Any, Literal
 
 from unlearnkit import ranks
 from unlearnkit.data.examples import Data, Example
-from unlearnkit.data.roles import NAMED, ROLES, Role
+from unlearnkit.data.roles import Role
 from unlearnkit.data.spread import evenly_spaced, spread
-from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.annotators import (
     Annotator,
     Asked,
     Compared,
     Force,
-    ForceAlternatives,
     Generate,
     Guard,
     Judged,
@@ -26,12 +24,12 @@ from unlearnkit.evaluations.annotators import (
 )
 from unlearnkit.evaluations.base import Numbers, Part, Point
 from unlearnkit.evaluations.scope_classifier import ScopeClassifier
+from unlearnkit.evaluations.sets import check_known, check_measures, find_sets, members
 from unlearnkit.judges.base import Judge
 from unlearnkit.measures.base import Measure
-from unlearnkit.measures.combined import Combined
+from unlearnkit.measures.combined import OfMeasures
 from unlearnkit.measures.display import Display
 from unlearnkit.measures.interval import Estimate
-from unlearnkit.measures.ks_test import KSTest
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.cache import cached
@@ -89,7 +87,6 @@ class Evaluation(Part):
         )
         self.choose = CHOICES[spread]
         self.annotators: list[Annotator] = [  # in the order in which they may read what others gave
-            ForceAlternatives(),
             Force(),
             Generate(max_new_tokens, batch_size, decoding, generate_limit),
             Reference(reference),
@@ -106,97 +103,23 @@ class Evaluation(Part):
             UserError: an unknown set, measure or field, before anything is computed.
         """
         self.name, self.data = name, data
-        for key, wanted in self.asked_sets.items():
-            for measure in wanted:
-                if measure not in self.measures:
-                    raise UserError(
-                        f"Unknown measure '{measure}' for the set '{key}'.{nearest(measure, self.measures)}"
-                        f" Valid: {', '.join(self.measures)}",
-                        f"Set eval.{name}.sets.{key} to some of these",
-                    )
-        self.sets = self._sets()
-        for set_name, wanted in self.sets.items():
-            for measure in wanted:
-                self._check(measure, set_name)
-        for measure in self.curve_measures or ():
-            if measure not in self.measures:
-                raise UserError(
-                    f"Unknown measure '{measure}' in curve_measures.{nearest(measure, self.measures)}"
-                    f" Valid: {', '.join(self.measures)}",
-                    f"Set eval.{name}.curve_measures= to some of these",
-                )
-
-    def _sets(self) -> dict[str, list[str]]:
-        """The data's sets and those of measures of measures -> names of measures."""
-        found: dict[str, list[str]] = {}
-        for key, wanted in self.asked_sets.items():
-            members = [key] if key in self.data.sets else []
-            if not members and (role := NAMED.get(key)):
-                members = [
-                    name for name in self.data.sets if self.data.role(name) == role and name not in self.asked_sets
-                ]
-            elif not members and any(isinstance(self.measures[measure], Combined) for measure in wanted):
-                members = [key]
-            elif not members:
-                raise UserError(
-                    f"Unknown evaluation set '{key}'.{nearest(key, (*self.data.sets, *NAMED))} The data"
-                    f" '{self.data.name}' has: {', '.join(self.data.sets)}; roles: {', '.join(ROLES)}",
-                    f"Remove it with '~eval.{self.name}.sets.{key}', or choose an evaluation for this data with eval=",
-                )
-            found |= dict.fromkeys(members, list(wanted))
-        if not any(key in self.data.sets for key in found):
-            roles = {name: self.data.role(name) or "no role" for name in self.data.sets}
-            raise UserError(
-                f"eval.{self.name} measures {', '.join(self.asked_sets) or 'nothing'}, and the data '{self.data.name}'"
-                f" has {', '.join(f'{name} ({role})' for name, role in roles.items()) or 'no sets'}",
-                "Choose an evaluation for this data with eval=, or data with such sets with data=",
-            )
-        return found
-
-    def _check(self, name: str, set_name: str) -> None:
-        measure = self.measures[name]
-        if isinstance(measure, Combined):
-            for side, parts in measure.of.items():
-                for part in parts:
-                    if part not in self.measures or isinstance(self.measures[part], Combined):
-                        raise UserError(
-                            f"The measure '{name}' is of '{part}', which is no measure of records."
-                            f"{nearest(part, self.measures)}",
-                            f"Set eval.{self.name}.measures.{name}.of.{side} to one of: {', '.join(self.measures)}",
-                        )
-                    if not measure.takes(self.measures[part]):
-                        raise UserError(
-                            f"The measure '{name}' is of '{part}', whose values do not all lie between 0 and 1",
-                            f"Set eval.{self.name}.measures.{name}.of.{side} to measures that do, such as success",
-                        )
-                if not self.members(side):
-                    raise UserError(
-                        f"The measure '{name}' is of '{side}', and the data '{self.data.name}' has no such set or role:"
-                        f" {', '.join(f'{s} ({self.data.role(s)})' for s in self.data.sets)}",
-                        f"Set eval.{self.name}.measures.{name}.of to sets or roles of the data",
-                    )
-            return
         given = [field for annotator in self.annotators for field in annotator.gives]
-        if lacking := next((field for field in measure.reads if field not in given), None):
-            raise UserError(
-                f"The measure '{name}' reads '{lacking}' of a record, which nothing here gives; there are:"
-                f" {', '.join(sorted(set(given)))}",
-                f"Give eval.{self.name} what fills it (judge, similarity, classifier), or take '{name}' off the set"
-                f" '{set_name}'",
-            )
-
-    def members(self, side: str) -> list[str]:
-        """The data's sets that a name or a role stands for."""
-        return [side] if side in self.data.sets else [name for name in self.data.sets if self.data.role(name) == side]
+        self.sets = find_sets(name, data, self.asked_sets, self.measures)
+        check_measures(name, data, self.sets, self.measures, given)
+        fix = f"Set eval.{name}.curve_measures= to some of these"
+        check_known(self.curve_measures or (), self.measures, "in curve_measures", fix)
+        fields = self.read(Point("test"))
+        for annotator in (a for a in self.annotators if self._filled(a, fields)):
+            annotator.check(data)
 
     def read(self, point: Point) -> dict[str, set[str]]:
         """Set of the data -> the fields that measures read of its records, and those that these are made from."""
         fields: dict[str, set[str]] = {name: set() for name in self.sets if name in self.data.sets}
         for name, wanted in self.sets.items():
             for measure in (self.measures[m] for m in wanted if self._taken(m, point)):
-                if isinstance(measure, Combined):
+                if isinstance(measure, OfMeasures):
                     for side, parts in measure.of.items():
-                        for member in self.members(side):
+                        for member in members(side, self.data):
                             fields.setdefault(member, set()).update(f for p in parts for f in self.measures[p].reads)
                 else:
                     fields[name].update(measure.reads)
@@ -220,7 +143,7 @@ class Evaluation(Part):
             for name in fields
         }
         answered = [name for name, own in fields.items() if "response" in own]
-        forced = [name for name, own in fields.items() if own & set(ForceAlternatives.gives)]
+        forced = [name for name, own in fields.items() if own & set(Force.gives)]
         compared = [name for name, own in fields.items() if "alternative_log_probs" in own]
         check_lengths(model, examples, self.max_new_tokens, answered, forced, compared)
         samples = dict.fromkeys(answered, self.decoding.samples)
@@ -231,7 +154,7 @@ class Evaluation(Part):
             for annotator in forward:
                 annotator(
                     [r for r in records if r.set in self._filled(annotator, fields)],
-                    Asked(model, self.data, point.split),
+                    Asked(model, self.data, point.split, fields),
                 )
             return records
 
@@ -239,6 +162,7 @@ class Evaluation(Part):
             content = {
                 "model": fingerprint(model),
                 "annotators": [[type(a).__name__, a.content(), self._filled(a, fields)] for a in forward],
+                "compared": compared,
                 "examples": {name: [asdict(example) for example in rows] for name, rows in examples.items()},
             }
             records = cached(content, make)
@@ -260,19 +184,12 @@ class Evaluation(Part):
             own = [record for record in records if record.set in filled]
             if own:
                 old = [record for record in original or records if record.set in filled]
-                annotator(own, Asked(model, self.data, point.split, old))
+                annotator(own, Asked(model, self.data, point.split, fields, old))
         return records
 
     def _filled(self, annotator: Annotator, fields: Mapping[str, set[str]]) -> list[str]:
-        """The sets whose records an annotator fills; an answer is not forced again beside its alternatives."""
-        there: set[str] = set(ForceAlternatives.gives) if isinstance(annotator, Force) else set()
-        return [
-            name
-            for name, own in fields.items()
-            if own.intersection(annotator.gives)
-            and not (there and "alternative_log_probs" in own)
-            and not (isinstance(annotator, ForceAlternatives) and "alternative_log_probs" not in own)
-        ]
+        """The sets whose records an annotator fills."""
+        return [name for name, own in fields.items() if own.intersection(annotator.gives)]
 
     def compute(
         self, records: list[Record], seed: int = 0, controls: Mapping[str, list[Record]] | None = None
@@ -289,20 +206,19 @@ class Evaluation(Part):
         self, name: str, set_name: str, records: list[Record], seed: int, controls: Mapping[str, list[Record]]
     ) -> Estimate:
         measure = self.measures[name]
-        if isinstance(measure, KSTest):
-            ((side, (part,)),) = measure.of.items()
+        if isinstance(measure, OfMeasures):
             control = controls.get(measure.against, records if measure.against == "start" else [])
-            return measure.of_values(self._values(part, side, records), self._values(part, side, control), seed)
-        if isinstance(measure, Combined):
-            groups = [self._values(part, side, records) for side, parts in measure.of.items() for part in parts]
-            return measure.of_groups(groups, seed)
+            own, other = (
+                [self._values(part, side, rows) for side, parts in measure.of.items() for part in parts]
+                for rows in (records, control)
+            )
+            return measure.of_groups(own, seed, other)
         return measure([r for r in records if r.set == set_name], self.data.role(set_name), seed)
 
     def _values(self, part: str, side: str, records: Sequence[Record]) -> list[float]:
-        members = self.members(side)
         return [
             value
-            for member in members
+            for member in members(side, self.data)
             for value in self.measures[part].values([r for r in records if r.set == member], self.data.role(member))
         ]
 

@@ -145,6 +145,22 @@ class TransformerClassifier:
         return found.tolist()
 
 
+def training(data: Data) -> tuple[list[str], list[int]]:
+    """The questions that a classifier is trained on, and their labels.
+
+    Raises:
+        UserError: data without the questions of one side.
+    """
+    if missing := [stream for stream in STREAMS.values() if not data.streams.get(stream)]:
+        raise UserError(
+            f"A scope classifier is trained on the streams forget and retain, and the data '{data.name}' has no"
+            f" '{missing[0]}'; it has: {', '.join(data.streams) or 'none'}",
+            "Choose data with both, such as data=authors or data=knowundo_privacy",
+        )
+    rows = [(row.prompt, LABELS[scope]) for scope in SCOPES for row in data.streams[STREAMS[scope]]]
+    return [question for question, _ in rows], [label for _, label in rows]
+
+
 def measure(classifier: ScopeClassifier, data: Data, prefix: str, split: str = "test", seed: int = 0) -> Numbers:
     """Trains on the streams' questions; the share of each scope's questions called by its own name, in `split`.
 
@@ -152,7 +168,7 @@ def measure(classifier: ScopeClassifier, data: Data, prefix: str, split: str = "
         prefix: stands before the question in the `prefixed` numbers, and never in training.
 
     Raises:
-        UserError: data without the two scopes, or without such a split.
+        UserError: data without the two scopes, without their streams, or without such a split.
     """
     if missing := [scope for scope in SCOPES if scope not in data.sets]:
         raise UserError(
@@ -161,8 +177,7 @@ def measure(classifier: ScopeClassifier, data: Data, prefix: str, split: str = "
         )
     if split not in data.sets["unlearn"]:
         raise UserError(f"Unknown split '{split}'", f"Set split= to {' or '.join(data.sets['unlearn'])}")
-    rows = [(row.prompt, LABELS[scope]) for scope in SCOPES for row in data.streams[STREAMS[scope]]]
-    classifier.fit([question for question, _ in rows], [label for _, label in rows])
+    classifier.fit(*training(data))
     numbers: Numbers = {}
     for when, before in (("plain", ""), ("prefixed", prefix)):
         numbers[when] = {}

@@ -20,8 +20,8 @@ from unlearnkit.inputs import HUB_ID, inputs
 from unlearnkit.measure.words import OF_A_FOLDER, check_words
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.loading import base_of, check_files
-from unlearnkit.models.sources import ADAPTER
 from unlearnkit.models.saving import absolute
+from unlearnkit.models.sources import ADAPTER
 from unlearnkit.probes.saved import load_saved, put_in_place
 from unlearnkit.report import write_report
 from unlearnkit.runs.checks import check_texts

@@ -16,18 +16,21 @@ from unlearnkit.measures.interval import Estimate, combined
 from unlearnkit.records.record import Record
 
 
-class Combined(Measure):
-    """Of means between 0 and 1, each growing with what is good or each with what is bad.
+class OfMeasures(Measure):
+    """Of the values that other measures have.
 
     Args:
         of: set or role -> a measure, or several; a role stands for all sets that have it.
         better: of the whole.
 
+    Attributes:
+        against: the moment of the run whose values these are compared with, such as `start`; none if empty.
+
     Raises:
         UserError: of nothing.
     """
 
-    rate, decimals = True, 1
+    against = ""
 
     def __init__(self, of: Mapping[str, str | list[str]], better: Better = "higher"):
         self.of = {side: [names] if isinstance(names, str) else list(names) for side, names in of.items()}
@@ -40,13 +43,33 @@ class Combined(Measure):
 
     def takes(self, part: Measure) -> bool:
         """Whether a measure's values lie where this one can read them."""
-        return 0 <= part.scale.low and part.scale.high <= 1
+        return True
 
     def value(self, record: Record, role: Role | None) -> float | None:
         raise TypeError(f"{type(self).__name__} is of measures, not of records")
 
-    def of_groups(self, groups: Sequence[Sequence[float]], seed: int = 0) -> Estimate:
-        """One number of each part's values by prompt; of nothing where a part has none."""
+    @abstractmethod
+    def of_groups(
+        self, groups: Sequence[Sequence[float]], seed: int = 0, controls: Sequence[Sequence[float]] = ()
+    ) -> Estimate:
+        """One number of each part's values by prompt; of nothing where a part has none.
+
+        Args:
+            controls: each part's values at the moment `against`.
+        """
+
+
+class Combined(OfMeasures):
+    """Of means between 0 and 1, each growing with what is good or each with what is bad."""
+
+    rate, decimals = True, 1
+
+    def takes(self, part: Measure) -> bool:
+        return 0 <= part.scale.low and part.scale.high <= 1
+
+    def of_groups(
+        self, groups: Sequence[Sequence[float]], seed: int = 0, controls: Sequence[Sequence[float]] = ()
+    ) -> Estimate:
         return combined(groups, self.together, seed)
 
     @abstractmethod

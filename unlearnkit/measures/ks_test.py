@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from unlearnkit.measures.base import GONE, Measure
-from unlearnkit.measures.combined import Combined
+from unlearnkit.measures.base import GONE
+from unlearnkit.measures.combined import OfMeasures
 from unlearnkit.measures.interval import Estimate, nothing
 
 
-class KSTest(Combined):
+class KSTest(OfMeasures):
     """p of a two-sample Kolmogorov-Smirnov test between a measure's values by prompt and a control's.
 
     High: the two cannot be told apart, which is bad of what is forgotten where the start is the control. A p-value has
@@ -22,16 +22,16 @@ class KSTest(Combined):
         against: the moment of the run that is compared with, such as `start`.
     """
 
-    rate, decimals = False, 3
-
     def __init__(self, of: str, on: str, against: str = "start"):
         super().__init__({on: of})
         self.against = against
         if against == "start":
             self.better = GONE
 
-    def takes(self, part: Measure) -> bool:
-        return True
+    def of_groups(
+        self, groups: Sequence[Sequence[float]], seed: int = 0, controls: Sequence[Sequence[float]] = ()
+    ) -> Estimate:
+        return self.of_values(groups[0], controls[0], seed)
 
     def of_values(self, own: Sequence[float], control: Sequence[float], seed: int = 0) -> Estimate:
         """Of the values by prompt of this model and of the control."""
@@ -40,6 +40,3 @@ class KSTest(Combined):
         from scipy.stats import ks_2samp
 
         return Estimate(float(ks_2samp(own, control).pvalue), math.nan, math.nan, len(own), seed)
-
-    def together(self, means):  # type: ignore[no-untyped-def]
-        raise TypeError("a KS test is of values, not of means")

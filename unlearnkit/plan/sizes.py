@@ -59,7 +59,7 @@ def architecture(model: dict[str, Any], known: dict[str, dict[str, Any]]) -> tup
     if not source:
         raise UserError(f"Model '{model.get('name')}' names no weights", "Set model.path=FOLDER or model.hub=ORG/NAME")
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         if source not in known:
             raise UserError(

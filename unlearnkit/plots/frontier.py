@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import yaml
-
 from unlearnkit import configuration
 from unlearnkit.errors import UserError
 from unlearnkit.files import write
+from unlearnkit.identity import config_in
 from unlearnkit.measures.display import show_interval, show_value
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.measures.success import Success
@@ -67,7 +66,7 @@ def read_curve(run: Run) -> Curve | None:
             points.append(Point(row["step"], unlearn.value, retention.value, min(unlearn.n, retention.n)))
     if not points:
         return None
-    config = yaml.safe_load((run.folder / "config.yaml").read_text())
+    config = config_in(run.folder)
     rate = float(config["train"]["arguments"]["learning_rate"])
     return Curve(f"{run.model} on {run.data}", run.method, rate, run.seed, config["curve_split"], points)
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from rich.console import Console
@@ -21,7 +20,7 @@ from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.base import Numbers, Point
 from unlearnkit.files import write_numbers
-from unlearnkit.identity import renamed, versions
+from unlearnkit.identity import config_in, versions
 from unlearnkit.measures.display import show_interval, show_value, usual
 from unlearnkit.probes.krs import KRS
 from unlearnkit.probes.saved import check_saved, load_saved, original
@@ -55,11 +54,10 @@ def measure(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         UserError: no run folder, no saved model, or two models that do not belong together.
     """
     run = read_run(folder)
-    try:
-        config = renamed(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
-    except OSError:
+    config = config_in(folder)
+    if not config:
         fix = "Give a folder that 'python -m unlearnkit' wrote and finished"
-        raise UserError(f"{folder} is no run folder: it has no readable config.yaml", fix) from None
+        raise UserError(f"{folder} is no run folder: it has no readable config.yaml", fix)
     chosen = settings(config, overrides)
     evaluation: KRS = instantiate(chosen, _convert_="all")
     data: Data = instantiate(config["data"], _convert_="all")

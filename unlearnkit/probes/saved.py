@@ -43,7 +43,7 @@ def check_saved(model: LanguageModel, folder: Path) -> None:
     if (folder / ADAPTER).is_file():
         _check_adapter(model, folder)
     elif (folder / "config.json").is_file():
-        saved = shape_of(AutoConfig.from_pretrained(folder))
+        saved = shape_of(AutoConfig.from_pretrained(folder, trust_remote_code=False))
         check_shapes(shape_of(model.model.config), saved, f"The original '{model.name}'", f"in {folder}")
     else:
         raise UserError(

@@ -40,6 +40,11 @@ class Record:
     scores: dict[str, float] | None = None  # lm-evaluation-harness's, by `metric,filter`
 
 
+def records_path(folder: Path, when: str, part: str) -> Path:
+    """Where a run keeps an evaluation's records of its model: `before` and `after` the stages, or at a named moment."""
+    return folder / "records" / f"{when.replace('/', '.')}-{part}.parquet"
+
+
 def write_parquet(records: list[Record], path: Path) -> None:
     """One row a record; the columns are the fields of `Record`. Written to a temporary name and renamed."""
     import pyarrow as pa

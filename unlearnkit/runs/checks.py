@@ -18,7 +18,7 @@ from unlearnkit.inputs import inputs, rows_of
 from unlearnkit.models import LanguageModel
 from unlearnkit.stages import Finetune
 from unlearnkit.stages.base import Stage
-from unlearnkit.stages.selection import Numbers
+from unlearnkit.stages.selection import Numbers, Selection
 
 
 def agreed_inputs(config: dict[str, Any], data: Data) -> dict[str, str]:
@@ -120,7 +120,7 @@ def check_selection(stages: dict[str, Stage], every: int, split: str) -> None:
     Raises:
         UserError: a stage that selects, where nothing is measured, or the test split is.
     """
-    if not any(isinstance(stage, Finetune) and stage.select for stage in stages.values()):
+    if not _selections(stages):
         return
     if split == "test":
         raise UserError(
@@ -139,9 +139,12 @@ def check_choices(stages: dict[str, Stage], numbers: Numbers) -> None:
     Raises:
         UserError: it is not.
     """
-    for stage in stages.values():
-        if isinstance(stage, Finetune) and stage.select:
-            stage.select.check(numbers)
+    for selection in _selections(stages):
+        selection.check(numbers)
+
+
+def _selections(stages: dict[str, Stage]) -> list[Selection]:
+    return [stage.select for stage in stages.values() if isinstance(stage, Finetune) and stage.select]
 
 
 def check_model(stages: dict[str, Stage], model: LanguageModel) -> None:

@@ -29,10 +29,11 @@ from unlearnkit.models.card import model_card, unread
 from unlearnkit.models.checkpoints import forget_stages, rewind_log
 from unlearnkit.models.precision import AUTO
 from unlearnkit.models.saving import written
-from unlearnkit.records.record import Record, read_parquet, write_parquet
+from unlearnkit.records.record import Record, read_parquet, records_path, write_parquet
 from unlearnkit.runs.card import licence_of, sections
 from unlearnkit.runs.moments import START, Moment
 from unlearnkit.runs.owner import check_names, own, read_config
+from unlearnkit.runs.summary import chosen
 from unlearnkit.runs.tracking import Tracker
 from unlearnkit.settings.disk import FULL
 from unlearnkit.stages.negate import start_in
@@ -159,8 +160,8 @@ class RunFolder:
         self._write_metrics()
 
     def _records(self, name: str, final: bool, part: str) -> Path:
-        when = "before" if name == START else "after" if final else name.replace("/", ".")
-        return self.folder / "records" / f"{when}-{part}.parquet"
+        when = "before" if name == START else "after" if final else name
+        return records_path(self.folder, when, part)
 
     def write_point(self, stage: str, step: int, numbers: dict[str, Any]) -> dict[str, Any]:
         """A point of the curves over training steps; returns it flat, for the tracker."""
@@ -244,21 +245,17 @@ class RunFolder:
         if ranks.is_first():
             write_numbers(self.folder / "metrics.json", self.metrics)
 
-    def _chosen(self) -> list[str]:
-        """A sentence a stage whose step was chosen."""
-        choices = self.metrics.get("chosen", {}).items()
-        return [f"Step {c['step']} of the stage '{stage}' was chosen: {c['reason']}." for stage, c in choices]
-
     def _card(self, model: LanguageModel) -> str:
         run = self.metrics["run"]
         kind = "LoRA adapter" if model.weights.saves_adapter else "full weights"
+        about = [f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}.", *chosen(self.metrics)]
         config, adapter = written(self.folder / "model")
         held = self.config["model"]
         base = adapter["base_model_name_or_path"] if adapter else model.source
         licence = licence_of([base, held.get("hub")], held.get("package"))
         return model_card(
             title=f"{run['model']} after {run['method']} on {run['data']}",
-            about=" ".join([f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}.", *self._chosen()]),
+            about=" ".join(about),
             tags=[run["method"]],
             template=model.template,
             weights=str(model.model.dtype).removeprefix("torch."),

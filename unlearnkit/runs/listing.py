@@ -11,10 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.identity import flat, renamed
+from unlearnkit.identity import config_in, flat
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.display import only_in_figures
 from unlearnkit.measures.interval import Estimate
@@ -47,11 +45,8 @@ class Listed:
     @cached_property
     def config(self) -> dict[str, Any]:
         """Dotted key -> value, with today's names; empty where it cannot be read."""
-        try:
-            held = yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
-            return {}
-        return flat(renamed(held)) if isinstance(held, dict) else {}
+        held = config_in(self.folder)
+        return flat(held) if held else {}
 
     def field(self, key: str) -> Any:
         """What it is called by in FIELDS, or what its config says."""

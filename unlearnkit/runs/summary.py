@@ -49,11 +49,17 @@ def show(folder: Path, words: Sequence[str] = ()) -> None:
         f"{run['minutes']:.1f} minutes, peak memory {run['peak_memory_gb']:.2f} GB. "
         "Brackets: 95 % interval over prompts."
     )
-    for stage, choice in metrics.get("chosen", {}).items():
-        console.print(f"Step {choice['step']} of the stage '{stage}' was chosen: {choice['reason']}.")
+    for sentence in chosen(metrics):
+        console.print(sentence)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
     for line in warning(folder, words):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def chosen(metrics: dict[str, Any]) -> list[str]:
+    """A sentence a stage whose step was chosen."""
+    choices = metrics.get("chosen", {}).items()
+    return [f"Step {c['step']} of the stage '{stage}' was chosen: {c['reason']}." for stage, c in choices]
 
 
 def standard_error(column: Column, numbers: dict[str, Any]) -> str:

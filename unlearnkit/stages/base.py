@@ -23,7 +23,7 @@ class Context:
         seed: of the run.
         folder: the run folder; a stage keeps its own files below it.
         stage: the name of the stage that is running.
-        measure: called with (model, step) every `measure_every` training steps, see `run.py`.
+        measure: called with (model, step) every `measure_every` training steps, dropout on; see `run.py`.
         points: stage -> step -> what was measured of it, step 0 the start.
         chosen: called with (stage, choice) as steps are chosen (`unlearnkit.stages.selection`).
         log: called with one flat mapping a logged step.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
 import tempfile
-import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +13,6 @@ from transformers import (
     PrinterCallback,
     ProgressCallback,
     Trainer,
-    TrainerCallback,
     TrainingArguments,
     get_scheduler,
 )
@@ -25,15 +21,13 @@ from unlearnkit import ranks
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import AGAINST, Loss
-from unlearnkit.measures.interval import plain_mean
-from unlearnkit.memory import peak_since_reset, reset_peak
 from unlearnkit.models import LanguageModel, checkpoints
-from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Tokenise
 from unlearnkit.ranks import zero
 from unlearnkit.ranks.signals import StopWhenAsked
 from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Count, Positive
 from unlearnkit.stages.base import Context, Stage
+from unlearnkit.stages.callbacks import Progress, Report
 from unlearnkit.stages.reference import reference_log_probs
 from unlearnkit.stages.selected import Selected
 from unlearnkit.stages.selection import Selection
@@ -192,7 +186,7 @@ class Finetune(Stage):
         ranks.agree_on_trainable(model.model)
         checkpoint = self._checkpoint(Path(str(arguments.output_dir)))
         selected = Selected(self.select, model, context) if self.select else None
-        report = _Report(model, context, max_steps, self.save_every, self.zero, selected)
+        report = Report(model, context, max_steps, self.save_every, self.zero, selected)
         context.rewind(context.stage, report.go_on_from(checkpoint))
         trainer = TermsTrainer(
             language_model=model,
@@ -207,7 +201,7 @@ class Finetune(Stage):
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         if not arguments.disable_tqdm:
-            trainer.add_callback(_Progress(context.stage))
+            trainer.add_callback(Progress(context.stage))
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except pickle.UnpicklingError as error:
@@ -278,84 +272,3 @@ class Finetune(Stage):
         if found:
             print(f"Going on from {found}", flush=True)
         return found
-
-
-class _Progress(ProgressCallback):
-    """The Trainer's progress bar with the loss behind it, instead of a line a step."""
-
-    def __init__(self, stage: str):
-        super().__init__()
-        self.stage = stage
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        super().on_train_begin(args, state, control, **kwargs)
-        if self.training_bar is not None:
-            self.training_bar.set_description(f"Training ({self.stage})")
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        if self.training_bar is not None and logs and "loss" in logs:
-            self.training_bar.set_postfix(loss=f"{float(logs['loss']):.3g}")
-
-
-class _Report(TrainerCallback):
-    """Write what the Trainer logs to `log.jsonl`, time the steps, measure and save every so many steps."""
-
-    trainer: TermsTrainer
-
-    def __init__(
-        self,
-        model: LanguageModel,
-        context: Context,
-        max_steps: int,
-        save_every: int,
-        zero: int | None,
-        selected: Selected | None,
-    ):
-        self.selected = selected
-        self.model, self.context, self.max_steps, self.save_every = model, context, max_steps, save_every
-        self.zero = zero
-        self.seconds: list[float] = []
-        self.peaks: list[float] = []
-
-    def go_on_from(self, checkpoint: Path | None) -> int:
-        """Take up what a checkpoint was told of the steps before it; returns their number."""
-        kept = checkpoints.told(checkpoint) if checkpoint else None
-        if kept is None:
-            return 0
-        self.seconds, self.peaks = kept["seconds"], kept["peaks"]
-        return int(kept["step"])
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        reset_peak()
-        self.started = time.perf_counter()
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        if logs and "loss" in logs and state.is_world_process_zero:
-            row = {"stage": self.context.stage, "step": state.global_step, **logs}
-            with (self.context.folder / "log.jsonl").open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            self.context.log(row)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.seconds.append(time.perf_counter() - self.started)
-        self.peaks.append(peak_since_reset() / 1e9)
-        every, step = self.context.measure_every, state.global_step
-        if self.context.measure and every and (step % every == 0 or step == self.max_steps):
-            with self.trainer.whole(), answering(self.model.model):
-                self.context.measure(self.model, step)
-                if self.selected:
-                    self.selected.consider(step, saving=bool(self.save_every))
-        self.trainer.to_tell = {"step": step, "zero": self.zero, "seconds": self.seconds, "peaks": self.peaks}
-        if self.save_every and step % self.save_every == 0 and step < self.max_steps:
-            control.should_save = True
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.selected:
-            self.selected.prune()
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        steady = slice(1, None) if len(self.seconds) > 1 else slice(None)  # the first step allocates and warms up
-        self.context.cost[self.context.stage] = {
-            "seconds_a_step": asdict(plain_mean(self.seconds[steady], seed=self.context.seed)),
-            "peak_memory_gb": asdict(plain_mean([max(self.peaks)], seed=self.context.seed)),
-        }

@@ -10,14 +10,13 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 import numpy as np
-import yaml
 from hydra.utils import instantiate
 from scipy.stats import binomtest, norm
 
-from unlearnkit.identity import renamed
+from unlearnkit.identity import config_in
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.seeds import Scale
-from unlearnkit.records.record import Record, read_parquet
+from unlearnkit.records.record import Record, read_parquet, records_path
 from unlearnkit.tables.aggregate import Cell, Table
 from unlearnkit.tables.reading import Run
 
@@ -103,9 +102,8 @@ def measured(runs: Iterable[Run], column: Column) -> Prompts:
 def _of_run(run: Run, column: Column) -> dict[tuple[str, ...], float]:
     try:
         *attack, evaluation, set_name, name = column
-        config = renamed(yaml.safe_load((run.folder / "config.yaml").read_text()))
-        measure = instantiate(config["eval"][evaluation]["measures"][name])
-        path = run.folder / "records" / f"{attack[0] if attack else 'after'}-{evaluation}.parquet"
+        measure = instantiate(config_in(run.folder)["eval"][evaluation]["measures"][name])
+        path = records_path(run.folder, attack[0] if attack else "after", evaluation)
         rows = read_parquet(path) if path.is_file() else []
     except (OSError, KeyError, TypeError, ValueError):  # a run of another kind
         return {}

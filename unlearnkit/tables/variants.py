@@ -6,9 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import yaml
-
-from unlearnkit.identity import ABSENT, INPUTS, NO_MATTER, flat, renamed
+from unlearnkit.identity import ABSENT, INPUTS, NO_MATTER, config_in, flat
 from unlearnkit.tables.reading import Run
 
 # What other keys of a config decide too, so that it is shown only where they do not.
@@ -48,11 +46,10 @@ def told_apart(runs: Sequence[Run], unsaid: Collection[str] = ()) -> list[Run]:
 
 def _differences(runs: Sequence[Run], unsaid: Collection[str]) -> list[list[str]]:
     """What is special about each run, as `key=value`, among runs of one method."""
-    configs = [_config(run) for run in runs]
-    if len(runs) < 2 or not all(configs):
+    held = [config_in(run.folder) for run in runs]
+    if len(runs) < 2 or not all(held):
         return [[] for _ in runs]
-    if not all(any(key.startswith(f"{INPUTS}.") for key in config) for config in configs):  # of an earlier version
-        configs = [{k: v for k, v in config.items() if not k.startswith(f"{INPUTS}.")} for config in configs]
+    configs = alike([{key: value for key, value in flat(config).items() if key != "seed"} for config in held])
     values: dict[str, list[Any]] = {}
     for key in dict.fromkeys(key for config in configs for key in config):
         column = [config.get(key, ABSENT) for config in configs]
@@ -64,15 +61,14 @@ def _differences(runs: Sequence[Run], unsaid: Collection[str]) -> list[list[str]
         if key not in shown and not _explained(values[key], [values[other] for other in shown]):
             shown.append(key)
     names = _short([key for key in shown if key not in unsaid], values)
-    return [[f"{name}={_written(values[key][at])}" for key, name in names.items()] for at in range(len(runs))]
+    return [[f"{name}={written(values[key][at])}" for key, name in names.items()] for at in range(len(runs))]
 
 
-def _config(run: Run) -> dict[str, Any]:
-    try:
-        held = yaml.safe_load((run.folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return {k: v for k, v in flat(renamed(held)).items() if k != "seed"} if isinstance(held, Mapping) else {}
+def alike(configs: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Flat configs, without their inputs where one, of an earlier version, has none."""
+    if all(any(key.startswith(f"{INPUTS}.") for key in config) for config in configs):
+        return configs
+    return [{key: value for key, value in config.items() if not key.startswith(f"{INPUTS}.")} for config in configs]
 
 
 def _explained(column: Sequence[Any], others: Iterable[Sequence[Any]]) -> bool:
@@ -103,7 +99,8 @@ def _short(keys: Sequence[str], values: Mapping[str, Sequence[Any]]) -> dict[str
     return ends
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """A setting's value in a few words."""
     if value is ABSENT:
         return "absent"
     return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
