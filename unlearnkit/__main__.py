@@ -24,6 +24,7 @@ from unlearnkit import __version__, configuration, identity
 from unlearnkit.files import write
 from unlearnkit.secrets import redact
 from unlearnkit.settings.check import check_command
+from unlearnkit.settings.launcher import check_launcher
 from unlearnkit.settings.places import CONFIG, claim_folders, remove_empty, remove_unbegun
 from unlearnkit.settings.run import Run
 from unlearnkit.settings.sources import taken
@@ -53,6 +54,7 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
 
         cell.carry_out(cfg, folder)
         return
+    check_launcher(os.environ)
     check_command(cfg, Run)
     from unlearnkit import ranks
     from unlearnkit.run import run
