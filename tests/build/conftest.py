@@ -1,75 +1,16 @@
 """A real OpenAI-compatible server on 127.0.0.1 that answers each request by what it asks for."""
 
-import json
 import re
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
+from served import completion, prompt_of, servers
 
 from unlearnkit import configuration
 from unlearnkit.build.server import ChatServer
 
 KEY = "sk-do-not-print-me-1234567890"
-
-
-class Server(ThreadingHTTPServer):
-    """`reply(prompt, number)` -> text, (status, body), or seconds to hang; `prompts` and `bodies` are what came."""
-
-    daemon_threads = True
-
-    def __init__(self, reply):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.reply, self.lock, self.bodies, self.prompts = reply, threading.Lock(), [], []
-        self.keys, self.busy, self.busiest = set(), 0, 0
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else the second packet of an answer waits 40 ms
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        server, prompt = self.server, body["messages"][-1]["content"]
-        with server.lock:
-            server.bodies.append(body)
-            server.prompts.append(prompt)
-            server.keys.add(self.headers["Authorization"])
-            server.busy += 1
-            server.busiest = max(server.busiest, server.busy)
-            number = len(server.bodies)
-        reply = server.reply(prompt, number)
-        if isinstance(reply, float):
-            time.sleep(reply)
-        with server.lock:
-            server.busy -= 1
-        status, answer = reply if isinstance(reply, tuple) else (200, completion(reply))
-        content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
-        try:
-            self.send_response(status)
-            self.send_header("Content-Type", "text/html" if isinstance(answer, str) else "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-        except OSError:
-            pass  # the client gave up waiting
-
-    def log_message(self, *args):
-        pass
-
-
-def completion(text, finish="stop"):
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
-    usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
-    return {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
 
 
 def author(prompt, number=0):
@@ -104,16 +45,8 @@ def book(prompt, number=0):
 @pytest.fixture
 def serve():
     """serve(reply) -> a running server; `reply` may be a constant."""
-    made = []
-
-    def start(reply):
-        made.append(Server(reply if callable(reply) else lambda prompt, number: reply))
-        return made[-1]
-
-    yield start
-    for server in made:
-        server.shutdown()
-        server.server_close()
+    with servers() as start:
+        yield lambda reply: start(lambda body, n: reply(prompt_of(body), n) if callable(reply) else reply)
 
 
 @pytest.fixture

@@ -64,6 +64,8 @@ def test_members_of_a_side():
             HarmfulRate(),
             "The measure 'm' reads 'harmful' of a record, which nothing here gives; there are: answer_h",
         ),
+        (Mean({"kept": ["hits", "harm"]}), "The measure 'harm' reads 'harmful' of a record, which nothing here gives;"),
+        (KSTest("harm", "kept"), "The measure 'harm' reads 'harmful' of a record, which nothing here gives;"),
         (Mean({"forget": "none"}), "The measure 'm' is of 'none', which is no measure of records."),
         (Mean({"forget": "m"}), "The measure 'm' is of 'm', which is no measure of records."),
         (HarmonicMean({"kept": "odd"}), "The measure 'm' is of 'odd', whose values do not all lie between 0 and 1"),
@@ -74,7 +76,7 @@ def test_members_of_a_side():
     ],
 )
 def test_what_cannot_be_measured(measure, what):
-    measures = {"hits": Success(), "odd": Perplexity(), "m": measure}
+    measures = {"hits": Success(), "odd": Perplexity(), "harm": HarmfulRate(), "m": measure}
     with pytest.raises(UserError) as told:
         check_measures("own", TWO, {"gone": ["m"]}, measures, ["answer_hits"])
     assert told.value.what.startswith(what)
@@ -82,7 +84,7 @@ def test_what_cannot_be_measured(measure, what):
 
 def test_a_ks_test_takes_values_anywhere():
     measures = {"odd": Perplexity(), "m": KSTest("odd", "kept")}
-    check_measures("own", TWO, {"gone": ["m"]}, measures, ["answer_hits"])
+    check_measures("own", TWO, {"gone": ["m"]}, measures, ["response", "reference_log_probs"])
 
 
 def test_a_measure_that_there_is_not():

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from served import script
 
 from unlearnkit.errors import UserError
 from unlearnkit.judges.base import Verdict
@@ -88,7 +89,7 @@ def test_what_decides_a_verdict_is_asked_anew(serve, judge, tmp_path, other):
     made = judge(says, **settings)
     if other != "another server":
         made.base_url = server.url
-        server.script[:] = says.script
+        server.reply = says.reply
     if other == "another model":
         made.model = "n"
     assert made.judge([pair])[0].kind == "denied"
@@ -180,7 +181,7 @@ def test_what_was_judged_before_an_error_stays(serve, judge):
     with pytest.raises(UserError):
         judge(server, concurrency=1).judge(pairs)
     asked = len(server.requests)
-    server.script[:] = [GOOD]
+    server.reply = script(GOOD)
     assert judge(server).judge(pairs) == [VERDICT] * 4
     assert len(server.requests) == asked + 2
 

@@ -1,8 +1,11 @@
 """Records go to parquet and come back."""
 
-import pyarrow.parquet as pq
+from pathlib import Path
 
-from unlearnkit.records.record import Record, read_parquet, write_parquet
+import pyarrow.parquet as pq
+import pytest
+
+from unlearnkit.records.record import Record, read_parquet, records_path, write_parquet
 
 FULL = Record(
     set="unlearned",
@@ -42,3 +45,16 @@ def test_columns_are_the_fields(tmp_path):
 def test_no_records(tmp_path):
     write_parquet([], tmp_path / "records.parquet")
     assert read_parquet(tmp_path / "records.parquet") == []
+
+
+@pytest.mark.parametrize(
+    ("when", "name"),
+    [
+        ("before", "before-safety.parquet"),
+        ("after", "after-safety.parquet"),
+        ("system", "system-safety.parquet"),
+        ("system/start", "system.start-safety.parquet"),
+    ],
+)
+def test_where_a_run_keeps_its_records(when, name):
+    assert records_path(Path("run"), when, "safety") == Path("run", "records", name)

@@ -67,16 +67,18 @@ def check_measures(
     """
     for set_name, wanted in sets.items():
         for name in wanted:
-            measure = measures[name]
+            measure, parts = measures[name], [name]
             if isinstance(measure, OfMeasures):
                 _check_parts(evaluation, data, name, measure, measures)
-            elif lacking := next((field for field in measure.reads if field not in given), None):
-                raise UserError(
-                    f"The measure '{name}' reads '{lacking}' of a record, which nothing here gives; there are:"
-                    f" {', '.join(sorted(set(given)))}",
-                    f"Give eval.{evaluation} what fills it (judge, similarity, classifier), or take '{name}' off the"
-                    f" set '{set_name}'",
-                )
+                parts = sum(measure.of.values(), [])
+            for part in parts:
+                if lacking := next((field for field in measures[part].reads if field not in given), None):
+                    raise UserError(
+                        f"The measure '{part}' reads '{lacking}' of a record, which nothing here gives; there are:"
+                        f" {', '.join(sorted(set(given)))}",
+                        f"Give eval.{evaluation} what fills it (judge, similarity, classifier), or take '{name}' off"
+                        f" the set '{set_name}'",
+                    )
 
 
 def _check_parts(evaluation: str, data: Data, name: str, measure: OfMeasures, measures: Measures) -> None:

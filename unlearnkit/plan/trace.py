@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode  # torch documents both and names neither otherwise
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from unlearnkit.losses import NLL, Loss, RandomLabels
@@ -111,13 +110,21 @@ class Live(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(out):
-            if isinstance(leaf, torch.Tensor):
-                self._count(leaf)
+        for tensor in _tensors(out):
+            self._count(tensor)
         formula = flop_registry.get(getattr(func, "overloadpacket", None))
         if formula is not None:
             self.flops[self.part] += formula(*args, **(kwargs or {}), out_val=out)
         return out
+
+
+def _tensors(out: Any) -> Iterator[torch.Tensor]:
+    """Of what an operation gives: a tensor, or several in tuples and lists."""
+    if isinstance(out, torch.Tensor):
+        yield out
+    elif isinstance(out, tuple | list):
+        for part in out:
+            yield from _tensors(part)
 
 
 def trace(
