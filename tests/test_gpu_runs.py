@@ -27,6 +27,8 @@ KRS = ("eval=krs", "data=concepts", "eval.krs.window=1", "eval.krs.limit=2", "ev
 RUNS = {
     "selected": ("+method=ga_gd", *AUTHORS, SELECT, "+attack=[system]", "train.arguments.learning_rate=0.02"),
     "krs": ("+method=grad_diff", *KRS),
+    "dual": ("+method=pdu", *AUTHORS, "train.arguments.learning_rate=0.02"),
+    "distilled": ("+method=undial", *AUTHORS, "train.arguments.learning_rate=0.02"),
 }
 
 
