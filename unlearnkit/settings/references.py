@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from unlearnkit.settings.sizes import ANY, KINDS, RATES, said
 from unlearnkit.settings.yaml import FOLDER
 
 # `${train.max_steps}`, `${oc.select:paper.row.eps1,2.5}`, `${row:${paper.rows},...}`: dotted names after ${ or a : or ,
@@ -35,7 +36,11 @@ def read_by(name: str, names: frozenset[str]) -> bool:
 
 
 def unread_of_rows(paper: Mapping[str, Any], names: frozenset[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Keys below `paper.rows` that no `${...paper.row.KEY}` reads, each with those that would be."""
+    """Keys that nothing reads, each with those that would be read.
+
+    Below `paper.rows` and `paper.others` these are what no `${...paper.row.KEY}` names; in a table of rates what is
+    neither a kind of training nor a size.
+    """
     valid = {name.removeprefix(ROW) for name in names if name.startswith(ROW)}
     whole = {name.partition(".")[0] for name in valid}
 
@@ -48,9 +53,18 @@ def unread_of_rows(paper: Mapping[str, Any], names: frozenset[str]) -> Iterator[
             for key, value in part.items():
                 yield from below(value, f"{path}.{key}".removeprefix("."))
 
-    for row, part in (paper.get("rows") or {}).items():
+    rows = {f"rows.{name}": row for name, row in (paper.get("rows") or {}).items()}
+    for row, part in {**rows, "others": paper.get("others")}.items():
         for key in below(part, "") if isinstance(part, Mapping) else ():
-            yield f"paper.rows.{row}.{key}", tuple(sorted(whole))
+            yield f"paper.{row}.{key}", tuple(sorted(whole))
+    for table in RATES:
+        for kind, sizes in (paper.get(table) or {}).items():
+            if kind not in KINDS:
+                yield f"paper.{table}.{kind}", KINDS
+                continue
+            for size in sizes if isinstance(sizes, Mapping) else ():
+                if size != ANY and said(str(size)) is None:
+                    yield f"paper.{table}.{kind}.{size}", (ANY, *(known for known in sizes if known not in (ANY, size)))
 
 
 def _texts(part: Any) -> Iterator[str]:

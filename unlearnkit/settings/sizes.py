@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 OTHERS = "others"  # of a paper's settings: those of a model without a row of its own
+RATES = ("rates", "teaching")  # a paper's tables of rates
+KINDS = ("lora", "whole")  # what is trained: an adapter, or all weights
+ANY = "any"  # of larger models, and of those whose size nobody says
 UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 SIZE = re.compile(r"(?<![a-z\d.])(?:(\d+)x)?(\d+(?:\.\d+)?)([kmbt])(?![a-z\d])", re.IGNORECASE)
 WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
@@ -28,9 +31,9 @@ def rate(rates: Mapping[str, Mapping[str, float]], lora: object, path: str | Non
     table = rates["whole" if lora is None else "lora"]
     parameters = parameters_of(path, hub)
     for size, value in table.items():
-        if size != "any" and parameters is not None and parameters <= (said(str(size)) or 0):
+        if size != ANY and parameters is not None and parameters <= (said(str(size)) or 0):
             return float(value)
-    return float(table["any"])
+    return float(table[ANY])
 
 
 def parameters_of(path: str | None, hub: str | None) -> float | None:
