@@ -140,7 +140,7 @@ def _check_tokens(model: LanguageModel, folder: Path) -> None:
 
     if not any((folder / name).is_file() for name in ("tokenizer_config.json", "tokenizer.json")):
         return
-    if AutoTokenizer.from_pretrained(folder).get_vocab() != model.tokenizer.get_vocab():
+    if AutoTokenizer.from_pretrained(folder, trust_remote_code=False).get_vocab() != model.tokenizer.get_vocab():
         raise UserError(
             f"The tokenizer in {folder} has other tokens than that of the start model '{model.name}'",
             "Give the model that it was made from with --start",
