@@ -34,13 +34,21 @@ def mark(folder: Path, told: dict[str, Any]) -> None:
 
 def told(folder: Path) -> dict[str, Any] | None:
     """What `mark` was told, or None if the folder is not as it was then."""
+    held = marked(folder)
     try:
-        held = json.loads((folder / MARK).read_text(encoding="utf-8"))
-        whole = held.pop("digest") == digest(held)
-        whole = whole and all(sha256(folder / name) == found for name, found in held["files"].items())
+        whole = held is not None and all(sha256(folder / name) == found for name, found in held["files"].items())
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
     return held if whole else None
+
+
+def marked(folder: Path) -> dict[str, Any] | None:
+    """The same where the mark itself is as it was; the other files, which may be large, are not read."""
+    try:
+        held: dict[str, Any] = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        return held if held.pop("digest") == digest(held) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
 
 
 def forget_stages(folder: Path) -> None:
@@ -124,7 +132,7 @@ def rewind_log(folder: Path, stage: str, step: int) -> None:
     Of a checkpoint without a log, which earlier versions wrote, the log's own rows up to the step.
     """
     checkpoint = folder / "checkpoints" / stage / f"checkpoint-{step}"
-    if step and _restore_log(checkpoint.parent, told(checkpoint) or {}):
+    if step and _restore_log(checkpoint.parent, marked(checkpoint) or {}):
         return
     path = folder / LOG
     if not ranks.is_first() or not path.is_file():

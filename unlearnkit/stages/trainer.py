@@ -115,8 +115,9 @@ class TermsTrainer(Trainer):
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         """The Trainer's own, with what the terms carried up to the checkpoint."""
-        kept = checkpoints.told(Path(resume_from_checkpoint)) if resume_from_checkpoint else None
-        for name, term in self._carrying().items() if kept else ():
+        carrying = self._carrying() if resume_from_checkpoint else {}
+        kept = checkpoints.marked(Path(resume_from_checkpoint)) if carrying else None
+        for name, term in carrying.items() if kept else ():
             term.restore(kept["terms"][name])  # type: ignore[index]
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
