@@ -23,7 +23,7 @@ from unlearnkit.measure.words import config_of_run
 from unlearnkit.measures.display import written
 from unlearnkit.models import LanguageModel
 from unlearnkit.probes.saved import check_saved, load_saved, original
-from unlearnkit.records.record import write_parquet
+from unlearnkit.records.record import records_path, write_parquet
 from unlearnkit.report import write_report
 from unlearnkit.runs.checks import check_texts
 from unlearnkit.runs.folder import read_metrics
@@ -151,7 +151,7 @@ def _add(
     folder: Path, metrics: dict[str, Any], name: str, final: Any, records: Records, numbers: dict[str, Any]
 ) -> None:
     for part, rows in records.items():
-        write_parquet(rows, folder / "records" / f"{name.replace('/', '.')}-{part}.parquet")
+        write_parquet(rows, records_path(folder, name, part))
     moment = next((there for there in metrics["moments"] if there["name"] == name), None)
     if moment is None:
         stage, step = (final["stage"], final["step"]) if final else (None, 0)

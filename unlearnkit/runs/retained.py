@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from unlearnkit.identity import config_in
 from unlearnkit.measures.columns import Column, before_and_after, flatten
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.stages.selection import share
@@ -33,8 +32,7 @@ def warning(folder: Path, words: Sequence[str] = ()) -> list[str]:
         return []
     worst = min(lost, key=lambda column: lost[column])
     lines = [f"The retain side fell below half of the start's: {'/'.join(worst)} kept {lost[worst]:.0%} of it."]
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    if more := better(metrics, config, worst):
+    if more := better(metrics, config_in(folder), worst):
         again = [word for word in words if word.lstrip("+").partition("=")[0] not in OVERRULED]
         lines += ["This would keep more:", f"  {shlex.join(['python', '-m', 'unlearnkit', *again, more])}"]
     return lines
