@@ -24,6 +24,10 @@ class UserError(Exception):
         return f"{self.what}\n{self.fix}"
 
 
+class Diverged(UserError):
+    """A training came to numbers that are none."""
+
+
 def speak_plainly() -> None:
     """A terminal that knows ASCII alone gets ? for what it cannot show, where a command would end in an error.
 

@@ -26,13 +26,15 @@ from unlearnkit.runs.checks import (
     check_stages,
     check_texts,
 )
+from unlearnkit.runs.curve import Curve
 from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.moments import START, check_attacks, moments
 from unlearnkit.runs.owner import owner
 from unlearnkit.runs.pushing import check_push, push
 from unlearnkit.runs.tracking import Nowhere, Tracker
+from unlearnkit.runs.tuning import Tuning
 from unlearnkit.secrets import redacted
-from unlearnkit.stages.base import Context, Stage, previewed
+from unlearnkit.stages.base import Context, Stage
 
 
 @owner
@@ -61,22 +63,17 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
     tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()
     target: Target = instantiate(cfg.target, _convert_="all")
+    stages = Tuning(out, stages, streams, evaluations, target, data)()
     model: LanguageModel = instantiate(out.config["model"], _convert_="all")
     out.begin(model, evaluations.columns(), attacks)
     check_model(stages, model)
     model = target(model, data, folder)
 
-    def measure(trained: LanguageModel, step: int) -> None:
-        """A point of the curves: on the split that settings are chosen on, the stages that follow previewed."""
-        with previewed(trained, list(stages.items()), context) as finished:
-            said = f"at step {step} of the stage '{context.stage}'"
-            records = evaluations.measure(finished, Point(cfg.curve_split, said, curve=True), curve_start)
-        tracker.point(out.write_point(context.stage, step, evaluations.compute(records)))
-
-    context = Context(
-        streams, cfg.seed, folder, "", measure, cfg.eval_every, out.points, out.write_choice, tracker.log, out.rewind
+    curve = Curve(evaluations, stages, cfg.curve_split, lambda *point: tracker.point(out.write_point(*point)))
+    context = curve.context = Context(
+        *(streams, cfg.seed, folder, "", curve.measure, cfg.eval_every),
+        *(out.points, out.write_choice, tracker.log, out.rewind),
     )
-    curve_start: Records = {}
     records: dict[str, Records] = {}
     for moment in moments(stages, attacks, model, context, keep=cfg.train.save_every > 0):
         kept = out.kept(moment.name)
@@ -89,8 +86,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
         if moment.name == START:
             tracker.start(out.config, folder)
             if stages and cfg.eval_every:
-                curve_start |= evaluations.measure(moment.model, Point(cfg.curve_split, curve=True))
-                tracker.point(out.write_point(next(iter(stages)), 0, evaluations.compute(curve_start)))
+                curve.begin(moment.model)
                 check_choices(stages, out.points(next(iter(stages)))[0])
             if any(stage.needs_start for stage in stages.values()):
                 out.keep_start(moment.model)

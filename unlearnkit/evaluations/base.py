@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlearnkit.data.examples import Data
-from unlearnkit.errors import UserError
+from unlearnkit.errors import Diverged, UserError
 from unlearnkit.evaluations.measured import check_measured
 from unlearnkit.measures.display import Display
 from unlearnkit.models import LanguageModel
@@ -110,7 +110,7 @@ class Evaluations:
                     found[name] = part.measure(model, point, original[name] if original else None)
                     refuse_odd(any(not_a_number(record) for record in found[name]))
             except NoNumbers:
-                raise UserError(
+                raise Diverged(
                     f"The logits of '{model.name}' are no numbers (NaN or infinite) in eval.{name}, {point.said}",
                     "The model has diverged: lower train.arguments.learning_rate or take fewer steps; before any stage,"
                     " check the weights and model.dtype",

@@ -23,6 +23,7 @@ from unlearnkit.models.loading import LanguageModel
 from unlearnkit.sums import LOG, sha256
 
 MARK, WEIGHTS, DONE = "complete.json", "weights.safetensors", "done"
+TRIALS = "trials"  # of learning rates, see `unlearnkit.runs.tuning`
 
 
 def mark(folder: Path, told: dict[str, Any]) -> None:
@@ -52,9 +53,9 @@ def marked(folder: Path) -> dict[str, Any] | None:
 
 
 def forget_stages(folder: Path) -> None:
-    """Take away what a run's stages have left, but for the teaching of its target."""
+    """Take away what a run's stages have left, but for the teaching of its target and the trials of rates."""
     for path in (folder / "checkpoints").glob("*"):
-        if path.name != "target":
+        if path.name not in ("target", TRIALS):
             shutil.rmtree(path, ignore_errors=True)
 
 

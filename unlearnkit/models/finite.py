@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from unlearnkit import ranks
-from unlearnkit.errors import UserError
+from unlearnkit.errors import Diverged
 
 
 class NoNumbers(Exception):
@@ -73,11 +73,11 @@ def check_weights(network: Any, stage: str) -> None:
     """Asked after each stage, before anything is measured or kept of it.
 
     Raises:
-        UserError: a weight is NaN or infinite.
+        Diverged: a weight is NaN or infinite.
     """
     for name, weight in network.named_parameters():
         if not torch.isfinite(weight).all():
-            raise UserError(
+            raise Diverged(
                 f"The stage '{stage}' left weights that are no numbers (NaN or infinite), first in '{name}'",
                 "Lower train.arguments.learning_rate, the terms' weights or the stage's scale, or take fewer steps",
             )

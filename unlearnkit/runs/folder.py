@@ -35,6 +35,7 @@ from unlearnkit.runs.moments import START, Moment
 from unlearnkit.runs.owner import check_names, own, read_config
 from unlearnkit.runs.summary import chosen
 from unlearnkit.runs.tracking import Tracker
+from unlearnkit.runs.tuned import config_with
 from unlearnkit.settings.disk import FULL
 from unlearnkit.stages.negate import start_in
 from unlearnkit.stages.selection import Choice
@@ -83,6 +84,8 @@ class RunFolder:
         config = self.config
         if held is not None and (dtype := held["model"].get("dtype")) and config["model"].get("dtype") == AUTO:
             config = {**config, "model": {**config["model"], "dtype": dtype}}  # another machine may choose otherwise
+        if held is not None and isinstance(held.get("tuned"), dict) and config["train"].get("tune"):
+            config = config_with(config, held["tuned"]["rate"])
         if held is not None:
             if resume == "never":
                 raise UserError(
@@ -105,6 +108,15 @@ class RunFolder:
         elif metrics["run"].get("finished"):
             self._remove_needless()  # where a process died at that
         return metrics, config
+
+    def write_tuned(self, told: dict[str, Any]) -> None:
+        """The learning rate that `train.tune` has chosen, in config.yaml too."""
+        if "tuned" not in self.config:
+            self.config = config_with(self.config, told["rate"])
+        if ranks.is_first():
+            write(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
+        self.metrics["tuned"] = told
+        self._write_metrics()
 
     def begin(self, model: LanguageModel, columns: dict[str, Display], attacks: Iterable[str]) -> None:
         """Say in config.yaml what the model computes in, where "auto" was asked for, and how numbers are shown."""

@@ -11,9 +11,10 @@ from typing import Any
 from unlearnkit.identity import config_in
 from unlearnkit.measures.columns import Column, before_and_after, flatten
 from unlearnkit.measures.interval import Estimate
-from unlearnkit.stages.selection import share
+from unlearnkit.stages.selection import Selection, share
 
 HALF, ENOUGH = 0.5, 0.8
+PREFERRED = ("success", "answer_perplexity")  # of the right answers: what a model that repeats itself does not keep
 Numbers = Mapping[Column, Estimate]
 OVERRULED = ("train.select", "train.arguments.learning_rate")
 
@@ -40,9 +41,13 @@ def warning(folder: Path, words: Sequence[str] = ()) -> list[str]:
 
 def _counts(column: Column, after: Numbers) -> bool:
     """A number of the retain side that can be said to be a share of the start's."""
+    return column.display.role == "retain" and _is_share(column) and column in after
+
+
+def _is_share(column: Column) -> bool:
+    """Numbers of which one can be a share of another."""
     shown = column.display
-    measured = shown.better == "higher" or (shown.better == "lower" and shown.scale.geometric)
-    return shown.role == "retain" and measured and column in after
+    return shown.better == "higher" or (shown.better == "lower" and shown.scale.geometric)
 
 
 def better(metrics: Mapping[str, Any], config: Mapping[str, Any], lost: Column) -> str | None:
@@ -52,21 +57,45 @@ def better(metrics: Mapping[str, Any], config: Mapping[str, Any], lost: Column) 
         return None
     points = [flatten(point["metrics"], metrics["columns"]) for point in metrics["curve"]]
     if len(points) > 1 and config["curve_split"] != "test" and not any(stage.get("select") for stage in stages):
-        found = {
-            role: [c for c in points[0] if c.display.role == role and c.display.better] for role in ("forget", "retain")
-        }
-        held = [c for c in found["retain"] if c == lost] or [c for c in found["retain"] if _counts(c, points[0])]
-        enough = held and any(
-            share(held[0], p[held[0]], points[0][held[0]]) >= ENOUGH for p in points[1:] if held[0] in p
-        )
-        if enough and found["forget"]:
-            best, kept = _named(found["forget"]), _named(held, found["retain"])
-            return f"train.select={{{best},while:{{{kept},at_least:{ENOUGH}}}}}"
+        start, told = points[0], rule(list(points[0]), lost)
+        if told is not None:
+            held = Selection(told).columns(start)[1]
+            if any(share(held, point[held], start[held]) >= ENOUGH for point in points[1:] if held in point):
+                return f"train.select={_written(told)}"
     return f"train.arguments.learning_rate={float(config['train']['arguments']['learning_rate']) / 4:g}"
 
 
-def _named(columns: Sequence[Column], beside: Sequence[Column] = ()) -> str:
-    """The first of some columns as `train.select` asks for it; its set too, where its role has that measure twice."""
-    first = columns[0]
-    several = sum(column[-1] == first[-1] for column in beside or columns) > 1
-    return f"measure:{first[-1]},role:{first.display.role}" + (f",set:{first[-2]}" if several else "")
+def rule(columns: Sequence[Column], lost: Column | None = None) -> dict[str, Any] | None:
+    """What `train.select` may ask of such columns: the best forget side while the retain side keeps `ENOUGH`.
+
+    Args:
+        lost: of the retain side, what is to be kept; without it success, else the perplexity of the right answers.
+
+    Returns:
+        None where one of the two sides has no measure.
+    """
+    forget, retain = (
+        [c for c in columns if c.display.role == role and c.display.better] for role in ("forget", "retain")
+    )
+    kept = [c for c in retain if c == lost] or sorted(filter(_is_share, retain), key=_preferred)
+    if not forget or not kept:
+        return None
+    return {**_named(forget[0], forget), "while": {**_named(kept[0], retain), "at_least": ENOUGH}}
+
+
+def _preferred(column: Column) -> int:
+    return PREFERRED.index(column[-1]) if column[-1] in PREFERRED else len(PREFERRED)
+
+
+def _named(column: Column, beside: Sequence[Column]) -> dict[str, Any]:
+    """A column as `train.select` asks for it; its set too, where its role has that measure twice."""
+    several = sum(other[-1] == column[-1] for other in beside) > 1
+    asked = {"measure": column[-1], "role": column.display.role}
+    return {**asked, "set": column[-2]} if several else asked
+
+
+def _written(told: Any) -> str:
+    """As Hydra reads it on a command line."""
+    if isinstance(told, Mapping):
+        return "{" + ",".join(f"{key}:{_written(value)}" for key, value in told.items()) + "}"
+    return str(told)

@@ -57,9 +57,15 @@ def show(folder: Path, words: Sequence[str] = ()) -> None:
 
 
 def chosen(metrics: dict[str, Any]) -> list[str]:
-    """A sentence a stage whose step was chosen."""
+    """A sentence for a learning rate that was chosen, and one a stage whose step was."""
     choices = metrics.get("chosen", {}).items()
-    return [f"Step {c['step']} of the stage '{stage}' was chosen: {c['reason']}." for stage, c in choices]
+    steps = [f"Step {c['step']} of the stage '{stage}' was chosen: {c['reason']}." for stage, c in choices]
+    if tuned := metrics.get("tuned"):
+        tried = dict.fromkeys(f"{there['rate']:g}" for there in tuned["tried"])
+        lost = f" ({', '.join(tuned['diverged'])} diverged)" if tuned["diverged"] else ""
+        rate = f"{tuned['rate']:g} of {', '.join(tried)}{lost}"
+        return [f"The learning rate {rate} was chosen on validation: {tuned['reason']}.", *steps]
+    return steps
 
 
 def standard_error(column: Column, numbers: dict[str, Any]) -> str:

@@ -66,6 +66,7 @@ class Word:
 
 
 Positive = Annotated[int, Bound(1)]
+Several = Annotated[int, Bound(2)]
 Count = Annotated[int, Bound(0)]
 Seed = Annotated[int, Bound(0, 2**32 - 1)]  # numpy's global generator, which the Trainer seeds, takes no more
 Share = Annotated[float, Bound(0, 1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from unlearnkit.settings.bounds import Arguments, Count, Made, Seed, Unread
+from unlearnkit.settings.bounds import Arguments, Count, Made, Seed, Several, Unread
 
 
 class Run:
@@ -26,7 +26,7 @@ class Run:
                 "terms": "Set the terms of a stage with stages.STAGE.terms.NAME=",
                 "deepspeed": "Choose an engine with deepspeed=",
             },
-            also={"eval_every": Count},
+            also={"eval_every": Count, "tune": Several | None},
         ),
     ]
     deepspeed: dict[str, Any]

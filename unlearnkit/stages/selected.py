@@ -47,8 +47,8 @@ class Selected:
             self.prune()
 
     def prune(self) -> None:
-        """Remove what is not chosen any more."""
-        if ranks.is_first():
+        """Remove what is not chosen any more; before the first measured step nothing is."""
+        if ranks.is_first() and any(self.context.points(self.context.stage)):
             kept = self._at(self.chosen().step)
             for path in self.folder.glob(f"{BEST}*"):
                 if path != kept:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from unlearnkit.data.roles import ROLES
 from unlearnkit.errors import UserError, nearest
@@ -13,6 +13,7 @@ from unlearnkit.measures.columns import Column
 from unlearnkit.measures.interval import Estimate
 
 Numbers = Mapping[Column, Estimate]
+Place = TypeVar("Place", int, tuple[float, int])  # a step, or a rate and a step
 WRITE = "Write it as 'train.select={measure: M, role: forget, while: {measure: M2, role: retain, at_least: 0.8}}'"
 
 
@@ -88,25 +89,36 @@ class Selection:
             self.kept.column(numbers, f"{self.key}.while")
 
     def choose(self, points: Mapping[int, Numbers], start: Numbers) -> Choice:
-        """Of the measured steps, each with its numbers; the earlier of equal ones.
+        """Of the measured steps, each with its numbers; see `best_of`."""
+        step, reason, enough = self.best_of(points, start)
+        column = self.best.column(start, self.key)
+        return Choice(step, "/".join(column), points[step][column].value, reason, enough)
+
+    def best_of(self, points: Mapping[Place, Numbers], start: Numbers) -> tuple[Place, str, bool]:
+        """The place of the best numbers, why, and whether it keeps enough; of equal ones the lower place.
 
         Where none keeps enough it is the one that keeps the most.
         """
         column = self.best.column(start, self.key)
         sign = 1 if column.display.better == "higher" else -1
-        shares = {step: self._share(numbers, start) for step, numbers in points.items()}
-        enough = [step for step, share in shares.items() if self.at_least is None or share >= self.at_least]
+        shares = {place: self._share(numbers, start) for place, numbers in points.items()}
+        enough = [place for place, share in shares.items() if self.at_least is None or share >= self.at_least]
         if enough:
-            step = min(enough, key=lambda s: (-sign * points[s][column].value, s))
+            best = min(enough, key=lambda place: (-sign * points[place][column].value, place))
         else:
-            step = min(points, key=lambda s: (-shares[s], s))
+            best = min(points, key=lambda place: (-shares[place], place))
         said = f"the {'highest' if sign > 0 else 'lowest'} {'/'.join(column)}"
         if self.kept:
             kept = "/".join(self.kept.column(start, f"{self.key}.while"))
             said += f" of the steps that keep {self.at_least:.0%} of the start's {kept}"
             if not enough:
-                said = f"no step keeps {self.at_least:.0%} of the start's {kept}: this one keeps {shares[step]:.0%}"
-        return Choice(step, "/".join(column), points[step][column].value, said, bool(enough))
+                said = f"no step keeps {self.at_least:.0%} of the start's {kept}: this one keeps {shares[best]:.0%}"
+        return best, said, bool(enough)
+
+    def columns(self, start: Numbers) -> list[Column]:
+        """Of the numbers that are looked at: what is best, and what must be kept, where that is asked."""
+        kept = [self.kept.column(start, f"{self.key}.while")] if self.kept else []
+        return [self.best.column(start, self.key), *kept]
 
     def _share(self, numbers: Numbers, start: Numbers) -> float:
         """Of what the start had: of a number that is better low, how many times lower it was."""

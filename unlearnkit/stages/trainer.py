@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback
 
 from unlearnkit import ranks
-from unlearnkit.errors import UserError
+from unlearnkit.errors import Diverged
 from unlearnkit.losses.base import Answers, Loss
 from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.models.packing import Packed
@@ -101,7 +101,7 @@ class TermsTrainer(Trainer):
 
     def _note(self, name: str, step: Step, value: torch.Tensor) -> None:
         if not torch.isfinite(value):
-            raise UserError(
+            raise Diverged(
                 f"The term '{name}' became {value.item()} at step {step.number + 1} of {self.args.max_steps}:"
                 " training has diverged",
                 "Lower train.arguments.learning_rate or the term's weight, or stop earlier with train.max_steps=",
