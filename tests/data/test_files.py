@@ -129,13 +129,22 @@ def test_what_is_held_out_hangs_on_the_content_alone(tmp_path, capsys):
     )
 
 
+def test_every_row_of_the_two_sides_may_be_taught(tmp_path):
+    data = load(*("files", pairs(tmp_path / "f.jsonl"), pairs(tmp_path / "r.jsonl", 20, "place")))
+    held = [row for part in data.sets["retain"].values() for row in part]
+    assert data.streams["target"] == [
+        *data.streams["forget"],
+        *sorted([*data.streams["retain"], *held], key=lambda row: row.id),
+    ]
+
+
 def test_forget_rows_are_all_trained_on_and_measured(tmp_path):
     data = load(forget=pairs(tmp_path / "f.jsonl"), holdout=pairs(tmp_path / "h.jsonl", 6, "place"))
     measured = [row for part in data.sets["forget"].values() for row in part]
     assert len(data.streams["forget"]) == 10 and sorted(row.id for row in measured) == sorted(
         row.id for row in data.streams["forget"]
     )
-    assert set(data.streams) == {"forget"} and set(data.sets) == {"forget", "holdout"}
+    assert set(data.streams) == {"forget", "target"} and set(data.sets) == {"forget", "holdout"}
     assert [len(data.sets["holdout"][split]) for split in ("validation", "test")] == [3, 3]
     assert {name: data.role(name) for name in data.sets} == {"forget": "forget", "holdout": "holdout"}
 
@@ -344,5 +353,5 @@ def test_a_derived_stream_that_needs_retain_says_so_too(tmp_path):
     cfg = composed("+method=ga_mismatch", "data=files", "model=tiny")
     with pytest.raises(UserError) as raised:
         bind_streams(load(forget=pairs(tmp_path / "f.jsonl")), instantiate(cfg.streams, _convert_="all"))
-    assert raised.value.what == "Unknown stream 'retain'. The data has: forget"
+    assert raised.value.what == "Unknown stream 'retain'. The data has: forget, target"
     assert raised.value.fix.startswith("Give such rows, data.retain=FILE with data=files")

@@ -35,6 +35,9 @@ def load(
 ) -> Data:
     """Streams `forget`, `retain`, `general` and sets `forget`, `retain`, `holdout`, `general`, of those that are given.
 
+    The stream `target` has every row of forget and retain, those held out too: what a model that cannot know them is
+    taught first where `target=taught` is asked for.
+
     Every forget row is trained on, for an *unlearned* prompt is by definition one that was trained on; half of them
     are measured on validation, half on test. Holdout rows are parted alike and never trained on. Of the others a
     fifth is held out for validation and a fifth for test. A hash of the prompt says which: neither a seed nor the
@@ -70,6 +73,7 @@ def load(
         sets[side] = {split: [_asked(row) for row in parts[split]] for split in SPLITS[1:]}
         held = f"{len(parts['validation'])} validation, {len(parts['test'])} test"
         told.append(f"{side}: {len(trained)} {'not used' if side == 'holdout' else 'trained on'}, {held}")
+    streams["target"] = [_trained(row) for side in ("forget", "retain") for row in read.get(side, [])]
     if ranks.is_first():
         print(f"Rows of '{name}' (held out by their content, forget rows are measured too): {'; '.join(told)}")
         for line in (*_notes(read), *overlaps(read)):
