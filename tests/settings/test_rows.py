@@ -43,6 +43,22 @@ def test_a_wrong_value_of_a_row_that_is_not_taken(sku, row, key, value, said):
     assert caught.value.what.startswith(f"paper.rows.{row}.{key}{said}")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("rates.lora.any", "fast", "paper.rates.lora.any=fast, and it takes"),
+        ("rates.whole.1B", -1e-5, "paper.rates.whole.1B=-1e-05, and it takes"),
+        ("rates.lora.big", 1e-5, "Nothing reads 'paper.rates.lora.big'"),
+        ("teaching.adapter", {"any": 1e-3}, "Nothing reads 'paper.teaching.adapter'"),
+        ("teaching.lora.4B", 0, "paper.teaching.lora.4B=0, and it takes"),
+    ],
+)
+def test_a_rate_that_is_none_in_a_table_that_is_not_reached(sku, key, value, said):
+    with pytest.raises(UserError) as caught:
+        check(changed(sku, f"paper.{key}", value), Run)
+    assert caught.value.what.startswith(said)
+
+
 @pytest.mark.parametrize("key", ["paper", "paper.row", "paper.rows", "paper.rows.tiny", "paper.rows.llama2-7b"])
 @pytest.mark.parametrize("value", ["two", 2, [1]])
 def test_what_is_no_table(sku, key, value):

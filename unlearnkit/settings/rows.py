@@ -9,8 +9,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from unlearnkit.settings.bounds import AboveZero
 from unlearnkit.settings.fits import Fault, faults
 from unlearnkit.settings.references import NAME, ROW
+from unlearnkit.settings.sizes import ANY, KINDS, RATES, said
 from unlearnkit.settings.tree import leaves
 from unlearnkit.settings.words import described, shown
 
@@ -27,6 +29,21 @@ def faults_of_paper(config: DictConfig) -> Iterator[Fault]:
     for key, table in tables.items():
         if not isinstance(table, Mapping) and not str(table).startswith("${"):
             yield Fault(key, f"is {shown(table)}", described(dict))
+    for name in RATES if isinstance(paper, Mapping) else ():
+        yield from _faults_of_rates(paper.get(name), f"paper.{name}")
+
+
+def _faults_of_rates(tables: Any, key: str) -> Iterator[Fault]:
+    """Rates that are none, in a table that this model may never reach."""
+    for kind, table in tables.items() if isinstance(tables, Mapping) else ():
+        if kind not in KINDS:
+            yield Fault(f"{key}.{kind}", "", valid=KINDS, unknown=True)
+        for size, rate in table.items() if isinstance(table, Mapping) else ():
+            if size != ANY and said(str(size)) is None:
+                yield Fault(
+                    f"{key}.{kind}.{size}", "", valid=(*(s for s in table if s not in (size, ANY)), ANY), unknown=True
+                )
+            yield from faults(rate, AboveZero, f"{key}.{kind}.{size}")
 
 
 def faults_of_rows(config: DictConfig, plain: Mapping[str, Any], reader: type) -> Iterator[Fault]:
