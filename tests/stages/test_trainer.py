@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from unlearnkit.losses import KL, NLL
 from unlearnkit.models.packing import pack
+from unlearnkit.stages.passes import Seen
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
 
@@ -21,7 +22,7 @@ def step():
 
 
 def logits_of(model, row):
-    return model(**row.inputs()).logits[0]
+    return Seen(model(**row.inputs()).logits[0])
 
 
 @torch.no_grad()
