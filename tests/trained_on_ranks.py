@@ -23,7 +23,6 @@ from unlearnkit.models.templates import Template
 from unlearnkit.stages import Context, Finetune
 
 LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
-OF_STATES = ("none:1", "none:2", "zero1:1", "zero3:1")  # the ways that losses of states are tried in too
 ARGUMENTS = {
     "learning_rate": 1e-3,
     "adam_epsilon": 1e-5,  # so that the sign of a gradient of rounding size does not become a full step
@@ -121,7 +120,7 @@ def main():
         name, accumulation = asked.split(":")
         for lora in (True, False):
             if accumulation.isdigit():
-                for states in (False, True) if asked in OF_STATES else (False,):
+                for states in (False, True):
                     train(sys.argv[1], Path(sys.argv[2]), name, lora, int(accumulation), states)
             else:
                 begin(sys.argv[1], Path(sys.argv[2]), name, lora, accumulation)

@@ -17,6 +17,7 @@ STARTS = [f"{name}:{dtype}" for name in NAMES[:4] for dtype in ("float32", "bflo
 TERMS = ("learn", "mix", "keep", "push", "distil", "bound", "bound/multiplier", "hold")
 LOGGED = ("loss", "grad_norm", "learning_rate")
 OF_STATES = ("steer", "hold")
+WEIGHTS = ("lora", "full", "states-lora", "states-full")
 TWO_RANKS = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
@@ -58,26 +59,15 @@ def same(first, second):
 
 
 @pytest.mark.parametrize("way", ["none:2", "zero2:2"])
-@pytest.mark.parametrize("weights", ["lora", "full"])
+@pytest.mark.parametrize("weights", WEIGHTS)
 def test_one_rank(alone, weights, way):
     same(alone / f"{weights}-none:1", alone / f"{weights}-{way}")
 
 
 @pytest.mark.parametrize("way", [*(f"{name}:1" for name in NAMES), "zero3:2"])
-@pytest.mark.parametrize("weights", ["lora", "full"])
+@pytest.mark.parametrize("weights", WEIGHTS)
 def test_two_ranks(alone, together, weights, way):
     same(alone / f"{weights}-none:1", together / f"{weights}-{way}")
-
-
-@pytest.mark.parametrize("way", ["none:1", "zero1:1", "zero3:1"])
-@pytest.mark.parametrize("weights", ["lora", "full"])
-def test_losses_of_states_on_two_ranks(alone, together, weights, way):
-    same(alone / f"states-{weights}-none:1", together / f"states-{weights}-{way}")
-
-
-@pytest.mark.parametrize("weights", ["lora", "full"])
-def test_losses_of_states_in_two_micro_batches(alone, weights):
-    same(alone / f"states-{weights}-none:1", alone / f"states-{weights}-none:2")
 
 
 def starts(folder):
