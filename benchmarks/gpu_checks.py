@@ -27,13 +27,11 @@ from unlearnkit.losses import (
     WGA,
     Adversarial,
     Constrained,
-    KeepStates,
     LogitFlattening,
     Loss,
     RandomLabels,
     SatImp,
     SimNPO,
-    Steer,
 )
 from unlearnkit.models import LanguageModel, load_source
 from unlearnkit.models.attention import KERNEL, PIECES, packed_attention
@@ -60,8 +58,6 @@ TERMS: dict[str, Loss] = {
     "SatImp": SatImp("forget"),
     "LogitFlattening": LogitFlattening("forget"),
     "Constrained": Constrained("retain", epsilon=1.0),
-    "Steer": Steer("forget", layer=1),
-    "KeepStates": KeepStates("retain", layer=0.5, everywhere=True),
 }
 # How much less exact a gradient may be: CE-U's is p - q, a small difference of two numbers where the token is unlikely.
 LOOSER = {"CEU": 10}
@@ -153,11 +149,11 @@ def _computed(
     step = steps[0].to(device)
     trained = {name: weight for name, weight in model.model.named_parameters() if weight.requires_grad}
 
-    logits, earlier = partial(passes.own, model.model), partial(passes.earlier, model.model)
+    logits, earlier = partial(passes.logits, model.model), partial(passes.earlier, model.model)
     made = {}
     for name, terms in {**{name: {name: term} for name, term in TERMS.items()}, "all terms": TERMS}.items():
         loss = weighted_sum(logits, terms, step, earlier)
-        gradients = torch.autograd.grad(loss, list(trained.values()), allow_unused=True, materialize_grads=True)
+        gradients = torch.autograd.grad(loss, list(trained.values()))
         made[name] = (
             loss.item(),
             {key: one.double().cpu() for key, one in zip(trained, gradients, strict=True)},

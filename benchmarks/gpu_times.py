@@ -144,7 +144,7 @@ def _fill(row: Row, model: LanguageModel, device: str, count: int, length: int) 
     row.tokens = steps[0].packed.input_ids.numel()
     second: Any = None
     passes = Passes(model, terms)
-    logits, earlier = partial(passes.own, model.model), partial(passes.earlier, model.model)
+    logits, earlier = partial(passes.logits, model.model), partial(passes.earlier, model.model)
 
     def ours(number: int) -> float:
         loss = weighted_sum(logits, terms, steps[number].to(device), earlier)

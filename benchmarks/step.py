@@ -63,7 +63,7 @@ def main() -> None:
     ]
     optimiser = torch.optim.AdamW([p for p in model.model.parameters() if p.requires_grad], lr=0.0)
     passes = Passes(model, stage.terms)
-    logits, earlier = partial(passes.own, model.model), partial(passes.earlier, model.model)
+    logits, earlier = partial(passes.logits, model.model), partial(passes.earlier, model.model)
 
     def ours(number: int) -> float:
         step = steps[number]

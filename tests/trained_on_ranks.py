@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from unlearnkit import ranks
 from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import MismatchedResponses, Preferences, Shuffled
-from unlearnkit.losses import DPO, KL, NLL, NPO, UNDIAL, Constrained, KeepStates, Steer
+from unlearnkit.losses import DPO, KL, NLL, NPO, UNDIAL, Constrained
 from unlearnkit.models import load_source
 from unlearnkit.models.templates import Template
 from unlearnkit.stages import Context, Finetune
@@ -41,15 +41,6 @@ def terms():
         "push": NPO("forget", 1.0, beta=0.1),
         "distil": UNDIAL("forget", 1.0),
         "bound": Constrained("retain", 1.0, epsilon=2.0, rate=0.5),
-        "hold": KeepStates("retain", layer=0, weight=10.0),
-    }
-
-
-def of_states():
-    """No term reads logits, so a pass ends after the first layer of two, and what follows is not trained."""
-    return {
-        "steer": Steer("forget", layer=0, coefficient=2.0, everywhere=True),
-        "hold": KeepStates("retain", layer=0, weight=10.0),
     }
 
 
@@ -62,19 +53,14 @@ def streams():
     return {**named, "mismatched": MismatchedResponses("forget", 2).bind(named)}
 
 
-def train(source, out, name, lora, accumulation, states=False):
+def train(source, out, name, lora, accumulation):
     """Five steps, measured at the third and the last; writes losses and whole weights."""
     model = load_source("tiny", source, "float32", dict(LORA) if lora else None, Template())
     deepspeed = OmegaConf.to_container(composed(f"deepspeed={name}").deepspeed)
     stage = Finetune(
-        of_states() if states else terms(),
-        5,
-        batch_size=4,
-        accumulation=accumulation,
-        arguments=dict(ARGUMENTS),
-        deepspeed=deepspeed,
+        terms(), 5, batch_size=4, accumulation=accumulation, arguments=dict(ARGUMENTS), deepspeed=deepspeed
     )
-    folder = out / f"{'states-' if states else ''}{'lora' if lora else 'full'}-{name}:{accumulation}"
+    folder = out / f"{'lora' if lora else 'full'}-{name}:{accumulation}"
     if ranks.is_first():
         folder.mkdir(parents=True)
     ranks.barrier()
@@ -120,8 +106,7 @@ def main():
         name, accumulation = asked.split(":")
         for lora in (True, False):
             if accumulation.isdigit():
-                for states in (False, True):
-                    train(sys.argv[1], Path(sys.argv[2]), name, lora, int(accumulation), states)
+                train(sys.argv[1], Path(sys.argv[2]), name, lora, int(accumulation))
             else:
                 begin(sys.argv[1], Path(sys.argv[2]), name, lora, accumulation)
     ranks.end()

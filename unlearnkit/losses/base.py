@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -26,9 +26,6 @@ class Answers:
         reference_logits: (N, V) of the frozen reference, where the loss needs them.
         draw: (the run's seed, the step's number), for a loss that draws at random.
         reference_log_probs: (n,) log-probability of each answer under the reference, where the loss needs it.
-        states: (M, d) hidden states of the loss's layer, where it reads those in place of logits.
-        reference_states: (M, d) of the reference.
-        sizes_of_states: how many of them are of each answer; they sum to M.
     """
 
     logits: torch.Tensor
@@ -39,9 +36,6 @@ class Answers:
     reference_logits: torch.Tensor | None = None
     draw: tuple[int, int] = (0, 0)
     reference_log_probs: torch.Tensor | None = None
-    states: torch.Tensor | None = None
-    reference_states: torch.Tensor | None = None
-    sizes_of_states: list[int] = field(default_factory=list)
 
     def token_log_probs(self) -> torch.Tensor:
         """(N,) log-probability of each answer token."""
@@ -74,8 +68,6 @@ class Loss(ABC):
 
     needs_reference = False  # logits of the reference, from a pass a step
     needs_reference_log_probs = False  # one number an answer, computed once before training
-    layer: float | None = None  # whose hidden states are read, in place of logits: see `losses.states`
-    everywhere = False  # states of all tokens, not of those alone that predict the answer's
     carries = False  # something from step to step, such as a dual variable: see `after_step`
 
     def __init__(self, stream: str, weight: float = 1.0, against: Against = "start"):

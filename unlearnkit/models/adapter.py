@@ -13,14 +13,12 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
-from transformers.pytorch_utils import Conv1D
 
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.models.anatomy import bare
 from unlearnkit.models.lineage import Kept, Lineage, Reference, narrow_copy, swapped
 
 DEFAULT, START = "default", "start"  # PEFT's names of the adapter that is trained and of the one it began as
-WHERE = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save")
 INITIAL = (True, "gaussian")  # init_lora_weights that leave the model as it is
 
 
@@ -42,7 +40,6 @@ class AdapterLineage(Lineage):
         self.lora: dict[str, Any] = lora
         self.taught: str | None = None
         self.own_base = own_base  # an adapter over the base's files is the whole model
-        self.confined: list[str] | None = None  # modules that a stage has confined a fresh adapter to
         self.in_memory = True  # `loaded` can be had from the weights in memory
         if (first := lora.get("init_lora_weights", True)) not in INITIAL:
             raise UserError(
@@ -70,39 +67,6 @@ class AdapterLineage(Lineage):
         for name, parameter in self.network.named_parameters():
             if parameter.requires_grad and not _of_adapter(name):
                 self._remember(parameter)
-
-    def confine(self, names: list[str]) -> None:
-        modules = dict.fromkeys(name.rpartition(".")[0] for name in names)
-        if self.has_adapter:
-            self._freeze_elsewhere(set(modules))
-            return
-        head = self.network.get_output_embeddings()
-        parts = {name: self.network.get_submodule(name) for name in modules}
-        targets = [n for n, part in parts.items() if isinstance(part, nn.Linear | Conv1D) and part is not head]
-        if not targets:
-            raise UserError(
-                f"No module that stages.restrict names can hold a LoRA adapter: {', '.join(list(modules)[:3])}",
-                "Choose linear layers, or train all weights with model.lora=null",
-            )
-        self._stand_on(targets)
-        self.make_trainable()
-
-    def _stand_on(self, targets: list[str]) -> None:
-        """A fresh adapter is on these modules alone, whatever model.lora says of where it stands."""
-        self.confined = targets
-        self.lora = {key: value for key, value in self.lora.items() if key not in WHERE} | {"target_modules": targets}
-
-    def _freeze_elsewhere(self, modules: set[str]) -> None:
-        for name, parameter in self.network.named_parameters():
-            place = name.removeprefix("base_model.model.").partition(".lora_")[0].rpartition(".base_layer")[0]
-            place = place or name.removeprefix("base_model.model.").partition(".lora_")[0]
-            if parameter.requires_grad and place not in modules:
-                parameter.requires_grad_(False)
-        if not any(parameter.requires_grad for parameter in self.network.parameters()):
-            raise UserError(
-                "The adapter that the model was taught with stands on none of what stages.restrict names",
-                "Choose modules that model.lora.target_modules has, or merge it first with target.merge=true",
-            )
 
     def _check_names(self) -> None:
         """PEFT says nothing of a module to save that there is not.
@@ -230,7 +194,7 @@ class AdapterLineage(Lineage):
 
     def keep(self) -> Kept:
         named = dict(self.network.named_parameters())
-        what = {**self._described(), "adapter": self.has_adapter, "merged": not self.own_base, "on": self.confined}
+        what = {**self._described(), "adapter": self.has_adapter, "merged": not self.own_base}
         return what, {
             name: parameter
             for name, parameter in named.items()
@@ -242,8 +206,6 @@ class AdapterLineage(Lineage):
             self.network.float()
             self.network, self.originals = merged(self.network, keep=True), {}
             self.own_base = self.in_memory = False
-        if what.get("on"):
-            self._stand_on(what["on"])
         if what["adapter"]:
             self.make_trainable()
         self._take_back(what, tensors)

@@ -60,55 +60,6 @@ def bare(network: Any) -> Any:
     return network.get_base_model() if isinstance(network, PeftModel) else network
 
 
-def blocks(model: Any) -> list[nn.Module]:
-    """The layers of a causal language model of any architecture, bare or under PEFT, from the first to the last.
-
-    Raises:
-        UserError: no list of modules is as long as the config says.
-    """
-    found = bare(model)
-    config = found.config.get_text_config()
-    if config.model_type in PLACES:
-        return list(found.get_submodule(PLACES[config.model_type].layers))
-    depth = config.num_hidden_layers
-    lists = [part for part in found.modules() if isinstance(part, nn.ModuleList) and len(part) == depth]
-    if len(lists) != 1:
-        raise UserError(
-            f"Where architecture '{config.model_type}' keeps its {depth} layers is not known",
-            f"Add a line '{config.model_type}: Places(...)' to PLACES in unlearnkit/models/anatomy.py and its test",
-        )
-    return list(lists[0])
-
-
-# Architectures whose layers are not the sum of these parts, but which call them so.
-NAMED = {**PLACES, **dict.fromkeys(["gemma", "gemma2", "gemma3_text", "qwen3", "smollm3", "granite", "cohere"], _LLAMA)}
-
-
-def part_paths(model: Any, part: str) -> list[str]:
-    """Paths of a part's modules, seen from a layer.
-
-    Args:
-        part: "mlp_in", "mlp_out", "attention" or "attention_out".
-
-    Raises:
-        UserError: an architecture whose parts are not known.
-    """
-    kind = bare(model).config.get_text_config().model_type
-    if kind not in NAMED:
-        raise UserError(
-            f"What the parts of architecture '{kind}' are called is not known; known: {', '.join(NAMED)}",
-            "Set stages.restrict.names= to a regular expression of parameters' names in place of parts",
-        )
-    places = NAMED[kind]
-    paths = {
-        "mlp_in": places.key_vectors,
-        "mlp_out": (places.value_vectors,),
-        "attention": (places.attention,),
-        "attention_out": (places.attention_output,),
-    }
-    return list(paths[part])
-
-
 def anatomy(model: Any) -> list[Layer]:
     """The layers of a causal language model, bare or under PEFT, from the first to the last.
 

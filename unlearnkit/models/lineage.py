@@ -68,10 +68,6 @@ class Lineage(ABC):
         """Begin a training, which changes nothing yet; what is trainable already stays as it is."""
 
     @abstractmethod
-    def confine(self, names: list[str]) -> None:
-        """`make_trainable`, but of the bare model's parameters only these are trained from here on."""
-
-    @abstractmethod
     def teach(self, folder: str, merge: bool = False) -> None:
         """Let `start` be what is saved in `folder`, whatever the weights were before."""
 

@@ -27,7 +27,6 @@ class Packed:
         labels: (K,) the answer tokens those logits should predict.
         streams: stream -> its slice of K.
         lengths: stream -> tokens of each answer, the end token included.
-        prompts: stream -> tokens of each answer's prompt.
     """
 
     input_ids: torch.Tensor
@@ -37,7 +36,6 @@ class Packed:
     labels: torch.Tensor
     streams: dict[str, slice]
     lengths: dict[str, list[int]]
-    prompts: dict[str, list[int]] = field(default_factory=dict)
 
     def inputs(self) -> dict[str, Any]:
         """Keyword arguments for the model's forward."""
@@ -53,24 +51,7 @@ class Packed:
             self.labels.to(device),
             self.streams,
             self.lengths,
-            self.prompts,
         )
-
-    def places(self, stream: str, everywhere: bool) -> tuple[torch.Tensor, list[int]]:
-        """Where a stream's examples stand in the row, and how many places each has.
-
-        Args:
-            everywhere: their prompts too, before the token that predicts the answer's first; else where logits are
-                wanted.
-        """
-        own = self.keep[self.streams[stream]]
-        if not everywhere:
-            return own, self.lengths[stream]
-        found = []
-        for part, prompt in zip(own.split(self.lengths[stream]), self.prompts[stream], strict=True):
-            found += [torch.arange(int(part[0]) - prompt + 1, int(part[0]), device=own.device), part]
-        sizes = zip(self.lengths[stream], self.prompts[stream], strict=True)
-        return torch.cat(found), [answer + prompt - 1 for answer, prompt in sizes]
 
 
 @dataclass
@@ -116,7 +97,6 @@ def pack(streams: dict[str, list[Tokens]], share_prompts: bool = True) -> Packed
     labels: list[int] = []
     slices: dict[str, slice] = {}
     lengths: dict[str, list[int]] = {}
-    prompts: dict[str, list[int]] = {}
     for stream, examples in streams.items():
         begin = len(keep)
         for example in examples:
@@ -127,7 +107,6 @@ def pack(streams: dict[str, list[Tokens]], share_prompts: bool = True) -> Packed
             labels += response
         slices[stream] = slice(begin, len(keep))
         lengths[stream] = [len(response) for _, response in examples]
-        prompts[stream] = [len(prompt) for prompt, _ in examples]
     return Packed(
         torch.tensor([ids]),
         torch.tensor([positions]),
@@ -136,7 +115,6 @@ def pack(streams: dict[str, list[Tokens]], share_prompts: bool = True) -> Packed
         torch.tensor(labels),
         slices,
         lengths,
-        prompts,
     )
 
 

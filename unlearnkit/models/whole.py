@@ -36,12 +36,6 @@ class WholeLineage(Lineage):
         self.network.requires_grad_(True)
         self.trained = True
 
-    def confine(self, names: list[str]) -> None:
-        self.make_trainable()
-        chosen = set(names)
-        for name, parameter in self.network.named_parameters():
-            parameter.requires_grad_(parameter.requires_grad and name in chosen)
-
     def teach(self, folder: str, merge: bool = False) -> None:
         self.network = None  # what is loaded takes its place in memory
         self.network, self.taught, self.trained = self.reload(folder), folder, False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -11,14 +10,12 @@ import torch
 
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
-from unlearnkit.losses import Loss
 from unlearnkit.plan.memory import Demand, Engine, Usage, usage
 from unlearnkit.plan.rows import Encode, Micro, largest
 from unlearnkit.plan.sizes import Sizes, narrow_bytes, sizes_of, skeleton
 from unlearnkit.plan.trace import TRACED, Peak, alike, peaks, trace
 from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Nonnegative, Positive
 from unlearnkit.stages.finetune import Finetune
-from unlearnkit.stages.passes import Reads
 
 
 @dataclass(frozen=True)
@@ -121,32 +118,17 @@ class Planner:
         key = micro.examples
         if key not in self._peaks:
             model = skeleton(self.config, self.lora, self.computed_in, self._traced)
-            terms, layers = self._drawn_out()
             live = trace(
                 model,
-                terms,
+                self.stage.terms,
                 micro.step,
                 self.config.vocab_size,
                 autocast=self.demand.bf16,
                 keeps_gradients=self.stage.accumulation > 1,
                 checkpointing=bool(self.stage.arguments.get("gradient_checkpointing")),
             )
-            self._peaks[key] = peaks(live, self._traced, layers)
+            self._peaks[key] = peaks(live, self._traced, self.config.num_hidden_layers)
         return self._peaks[key]
-
-    def _drawn_out(self) -> tuple[dict[str, Loss], int]:
-        """The terms as they are traced, and the layers that a pass goes through.
-
-        In a trace of a few layers hidden states are read after the last of them.
-        """
-        terms, depth = self.stage.terms, self.config.num_hidden_layers
-        last = Reads.of(terms.values()).last(depth)
-        if self._traced == depth:
-            return terms, depth
-        terms = {name: copy.copy(term) for name, term in terms.items()}
-        for term in terms.values():
-            term.layer = None if term.layer is None else self._traced - 1
-        return terms, depth if last is None else last + 1
 
     def at(self, gpus: int, engine: Engine) -> Planned:
         """On so many GPUs under an engine."""

@@ -29,7 +29,6 @@ from unlearnkit.models.anatomy import anatomy
 from unlearnkit.models.layout import Layout
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Packed
-from unlearnkit.stages.passes import Reads, Seen, seen
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
 
@@ -163,7 +162,7 @@ def trace(
                     live._count(parameter.grad)
                     live.hold_gradient(parameter.grad)
             live.enter("start", 0)
-            loss = weighted_sum(partial(_own, model, terms), terms, step, partial(_reference, model, terms))
+            loss = weighted_sum(partial(_logits, model), terms, step, partial(_reference_logits, model))
             with torch.autocast("cpu", enabled=False):
                 loss.backward()
     return live
@@ -252,16 +251,15 @@ def _fake_step(step: Step, mode: FakeTensorMode) -> Step:
     )
 
 
-def _own(model: Any, terms: dict[str, Loss], row: Packed) -> Seen:
-    return seen(model, row, Reads.of(terms.values()))
+def _logits(model: Any, row: Packed) -> torch.Tensor:
+    return model(**row.inputs()).logits[0]
 
 
 @torch.no_grad()
-def _reference(model: Any, terms: dict[str, Loss], state: str, row: Packed) -> Seen:
+def _reference_logits(model: Any, state: str, row: Packed) -> torch.Tensor:
     """Of a model without an adapter the frozen copy's pass, which takes what the model's own would."""
-    compared = [term for term in terms.values() if term.needs_reference and term.against == state]
     with answering(model), adapter_off(model):
-        return seen(model, row, Reads.of(compared))
+        return _logits(model, row)
 
 
 @contextlib.contextmanager

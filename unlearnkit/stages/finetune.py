@@ -22,14 +22,12 @@ from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import AGAINST, Loss
 from unlearnkit.models import LanguageModel, checkpoints
-from unlearnkit.models.anatomy import blocks
 from unlearnkit.models.packing import Tokenise
 from unlearnkit.ranks import zero
 from unlearnkit.ranks.signals import StopWhenAsked
 from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Count, Positive
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.callbacks import Progress, Report
-from unlearnkit.stages.passes import Reads, only_read
 from unlearnkit.stages.reference import reference_log_probs
 from unlearnkit.stages.selected import Selected
 from unlearnkit.stages.selection import Selection
@@ -151,9 +149,6 @@ class Finetune(Stage):
                 "Set train.arguments.KEY= to what transformers.TrainingArguments takes",
             ) from error
 
-    def check_model(self, model: LanguageModel) -> None:
-        Reads.of(self.terms.values()).numbers(len(blocks(model.model)))
-
     def steps(self, streams: dict[str, Stream]) -> int:
         """Optimiser steps that the training takes."""
         if self.max_steps is not None:
@@ -188,13 +183,6 @@ class Finetune(Stage):
             steps.scored[state] = reference_log_probs(model, list(examples), state)
         torch.manual_seed(context.seed)  # of the adapter's first weights and of dropout
         model.weights.make_trainable()
-        with only_read(model.model, Reads.of(self.terms.values())):
-            return self._train(model, context, steps, arguments)
-
-    def _train(
-        self, model: LanguageModel, context: Context, steps: Steps, arguments: TrainingArguments
-    ) -> LanguageModel:
-        max_steps = steps.max_steps
         ranks.agree_on_trainable(model.model)
         checkpoint = self._checkpoint(Path(str(arguments.output_dir)))
         selected = Selected(self.select, model, context) if self.select else None

@@ -19,7 +19,7 @@ from unlearnkit.losses.base import Answers, Loss
 from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.models.packing import Packed
 from unlearnkit.ranks import zero
-from unlearnkit.stages.passes import Passes, Seen
+from unlearnkit.stages.passes import Passes
 from unlearnkit.stages.steps import Step
 
 
@@ -40,7 +40,7 @@ class TermsTrainer(Trainer):
         save_limit: int = 2,
         **kwargs: Any,
     ):
-        self.passes = Passes(language_model, terms, whole=deepspeed is not None)
+        self.passes = Passes(language_model, terms)
         self.lent = zero.Lent(language_model.model) if deepspeed else None
         self.network = self.lent.network if self.lent else language_model.model
         super().__init__(model=self.network, data_collator=lambda items: {"step": items[0]}, **kwargs)
@@ -96,7 +96,7 @@ class TermsTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> torch.Tensor:
         step: Step = inputs["step"]
-        loss = weighted_sum(partial(self.passes.own, model), self.terms, step, self._earlier, self._note)
+        loss = weighted_sum(partial(self.passes.logits, model), self.terms, step, self._earlier, self._note)
         return loss * self.args.world_size  # DDP averages over ranks what should be summed
 
     def _note(self, name: str, step: Step, value: torch.Tensor) -> None:
@@ -128,7 +128,7 @@ class TermsTrainer(Trainer):
             term.after_step(step, self.accelerator.reduce(value.to(self.args.device), "sum").item())
         self._step.clear()
 
-    def _earlier(self, state: str, row: Packed) -> Seen:
+    def _earlier(self, state: str, row: Packed) -> torch.Tensor:
         return self.passes.earlier(self.accelerator.unwrap_model(self.model), state, row)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -152,57 +152,44 @@ class _AfterStep(TrainerCallback):
 
 
 def weighted_sum(
-    own: Callable[[Packed], Seen],
+    logits_of: Callable[[Packed], torch.Tensor],
     terms: dict[str, Loss],
     step: Step,
-    earlier: Callable[[str, Packed], Seen],
+    reference_logits: Callable[[str, Packed], torch.Tensor],
     note: Callable[[str, Step, torch.Tensor], None] = lambda name, step, value: None,
 ) -> torch.Tensor:
     """sum_i weight_i * term_i from one packed forward.
 
     Args:
-        own: a packed row -> what the model that is trained makes of it.
-        earlier: the same of an earlier state of the model, by the state's name.
+        logits_of: a packed row -> (K, V) logits of the model that is trained.
+        reference_logits: the same of an earlier state of the model, by the state's name.
         note: sees every term's value.
     """
-    found = own(step.packed)
+    logits = logits_of(step.packed)
     states = dict.fromkeys(term.against for term in terms.values() if term.needs_reference)
-    references = {state: earlier(state, step.reference) for state in states if step.reference is not None}
-    total = found.logits.new_zeros((), dtype=torch.float32)
+    references = {state: reference_logits(state, step.reference) for state in states if step.reference is not None}
+    total = logits.new_zeros((), dtype=torch.float32)
     for name, term in terms.items():
-        value = term(_answers(step, term, found, references.get(term.against)))
+        value = term(_answers(step, term, logits, references.get(term.against)))
         note(name, step, value.detach())
         total = total + term.weight * value
     return total
 
 
-def _answers(step: Step, term: Loss, found: Seen, reference: Seen | None) -> Answers:
-    """The term's part of the packed row."""
+def _answers(step: Step, term: Loss, logits: torch.Tensor, reference: torch.Tensor | None) -> Answers:
+    """The term's slice of the packed row."""
     where = step.packed.streams[term.stream]
     tokens, answers = step.totals[term.stream]
-    draw = (step.seed, step.number)
-    if term.layer is not None:
-        places, sizes = step.packed.places(term.stream, term.everywhere)
-        then = None
-        if term.needs_reference and reference is not None and step.reference is not None:
-            then = reference.states[term.layer][step.reference.places(term.stream, term.everywhere)[0]]
-        return Answers(
-            *(found.logits[:0], step.packed.labels[where], step.packed.lengths[term.stream], tokens, answers),
-            draw=draw,
-            states=found.states[term.layer][places],
-            reference_states=then,
-            sizes_of_states=sizes,
-        )
     reference_logits = None
     if term.needs_reference and reference is not None and step.reference is not None:
-        reference_logits = reference.logits[step.reference.streams[term.stream]]
+        reference_logits = reference[step.reference.streams[term.stream]]
     return Answers(
-        found.logits[where],
+        logits[where],
         step.packed.labels[where],
         step.packed.lengths[term.stream],
         tokens,
         answers,
         reference_logits,
-        draw,
+        (step.seed, step.number),
         step.reference_log_probs.get(term.against, {}).get(term.stream),
     )
