@@ -57,6 +57,7 @@ class Lent:
         What is done there to the weights that are trained is forgotten; the others are not copied.
         """
         self.give_back()
+        forget_config()  # accelerate has put it in force again: what is loaded now would come in shards
         try:
             yield
         finally:
