@@ -27,11 +27,13 @@ from unlearnkit.losses import (
     WGA,
     Adversarial,
     Constrained,
+    KeepStates,
     LogitFlattening,
     Loss,
     RandomLabels,
     SatImp,
     SimNPO,
+    Steer,
 )
 from unlearnkit.models import LanguageModel, load_source
 from unlearnkit.models.attention import KERNEL, PIECES, packed_attention
@@ -58,6 +60,9 @@ TERMS: dict[str, Loss] = {
     "SatImp": SatImp("forget"),
     "LogitFlattening": LogitFlattening("forget"),
     "Constrained": Constrained("retain", epsilon=1.0),
+    "Steer": Steer("forget", 0.2, coefficient=6.5),
+    "Steer at all tokens": Steer("mismatched", 0, coefficient=2.0, at="all"),
+    "KeepStates": KeepStates("retain", 0.2, weight=1200.0),
 }
 # How much less exact a gradient may be: CE-U's is p - q, a small difference of two numbers where the token is unlikely.
 LOOSER = {"CEU": 10}
@@ -149,14 +154,14 @@ def _computed(
     step = steps[0].to(device)
     trained = {name: weight for name, weight in model.model.named_parameters() if weight.requires_grad}
 
-    logits, earlier = partial(passes.logits, model.model), partial(passes.earlier, model.model)
+    read, earlier = partial(passes.read, model.model), partial(passes.earlier, model.model)
     made = {}
     for name, terms in {**{name: {name: term} for name, term in TERMS.items()}, "all terms": TERMS}.items():
-        loss = weighted_sum(logits, terms, step, earlier)
-        gradients = torch.autograd.grad(loss, list(trained.values()))
+        loss = weighted_sum(read, terms, step, earlier)
+        gradients = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)  # none behind an early end
         made[name] = (
             loss.item(),
-            {key: one.double().cpu() for key, one in zip(trained, gradients, strict=True)},
+            {key: one.double().cpu() for key, one in zip(trained, gradients, strict=True) if one is not None},
         )
     return made
 

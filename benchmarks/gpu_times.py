@@ -144,10 +144,10 @@ def _fill(row: Row, model: LanguageModel, device: str, count: int, length: int) 
     row.tokens = steps[0].packed.input_ids.numel()
     second: Any = None
     passes = Passes(model, terms)
-    logits, earlier = partial(passes.logits, model.model), partial(passes.earlier, model.model)
+    read, earlier = partial(passes.read, model.model), partial(passes.earlier, model.model)
 
     def ours(number: int) -> float:
-        loss = weighted_sum(logits, terms, steps[number].to(device), earlier)
+        loss = weighted_sum(read, terms, steps[number].to(device), earlier)
         loss.backward()
         return loss.item()
 

@@ -72,7 +72,7 @@ def timed_steps(method: str, count: int, folder: Path) -> tuple[float, int]:
     passes = Passes(model, stage.terms)
 
     def step(number: int) -> None:
-        weighted_sum(partial(passes.logits, model.model), stage.terms, steps[number], passes.earlier).backward()
+        weighted_sum(partial(passes.read, model.model), stage.terms, steps[number], passes.earlier).backward()
         torch.nn.utils.clip_grad_norm_(trainable, 1.0)
         optimiser.step()
         optimiser.zero_grad()

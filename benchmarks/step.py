@@ -63,11 +63,11 @@ def main() -> None:
     ]
     optimiser = torch.optim.AdamW([p for p in model.model.parameters() if p.requires_grad], lr=0.0)
     passes = Passes(model, stage.terms)
-    logits, earlier = partial(passes.logits, model.model), partial(passes.earlier, model.model)
+    read, earlier = partial(passes.read, model.model), partial(passes.earlier, model.model)
 
     def ours(number: int) -> float:
         step = steps[number]
-        loss = weighted_sum(logits, stage.terms, step, earlier)
+        loss = weighted_sum(read, stage.terms, step, earlier)
         loss.backward()
         return float(loss)
 

@@ -1,11 +1,14 @@
 """Random labels: what they depend on, and the loss on them against a plain computation."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from unlearnkit.losses import Answers, RandomLabels
 from unlearnkit.models.packing import pack
+from unlearnkit.models.reading import read
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
 
@@ -60,7 +63,7 @@ def test_prompts_are_no_labels(full_model):
     model = full_model.model.eval()
     packed, totals = pack(STREAMS), {"forget": (12, 3), "retain": (3, 1)}
     step = Step(4, packed, None, totals, seed=3)
-    loss = weighted_sum(lambda row: model(**row.inputs()).logits[0], {"term": RandomLabels("forget", 2.0)}, step, None)
+    loss = weighted_sum(partial(read, model), {"term": RandomLabels("forget", 2.0)}, step, None)
     loss.backward()
     found = {name: weight.grad.clone() for name, weight in model.named_parameters()}
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from unlearnkit.losses import KL, NLL
 from unlearnkit.models.packing import pack
+from unlearnkit.models.reading import read
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
 
@@ -20,15 +21,11 @@ def step():
     return Step(0, packed, pack({"retain": [RETAIN]}), {"forget": (3, 1), "retain": (2, 1)})
 
 
-def logits_of(model, row):
-    return model(**row.inputs()).logits[0]
-
-
 @torch.no_grad()
-def reference_of(model, state, row):
+def reference_of(model, state, row, wanted):
     assert state == "start"
     with model.disable_adapter():
-        return logits_of(model, row)
+        return read(model, row, wanted)
 
 
 def alone(model, example):
@@ -45,7 +42,7 @@ def test_one_forward_equals_a_forward_a_term(lora_model, step):
     terms = {"forget": NLL("forget", -2.0), "retain": KL("retain", 0.5)}
     seen = {}
     total = weighted_sum(
-        partial(logits_of, model),
+        partial(read, model),
         terms,
         step,
         partial(reference_of, model),

@@ -9,8 +9,24 @@ from typing import Literal, get_args
 import torch
 import torch.nn.functional as F
 
+from unlearnkit.settings.bounds import Depth
+
 Against = Literal["start", "loaded"]
 AGAINST = get_args(Against)
+
+
+@dataclass(frozen=True)
+class States:
+    """Hidden states, as a layer gives them to the next.
+
+    Args:
+        layer: its number, or its share of the depth.
+        at: "answers": at the positions that predict the answer tokens; "all": at every token of an example that the
+            model is given.
+    """
+
+    layer: Depth
+    at: Literal["answers", "all"] = "answers"
 
 
 @dataclass
@@ -18,7 +34,8 @@ class Answers:
     """One stream's answer tokens in a packed row, prompts and padding never among them.
 
     Args:
-        logits: (N, V) of the model being trained, at the positions that predict the answer tokens.
+        logits: (N, V) of the model being trained, at the positions that predict the answer tokens; (N, 0) for a loss
+            that reads something else.
         labels: (N,) the answer tokens.
         lengths: tokens of each answer; they sum to N.
         total_tokens, total_answers: of the whole optimiser step, over all ranks and micro-batches, so that
@@ -26,6 +43,10 @@ class Answers:
         reference_logits: (N, V) of the frozen reference, where the loss needs them.
         draw: (the run's seed, the step's number), for a loss that draws at random.
         reference_log_probs: (n,) log-probability of each answer under the reference, where the loss needs it.
+        known_log_probs: (N,) log-probability of each answer token, where the loss reads these alone.
+        states: (M, d) hidden states, where the loss reads them.
+        reference_states: (M, d) the same of the reference.
+        state_lengths: how many states each answer has; they sum to M.
     """
 
     logits: torch.Tensor
@@ -36,9 +57,15 @@ class Answers:
     reference_logits: torch.Tensor | None = None
     draw: tuple[int, int] = (0, 0)
     reference_log_probs: torch.Tensor | None = None
+    known_log_probs: torch.Tensor | None = None
+    states: torch.Tensor | None = None
+    reference_states: torch.Tensor | None = None
+    state_lengths: list[int] | None = None
 
     def token_log_probs(self) -> torch.Tensor:
         """(N,) log-probability of each answer token."""
+        if self.known_log_probs is not None:
+            return self.known_log_probs
         return -F.cross_entropy(self.logits.float(), self.labels, reduction="none")
 
     def log_probs(self) -> torch.Tensor:
@@ -47,13 +74,28 @@ class Answers:
 
     def sizes(self) -> torch.Tensor:
         """(n,) tokens of each answer."""
-        return torch.tensor(self.lengths, device=self.logits.device)
+        return torch.tensor(self.lengths, device=self.labels.device)
 
     def reference(self) -> torch.Tensor:
         """(n,) the same under the reference."""
         if self.reference_log_probs is None:
             raise ValueError("this loss needs the reference's log-probabilities")
         return self.reference_log_probs
+
+    def hidden(self) -> torch.Tensor:
+        """(M, d) hidden states in fp32."""
+        if self.states is None:
+            raise ValueError("this loss needs hidden states: it says so with `reads`")
+        return self.states.float()
+
+    def mean_of_states(self, values: torch.Tensor) -> torch.Tensor:
+        """This micro-batch's share of the mean over the step's answers of each one's mean over its states.
+
+        Args:
+            values: (M,), one a state.
+        """
+        parts = values.split(self.state_lengths or self.lengths)
+        return torch.stack([part.mean() for part in parts]).sum() / self.total_answers
 
 
 class Loss(ABC):
@@ -66,7 +108,8 @@ class Loss(ABC):
             it) or "loaded" (as it came, before it was taught the data).
     """
 
-    needs_reference = False  # logits of the reference, from a pass a step
+    reads: Literal["logits", "log_probs"] | States = "logits"  # of a pass, which computes no more than is read
+    needs_reference = False  # the same of the reference, from a pass a step
     needs_reference_log_probs = False  # one number an answer, computed once before training
     carries = False  # something from step to step, such as a dual variable: see `after_step`
 

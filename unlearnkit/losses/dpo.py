@@ -17,6 +17,7 @@ class DPO(Loss):
     Log-probabilities are summed over an answer's tokens; n counts pairs.
     """
 
+    reads = "log_probs"
     needs_reference_log_probs = True
 
     def __init__(self, stream: str, weight: float = 1.0, beta: AboveZero = 0.1, against: Against = "start"):

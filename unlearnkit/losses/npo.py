@@ -20,6 +20,7 @@ class NPO(Loss):
         beta: the inverse temperature; the larger, the sooner an answer that has become unlikely is left alone.
     """
 
+    reads = "log_probs"
     needs_reference_log_probs = True
 
     def __init__(self, stream: str, weight: float = 1.0, beta: AboveZero = 0.1, against: Against = "start"):

@@ -18,6 +18,8 @@ class SatImp(Loss):
         importance: beta_2; the larger, the less is done to tokens that are certain, which any text has.
     """
 
+    reads = "log_probs"
+
     def __init__(
         self,
         stream: str,

@@ -19,6 +19,8 @@ class SimNPO(Loss):
             mean before they multiply by beta: their delta is margin / beta.
     """
 
+    reads = "log_probs"
+
     def __init__(
         self,
         stream: str,

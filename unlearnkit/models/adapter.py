@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.models.anatomy import bare
@@ -39,6 +41,7 @@ class AdapterLineage(Lineage):
         super().__init__(network, source, reload)
         self.lora: dict[str, Any] = lora
         self.taught: str | None = None
+        self.targets: list[str] | None = None  # the modules that the adapter stands on, where a stage has chosen them
         self.own_base = own_base  # an adapter over the base's files is the whole model
         self.in_memory = True  # `loaded` can be had from the weights in memory
         if (first := lora.get("init_lora_weights", True)) not in INITIAL:
@@ -63,10 +66,41 @@ class AdapterLineage(Lineage):
         if self.has_adapter:
             return
         self._check_names()
-        self.network = get_peft_model(self.network, LoraConfig(task_type="CAUSAL_LM", **self.lora))
+        lora = {**self.lora, "target_modules": self.targets} if self.targets else self.lora
+        self.network = get_peft_model(self.network, LoraConfig(task_type="CAUSAL_LM", **lora))
         for name, parameter in self.network.named_parameters():
             if parameter.requires_grad and not _of_adapter(name):
                 self._remember(parameter)
+
+    def confine(self, chosen: set[str]) -> None:
+        if not self.has_adapter:
+            self.targets = sorted(self._linear(chosen))
+            if not self.targets:
+                raise UserError(
+                    f"No linear layer is among what is to be trained ({', '.join(sorted(chosen)[:3])}), and LoRA"
+                    " stands on these alone",
+                    "Choose linear layers, or train the weights themselves with model.lora=null",
+                )
+            self.make_trainable()
+        trained = {p for name, p in self.network.named_parameters() if _of_adapter(name, DEFAULT)} | {*self.originals}
+        named = {name: parameter for name, parameter in self.network.named_parameters() if parameter in trained}
+        if not any(in_bare(name) in chosen for name in named):
+            some = ", ".join(sorted(chosen)[:3])
+            raise UserError(
+                f"The adapter that is there stands on nothing of what is to be trained ({some})",
+                "Choose modules that it stands on, or begin with a fresh one (target.merge=true where it was taught)",
+            )
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(name in named and in_bare(name) in chosen)
+
+    def _linear(self, chosen: set[str]) -> set[str]:
+        """The linear layers among weights, but for the head."""
+        head = self.network.get_output_embeddings()
+        return {
+            name
+            for name, module in self.network.named_modules()
+            if isinstance(module, nn.Linear | Conv1D) and module is not head and f"{name}.weight" in chosen
+        }
 
     def _check_names(self) -> None:
         """PEFT says nothing of a module to save that there is not.
@@ -195,6 +229,7 @@ class AdapterLineage(Lineage):
     def keep(self) -> Kept:
         named = dict(self.network.named_parameters())
         what = {**self._described(), "adapter": self.has_adapter, "merged": not self.own_base}
+        what["targets"] = self.targets
         return what, {
             name: parameter
             for name, parameter in named.items()
@@ -206,6 +241,7 @@ class AdapterLineage(Lineage):
             self.network.float()
             self.network, self.originals = merged(self.network, keep=True), {}
             self.own_base = self.in_memory = False
+        self.targets = what.get("targets")
         if what["adapter"]:
             self.make_trainable()
         self._take_back(what, tensors)
@@ -295,6 +331,12 @@ def _untie(bare: Any) -> None:
 def _bias(network: Any) -> str:
     """Which biases of the base PEFT trains: "none", "all" or "lora_only"."""
     return getattr(network.peft_config[DEFAULT], "bias", "none")
+
+
+def in_bare(name: str) -> str:
+    """The name in the bare network of the weight that a parameter is, or stands over or in the place of."""
+    name = name.removeprefix("base_model.model.").replace(".base_layer.", ".").replace(".original_module.", ".")
+    return re.sub(r"\.lora_\w+\.\w+(\.weight)?$", ".weight", re.sub(r"\.modules_to_save\.\w+\.", ".", name))
 
 
 def _of_adapter(name: str, *adapters: str) -> bool:

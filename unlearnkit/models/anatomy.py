@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from peft import PeftModel
 from torch import nn
 
 from unlearnkit.errors import UserError
+
+Part = Literal["attention", "attention_out", "mlp_in", "mlp_out"]  # of a layer
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,15 @@ class Places:
     attention_output: str
     value_vectors: str
     key_vectors: tuple[str, ...]
+
+    def part(self, name: Part) -> tuple[str, ...]:
+        """The paths of a part's modules."""
+        return {
+            "attention": (self.attention,),
+            "attention_out": (self.attention_output,),
+            "mlp_in": self.key_vectors,
+            "mlp_out": (self.value_vectors,),
+        }[name]
 
 
 _LLAMA = Places("model.layers", "self_attn", "self_attn.o_proj", "mlp.down_proj", ("mlp.gate_proj", "mlp.up_proj"))
@@ -60,20 +71,28 @@ def bare(network: Any) -> Any:
     return network.get_base_model() if isinstance(network, PeftModel) else network
 
 
+def places_of(model: Any) -> Places:
+    """Where the model's architecture keeps its parts.
+
+    Raises:
+        UserError: an architecture that is not in `PLACES`.
+    """
+    kind = bare(model).config.model_type
+    if kind not in PLACES:
+        raise UserError(
+            f"Where architecture '{kind}' keeps its MLPs and its attention is not known; known: {', '.join(PLACES)}",
+            f"Add a line '{kind}: Places(...)' to PLACES in unlearnkit/models/anatomy.py and its test",
+        )
+    return PLACES[kind]
+
+
 def anatomy(model: Any) -> list[Layer]:
     """The layers of a causal language model, bare or under PEFT, from the first to the last.
 
     Raises:
         UserError: an architecture that is not in `PLACES`.
     """
-    found = bare(model)
-    kind = found.config.model_type
-    if kind not in PLACES:
-        raise UserError(
-            f"Where architecture '{kind}' keeps its MLPs and its attention is not known; known: {', '.join(PLACES)}",
-            f"Add a line '{kind}: Places(...)' to PLACES in unlearnkit/models/anatomy.py and its test",
-        )
-    places = PLACES[kind]
+    found, places = bare(model), places_of(model)
     return [
         Layer(
             f"{places.layers}.{number}",

@@ -68,6 +68,14 @@ class Lineage(ABC):
         """Begin a training, which changes nothing yet; what is trainable already stays as it is."""
 
     @abstractmethod
+    def confine(self, chosen: set[str]) -> None:
+        """Begin a training of these weights alone, by their names in the bare network.
+
+        Raises:
+            UserError: the lineage cannot train any of them.
+        """
+
+    @abstractmethod
     def teach(self, folder: str, merge: bool = False) -> None:
         """Let `start` be what is saved in `folder`, whatever the weights were before."""
 

@@ -27,6 +27,7 @@ class Packed:
         labels: (K,) the answer tokens those logits should predict.
         streams: stream -> its slice of K.
         lengths: stream -> tokens of each answer, the end token included.
+        spans: stream -> where each example's prompt and its response, without the last token, lie in the row.
     """
 
     input_ids: torch.Tensor
@@ -36,10 +37,17 @@ class Packed:
     labels: torch.Tensor
     streams: dict[str, slice]
     lengths: dict[str, list[int]]
+    spans: dict[str, list[tuple[range, range]]]
 
     def inputs(self) -> dict[str, Any]:
         """Keyword arguments for the model's forward."""
         return packed_inputs(self.input_ids, self.position_ids, self.layout, self.keep)
+
+    def every(self, stream: str) -> tuple[torch.Tensor, list[int]]:
+        """(M,) positions of all tokens of a stream's examples, shared ones in each, and how many each example has."""
+        found = [place for spans in self.spans[stream] for span in spans for place in span]
+        sizes = [len(prompt) + len(response) for prompt, response in self.spans[stream]]
+        return torch.tensor(found, dtype=torch.long, device=self.keep.device), sizes
 
     def to(self, device: torch.device | str, **_: Any) -> Packed:
         """The same row on a device (accelerate calls this with `non_blocking=`)."""
@@ -51,6 +59,7 @@ class Packed:
             self.labels.to(device),
             self.streams,
             self.lengths,
+            self.spans,
         )
 
 
@@ -97,14 +106,17 @@ def pack(streams: dict[str, list[Tokens]], share_prompts: bool = True) -> Packed
     labels: list[int] = []
     slices: dict[str, slice] = {}
     lengths: dict[str, list[int]] = {}
+    spans: dict[str, list[tuple[range, range]]] = {}
     for stream, examples in streams.items():
         begin = len(keep)
+        spans[stream] = []
         for example in examples:
             prompt, response = example
             start = starts[key(example)]
             first = start + blocks[key(example)].responses[response]
             keep += [start + len(prompt) - 1, *range(first, first + len(response) - 1)]
             labels += response
+            spans[stream].append((range(start, start + len(prompt)), range(first, first + len(response) - 1)))
         slices[stream] = slice(begin, len(keep))
         lengths[stream] = [len(response) for _, response in examples]
     return Packed(
@@ -115,6 +127,7 @@ def pack(streams: dict[str, list[Tokens]], share_prompts: bool = True) -> Packed
         torch.tensor(labels),
         slices,
         lengths,
+        spans,
     )
 
 

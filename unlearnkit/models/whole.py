@@ -36,6 +36,11 @@ class WholeLineage(Lineage):
         self.network.requires_grad_(True)
         self.trained = True
 
+    def confine(self, chosen: set[str]) -> None:
+        self.make_trainable()
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(name in chosen)
+
     def teach(self, folder: str, merge: bool = False) -> None:
         self.network = None  # what is loaded takes its place in memory
         self.network, self.taught, self.trained = self.reload(folder), folder, False

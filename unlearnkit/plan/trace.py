@@ -29,6 +29,7 @@ from unlearnkit.models.anatomy import anatomy
 from unlearnkit.models.layout import Layout
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Packed
+from unlearnkit.models.reading import Pass, Wanted, read
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
 
@@ -162,7 +163,7 @@ def trace(
                     live._count(parameter.grad)
                     live.hold_gradient(parameter.grad)
             live.enter("start", 0)
-            loss = weighted_sum(partial(_logits, model), terms, step, partial(_reference_logits, model))
+            loss = weighted_sum(partial(read, model), terms, step, partial(_earlier, model))
             with torch.autocast("cpu", enabled=False):
                 loss.backward()
     return live
@@ -251,15 +252,11 @@ def _fake_step(step: Step, mode: FakeTensorMode) -> Step:
     )
 
 
-def _logits(model: Any, row: Packed) -> torch.Tensor:
-    return model(**row.inputs()).logits[0]
-
-
 @torch.no_grad()
-def _reference_logits(model: Any, state: str, row: Packed) -> torch.Tensor:
+def _earlier(model: Any, state: str, row: Packed, wanted: Wanted) -> Pass:
     """Of a model without an adapter the frozen copy's pass, which takes what the model's own would."""
     with answering(model), adapter_off(model):
-        return _logits(model, row)
+        return read(model, row, wanted)
 
 
 @contextlib.contextmanager

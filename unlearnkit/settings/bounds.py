@@ -73,3 +73,5 @@ Share = Annotated[float, Bound(0, 1)]
 AboveZero = Annotated[float, Bound(0, above=True)]
 Nonnegative = Annotated[float, Bound(0)]
 Name = Annotated[str, Word()]
+# A layer: its number from 0, or its share of the depth.
+Depth = Annotated[int, Bound(0)] | Annotated[float, Bound(0, 1, above=True, below=True)]

@@ -3,5 +3,6 @@ from unlearnkit.stages.finetune import Finetune
 from unlearnkit.stages.locate import Locate
 from unlearnkit.stages.memit import Memit
 from unlearnkit.stages.negate import Negate
+from unlearnkit.stages.restrict import Restrict
 
-__all__ = ["Context", "Finetune", "Locate", "Memit", "Negate", "Stage"]
+__all__ = ["Context", "Finetune", "Locate", "Memit", "Negate", "Restrict", "Stage"]

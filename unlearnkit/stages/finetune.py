@@ -23,11 +23,13 @@ from unlearnkit.errors import UserError
 from unlearnkit.losses.base import AGAINST, Loss
 from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.models.packing import Tokenise
+from unlearnkit.models.reading import layers_of, number_of
 from unlearnkit.ranks import zero
 from unlearnkit.ranks.signals import StopWhenAsked
 from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Count, Positive
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.callbacks import Progress, Report
+from unlearnkit.stages.passes import asked_by, within_reach
 from unlearnkit.stages.reference import reference_log_probs
 from unlearnkit.stages.selected import Selected
 from unlearnkit.stages.selection import Selection
@@ -149,6 +151,15 @@ class Finetune(Stage):
                 "Set train.arguments.KEY= to what transformers.TrainingArguments takes",
             ) from error
 
+    def check_model(self, model: LanguageModel) -> None:
+        """Every layer that a term reads is there.
+
+        Raises:
+            UserError: one is not.
+        """
+        for layer in asked_by(self.terms.values()).layers:
+            number_of(layer, len(layers_of(model.model)))
+
     def steps(self, streams: dict[str, Stream]) -> int:
         """Optimiser steps that the training takes."""
         if self.max_steps is not None:
@@ -184,9 +195,16 @@ class Finetune(Stage):
         torch.manual_seed(context.seed)  # of the adapter's first weights and of dropout
         model.weights.make_trainable()
         ranks.agree_on_trainable(model.model)
+        with within_reach(model, self.terms):
+            self._train(model, context, steps, arguments)
+        model.model.eval()
+        return model
+
+    def _train(self, model: LanguageModel, context: Context, steps: Steps, arguments: TrainingArguments) -> None:
+        """All that the Trainer does, on a model of which what is to be trained is trainable."""
         checkpoint = self._checkpoint(Path(str(arguments.output_dir)))
         selected = Selected(self.select, model, context) if self.select else None
-        report = Report(model, context, max_steps, self.save_every, self.zero, selected)
+        report = Report(model, context, arguments.max_steps, self.save_every, self.zero, selected)
         context.rewind(context.stage, report.go_on_from(checkpoint))
         trainer = TermsTrainer(
             language_model=model,
@@ -213,8 +231,6 @@ class Finetune(Stage):
         trainer.end()
         if selected:
             selected.take()
-        model.model.eval()
-        return model
 
     def _arguments(self, folder: Path, seed: int, max_steps: int, engine: dict[str, Any] | None) -> TrainingArguments:
         on_cpu = not torch.cuda.is_available()

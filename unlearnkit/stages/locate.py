@@ -19,12 +19,13 @@ from unlearnkit.files import write
 from unlearnkit.measures.interval import plain_mean
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.packing import Tokenise, Tokens, pack
-from unlearnkit.settings.bounds import Bound, Positive, Seed
-from unlearnkit.stages.base import Context, Stage
+from unlearnkit.settings.bounds import Bound, Depth, Positive, Seed
+from unlearnkit.stages.base import Context
 from unlearnkit.stages.region import Tensor, compare, inverted_region, located, random_region, thresholds
+from unlearnkit.stages.restrict import Parts, Restrict
 
 
-class Locate(Stage):
+class Locate(Restrict):
     """Confine what follows to the tensors where unlearning differs from retaining (MemFlex: Tian et al. 2024, 3.3).
 
     The answers of both scopes are replaced by random tokens, several times over; the mean gradients of the two
@@ -40,6 +41,7 @@ class Locate(Stage):
             most aligned with retention).
         seed: of the replacements and of the random region; the run's if None.
         max_length: tokens an example may have; longer answers are cut.
+        parts, layers, names: what is chosen among, see `Restrict`; all that is trained if None.
     """
 
     def __init__(
@@ -55,10 +57,18 @@ class Locate(Stage):
         max_length: Positive | None = None,
         unlearn: str = "forget",
         retention: str = "retain",
+        parts: Parts = None,
+        layers: list[Depth] | None = None,
+        names: str | None = None,
     ):
+        super().__init__(parts, layers, names)
         self.max_cosine, self.min_gradient, self.copies, self.rows = max_cosine, min_gradient, copies, rows
         self.replaced, self.region, self.seed = replaced, region, seed
         self.batch_size, self.max_length, self.unlearn, self.retention = batch_size, max_length, unlearn, retention
+
+    def check(self, key: str) -> None:
+        """Nothing need be named: all that is trained is chosen among."""
+        self.check_names(key)
 
     def stream_names(self) -> dict[str, str]:
         return {"unlearn": self.unlearn, "retention": self.retention}
@@ -66,7 +76,7 @@ class Locate(Stage):
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         started = time.perf_counter()
         torch.manual_seed(context.seed)  # of a fresh adapter's first weights, as in the finetune stage
-        model.weights.make_trainable()
+        self.limit(model)
         seed = context.seed if self.seed is None else self.seed
         unlearn = self._gradients(model, context, self.unlearn, seed)
         retention = self._gradients(model, context, self.retention, seed)

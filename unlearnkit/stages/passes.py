@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 
-from unlearnkit.losses.base import Loss
+from unlearnkit.errors import UserError
+from unlearnkit.losses.base import Loss, States
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.lineage import Reference, answering
 from unlearnkit.models.packing import Packed
+from unlearnkit.models.reading import Pass, Wanted, reached, read
+
+
+def asked_by(terms: Iterable[Loss]) -> Wanted:
+    """What a pass must give so that all of these terms have what they read."""
+    reads = [term.reads for term in terms]
+    layers = frozenset(one.layer for one in reads if isinstance(one, States))
+    return Wanted(any(not isinstance(one, States) for one in reads), layers)
 
 
 class Passes:
@@ -27,21 +38,51 @@ class Passes:
         self.references: dict[str, Reference] = {state: model.weights.reference(state, model.dtype) for state in states}
         self.computing = model.computing
 
-    def logits(self, network: Any, row: Packed) -> torch.Tensor:
-        """(K, V) of the network, in the model's precision."""
+    def read(self, network: Any, row: Packed, wanted: Wanted) -> Pass:
+        """What is wanted of the network, in the model's precision."""
         with self.computing():
-            return network(**row.inputs()).logits[0]
+            return read(network, row, wanted)
 
     @torch.no_grad()
-    def earlier(self, network: Any, state: str, row: Packed) -> torch.Tensor:
-        """(K, V) of an earlier state, dropout off.
+    def earlier(self, network: Any, state: str, row: Packed, wanted: Wanted) -> Pass:
+        """The same of an earlier state, dropout off.
 
         Args:
             network: the trained one, whose adapters are switched where these are what the state differs in.
         """
         reference = self.references[state]
         if reference.frozen is not None:
-            return self.logits(reference.frozen, row)
+            return self.read(reference.frozen, row, wanted)
         assert reference.switch is not None
         with answering(network), reference.switch(network):
-            return self.logits(network, row)
+            return self.read(network, row, wanted)
+
+
+@contextlib.contextmanager
+def within_reach(model: LanguageModel, terms: dict[str, Loss]) -> Iterator[None]:
+    """What no pass of these terms reaches is not trained, for the length of a `with`: it would have no gradient.
+
+    Raises:
+        UserError: nothing of what is trained is reached.
+    """
+    asked = asked_by(terms.values())
+    trained = [weight for weight in model.model.parameters() if weight.requires_grad]
+    with model.computing():
+        reach = {id(weight) for weight in reached(model.model, asked)}
+    beyond = [weight for weight in trained if id(weight) not in reach]
+    if len(beyond) == len(trained):
+        raise UserError(
+            f"The terms read layers {_said(asked)} alone, and what is trained lies behind them",
+            "Read a later layer with stages.STAGE.terms.NAME.layer=, or train an earlier one",
+        )
+    for weight in beyond:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in beyond:
+            weight.requires_grad_(True)
+
+
+def _said(asked: Wanted) -> str:
+    return ", ".join(f"{layer:g}" for layer in sorted(asked.layers))

@@ -15,11 +15,13 @@ from transformers import Trainer, TrainerCallback
 
 from unlearnkit import ranks
 from unlearnkit.errors import Diverged
-from unlearnkit.losses.base import Answers, Loss
+from unlearnkit.losses.base import Loss
 from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.models.packing import Packed
+from unlearnkit.models.reading import Pass, Wanted
 from unlearnkit.ranks import zero
-from unlearnkit.stages.passes import Passes
+from unlearnkit.stages.answers import answers_of
+from unlearnkit.stages.passes import Passes, asked_by
 from unlearnkit.stages.steps import Step
 
 
@@ -96,7 +98,7 @@ class TermsTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> torch.Tensor:
         step: Step = inputs["step"]
-        loss = weighted_sum(partial(self.passes.logits, model), self.terms, step, self._earlier, self._note)
+        loss = weighted_sum(partial(self.passes.read, model), self.terms, step, self._earlier, self._note)
         return loss * self.args.world_size  # DDP averages over ranks what should be summed
 
     def _note(self, name: str, step: Step, value: torch.Tensor) -> None:
@@ -128,8 +130,8 @@ class TermsTrainer(Trainer):
             term.after_step(step, self.accelerator.reduce(value.to(self.args.device), "sum").item())
         self._step.clear()
 
-    def _earlier(self, state: str, row: Packed) -> torch.Tensor:
-        return self.passes.earlier(self.accelerator.unwrap_model(self.model), state, row)
+    def _earlier(self, state: str, row: Packed, wanted: Wanted) -> Pass:
+        return self.passes.earlier(self.accelerator.unwrap_model(self.model), state, row, wanted)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs and self._shares:
@@ -152,44 +154,28 @@ class _AfterStep(TrainerCallback):
 
 
 def weighted_sum(
-    logits_of: Callable[[Packed], torch.Tensor],
+    read: Callable[[Packed, Wanted], Pass],
     terms: dict[str, Loss],
     step: Step,
-    reference_logits: Callable[[str, Packed], torch.Tensor],
+    earlier: Callable[[str, Packed, Wanted], Pass],
     note: Callable[[str, Step, torch.Tensor], None] = lambda name, step, value: None,
 ) -> torch.Tensor:
     """sum_i weight_i * term_i from one packed forward.
 
     Args:
-        logits_of: a packed row -> (K, V) logits of the model that is trained.
-        reference_logits: the same of an earlier state of the model, by the state's name.
+        read: a packed row -> what is wanted of the model that is trained.
+        earlier: the same of an earlier state of the model, by the state's name.
         note: sees every term's value.
     """
-    logits = logits_of(step.packed)
-    states = dict.fromkeys(term.against for term in terms.values() if term.needs_reference)
-    references = {state: reference_logits(state, step.reference) for state in states if step.reference is not None}
-    total = logits.new_zeros((), dtype=torch.float32)
+    made = read(step.packed, asked_by(terms.values()))
+    compared: dict[str, list[Loss]] = {}
+    for term in terms.values():
+        if term.needs_reference and step.reference is not None:
+            compared.setdefault(term.against, []).append(term)
+    references = {state: earlier(state, step.reference, asked_by(some)) for state, some in compared.items()}  # type: ignore[arg-type]
+    total = torch.zeros((), device=step.packed.labels.device)
     for name, term in terms.items():
-        value = term(_answers(step, term, logits, references.get(term.against)))
+        value = term(answers_of(step, term, made, references.get(term.against)))
         note(name, step, value.detach())
         total = total + term.weight * value
     return total
-
-
-def _answers(step: Step, term: Loss, logits: torch.Tensor, reference: torch.Tensor | None) -> Answers:
-    """The term's slice of the packed row."""
-    where = step.packed.streams[term.stream]
-    tokens, answers = step.totals[term.stream]
-    reference_logits = None
-    if term.needs_reference and reference is not None and step.reference is not None:
-        reference_logits = reference[step.reference.streams[term.stream]]
-    return Answers(
-        logits[where],
-        step.packed.labels[where],
-        step.packed.lengths[term.stream],
-        tokens,
-        answers,
-        reference_logits,
-        (step.seed, step.number),
-        step.reference_log_probs.get(term.against, {}).get(term.stream),
-    )

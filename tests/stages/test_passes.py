@@ -1,0 +1,82 @@
+"""What a training's passes are asked for, and what of the model they reach."""
+
+import copy
+import json
+
+import pytest
+import torch
+
+from unlearnkit.data.streams import Shuffled
+from unlearnkit.errors import UserError
+from unlearnkit.losses import KL, NLL, NPO, KeepStates, Steer
+from unlearnkit.models.reading import Wanted
+from unlearnkit.stages import Context, Finetune, Restrict
+from unlearnkit.stages.passes import asked_by, within_reach
+
+QUIET = {"logging_steps": 1, "save_strategy": "no", "disable_tqdm": True, "learning_rate": 1e-2}
+STEER, KEEP = Steer("forget", 0, 4.0), KeepStates("retain", 0.2, weight=10.0)
+
+
+def test_what_terms_read():
+    assert asked_by([STEER, KEEP]) == Wanted(False, frozenset({0, 0.2}))
+    assert asked_by([NPO("forget")]) == asked_by([KL("retain"), NLL("forget")]) == Wanted(True, frozenset())
+    assert asked_by([NLL("retain"), STEER]) == Wanted(True, frozenset({0}))
+
+
+def trained(model):
+    return {name for name, weight in model.model.named_parameters() if weight.requires_grad}
+
+
+def test_what_is_not_reached_is_not_trained_meanwhile(tiny_model):
+    tiny_model.weights.make_trainable()
+    before = trained(tiny_model)
+    with within_reach(tiny_model, {"forget": STEER}):
+        inside = trained(tiny_model)
+    beyond = {name for name in before if ".layers.1." in name or name in ("model.norm.weight", "lm_head.weight")}
+    assert inside == before - beyond and beyond and trained(tiny_model) == before
+    with within_reach(tiny_model, {"forget": STEER, "retain": NLL("retain")}):
+        assert trained(tiny_model) == before
+
+
+def test_flags_are_as_they_were_after_an_error(tiny_model):
+    tiny_model.weights.make_trainable()
+    before = trained(tiny_model)
+    with pytest.raises(ZeroDivisionError), within_reach(tiny_model, {"forget": STEER}):
+        raise ZeroDivisionError
+    assert trained(tiny_model) == before
+
+
+def test_nothing_that_is_trained_is_reached(tiny_model, tmp_path, examples):
+    streams = {name: Shuffled(name, rows) for name, rows in examples.items()}
+    context = Context(streams, 0, tmp_path, "finetune")
+    Restrict("mlp_out", [1])(tiny_model, context)
+    with pytest.raises(UserError, match="read layers 0 alone, and what is trained lies behind them"):
+        Finetune({"forget": STEER}, 1, batch_size=2, arguments=dict(QUIET))(tiny_model, context)
+
+
+def test_a_layer_that_is_not_there_is_refused_before_training(tiny_model):
+    with pytest.raises(UserError, match="no layer 7: it has 2, 0 to 1"):
+        Finetune({"forget": Steer("forget", 7, 4.0)}, 1, batch_size=2).check_model(tiny_model)
+
+
+def run(model, streams, folder, terms, **more):
+    folder.mkdir()
+    arguments = {**QUIET, **more.pop("arguments", {})}
+    Finetune(terms, 4, batch_size=4, arguments=arguments, **more)(model, Context(streams, 0, folder, "finetune"))
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [[row["terms/forget"], row["terms/retain"]] for row in rows]
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+@pytest.mark.parametrize("way", ["whole", "accumulated", "checkpointed"])
+def test_a_training_is_the_same_with_an_early_end_or_without(kind, way, request, tmp_path, examples):
+    model = request.getfixturevalue(f"{kind}_model")
+    streams = {name: Shuffled(name, rows) for name, rows in examples.items()}
+    other = copy.deepcopy(model)
+    terms = {"forget": STEER, "retain": KEEP}
+    more = {"accumulated": {"accumulation": 2}, "checkpointed": {"arguments": {"gradient_checkpointing": True}}}
+    early = run(model, streams, tmp_path / "early", terms, **more.get(way, {}))
+    # A term that reads logits and is far too light to matter makes every pass a whole one.
+    whole = run(other, streams, tmp_path / "whole", {**terms, "more": NLL("retain", weight=1e-30)})
+    torch.testing.assert_close(torch.tensor(early), torch.tensor(whole), atol=1e-5, rtol=1e-5)
+    assert early[0][1] == 0 < early[-1][1] and early[-1][0] < early[0][0]

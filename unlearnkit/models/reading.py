@@ -1,0 +1,183 @@
+"""One forward of a packed row, as far as what is read of it goes: logits at answers, hidden states of layers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from unlearnkit.errors import UserError
+from unlearnkit.models.anatomy import PLACES, bare
+from unlearnkit.models.packing import Packed, pack
+from unlearnkit.settings.bounds import Depth
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is read of a forward.
+
+    Args:
+        logits: at the row's answers.
+        layers: whose hidden states are read, by number or share of the depth.
+    """
+
+    logits: bool = True
+    layers: frozenset[Depth] = frozenset()
+
+
+@dataclass
+class Pass:
+    """What one forward gave.
+
+    Args:
+        depth: layers of the model.
+        logits: (K, V), where they were wanted.
+        states: layer's number -> (T, d), where they were wanted.
+    """
+
+    depth: int
+    logits: torch.Tensor | None = None
+    states: dict[int, torch.Tensor] = field(default_factory=dict)
+
+    def state(self, layer: Depth) -> torch.Tensor:
+        """(T, d) of a layer, by number or share of the depth."""
+        return self.states[number_of(layer, self.depth)]
+
+
+def number_of(layer: Depth, depth: int) -> int:
+    """The layer's number, from 0: a share of the depth stands for the nearest one.
+
+    Raises:
+        UserError: a layer that a model of so many layers does not have.
+    """
+    if isinstance(layer, float):
+        if not 0 < layer < 1:
+            raise UserError(f"layer={layer:g} is no share of the depth", "Give a share between 0 and 1, or a number")
+        return min(int(layer * depth + 0.5), depth - 1)
+    if not 0 <= layer < depth:
+        raise UserError(
+            f"The model has no layer {layer}: it has {depth}, 0 to {depth - 1}",
+            f"Name a layer up to {depth - 1}, or give its share of the depth, such as 0.22",
+        )
+    return layer
+
+
+def layers_of(network: Any) -> nn.ModuleList:
+    """The layers of a network in whatever wrapping; see `place_of_layers`."""
+    found, path = place_of_layers(network)
+    return cast(nn.ModuleList, found.get_submodule(path))
+
+
+def place_of_layers(network: Any) -> tuple[nn.Module, str]:
+    """The bare model in a network of whatever wrapping, and the path of its layers.
+
+    Raises:
+        UserError: an architecture in which they cannot be told.
+    """
+    while "module" in network._modules:  # DDP's and DeepSpeed's
+        network = network._modules["module"]
+    found = bare(network)
+    depth = found.config.get_text_config().num_hidden_layers
+    kind = found.config.model_type
+    lists = [name for name, part in found.named_modules() if isinstance(part, nn.ModuleList) and len(part) == depth]
+    path = PLACES[kind].layers if kind in PLACES else lists[0] if len(lists) == 1 else None
+    if path is None:
+        raise UserError(
+            f"Where architecture '{kind}' keeps its layers is not known",
+            f"Add a line '{kind}: Places(...)' to PLACES in unlearnkit/models/anatomy.py and its test",
+        )
+    return found, path
+
+
+def read(network: Any, row: Packed, wanted: Wanted) -> Pass:
+    """Run a network on a packed row.
+
+    Where no logits are wanted, nothing behind the highest wanted layer is computed but the final norm: no later layer,
+    and the head at no position. The call is the network's own, so what wraps it (PEFT, DDP, DeepSpeed) does its work.
+    """
+    if not wanted.layers:
+        return Pass(0, network(**row.inputs()).logits[0] if wanted.logits else None)
+    depth = len(layers_of(network))
+    numbers = {number_of(layer, depth) for layer in wanted.layers}
+    inputs = row.inputs()
+    if not wanted.logits:
+        inputs["logits_to_keep"] = row.keep[:0]
+    with _watched(network, numbers, until=None if wanted.logits else max(numbers)) as states:
+        logits = network(**inputs).logits[0]
+    return Pass(depth, logits if wanted.logits else None, states)
+
+
+@contextlib.contextmanager
+def _watched(network: Any, numbers: set[int], until: int | None) -> Iterator[dict[int, torch.Tensor]]:
+    """The network with the layers up to `until` alone, for the length of a `with`; what these layers give is kept."""
+    found, path = place_of_layers(network)
+    holder, _, name = path.rpartition(".")
+    parent, layers = found.get_submodule(holder), layers_of(network)
+    states: dict[int, torch.Tensor] = {}
+    kept = list(layers)[: None if until is None else until + 1]
+    watched = [_Watched(layer, number, states) if number in numbers else layer for number, layer in enumerate(kept)]
+    setattr(parent, name, nn.ModuleList(watched))
+    try:
+        yield states
+    finally:
+        setattr(parent, name, layers)
+
+
+class _Watched(nn.Module):
+    """A layer whose output is kept.
+
+    It stands around the layer, where hooks would lie inside what gradient checkpointing computes twice.
+    """
+
+    def __init__(self, layer: nn.Module, number: int, states: dict[int, torch.Tensor]):
+        super().__init__()
+        self.layer, self.number, self.states = layer, number, states
+        self.training = layer.training
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("layer"), name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        output = self.layer(*args, **kwargs)
+        hidden = output[0] if isinstance(output, tuple) else output
+        self.states[self.number] = hidden.reshape(-1, hidden.shape[-1])
+        return output
+
+
+def reached(network: Any, wanted: Wanted) -> list[nn.Parameter]:
+    """The parameters that what is read depends on: those of the layers up to the highest read one, and those that the
+    gradient finds.
+
+    Raises:
+        UserError: a layer that the model does not have.
+    """
+    if wanted.logits or not wanted.layers:
+        return list(network.parameters())
+    layers = layers_of(network)
+    last = max(number_of(layer, len(layers)) for layer in wanted.layers)
+    found = {id(weight): weight for layer in list(layers)[: last + 1] for weight in layer.parameters()}
+    device = next(network.parameters()).device
+    with torch.enable_grad():
+        states = read(network, _one_token(device), wanted).states
+    nodes = [state.grad_fn for state in states.values()]
+    seen = set(nodes)
+    while nodes:
+        node = nodes.pop()
+        weight = getattr(node, "variable", None)  # of the nodes at a graph's ends
+        if weight is not None:
+            found[id(weight)] = weight
+        more = {following for following, _ in (node.next_functions if node is not None else ())} - seen - {None}
+        seen |= more
+        nodes += more
+    return list(found.values())
+
+
+def _one_token(device: torch.device) -> Packed:
+    return pack({"any": [((0,), (0, 0))]}).to(device)
