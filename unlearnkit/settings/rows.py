@@ -29,8 +29,9 @@ def faults_of_paper(config: DictConfig) -> Iterator[Fault]:
     for key, table in tables.items():
         if not isinstance(table, Mapping) and not str(table).startswith("${"):
             yield Fault(key, f"is {shown(table)}", described(dict))
-    for name in RATES if isinstance(paper, Mapping) else ():
-        yield from _faults_of_rates(paper.get(name), f"paper.{name}")
+    if isinstance(paper, Mapping):
+        for name in RATES:
+            yield from _faults_of_rates(paper.get(name), f"paper.{name}")
 
 
 def _faults_of_rates(tables: Any, key: str) -> Iterator[Fault]:
