@@ -11,7 +11,7 @@ class Died(BaseException):
 
 
 class Dies(Nowhere):
-    """Dies when `step` of `stage` is logged, after the log's row and before the step's checkpoint."""
+    """Dies when `step` of `stage` is logged, after the log's row and before the step's checkpoint; or at the end."""
 
     def __init__(self, stage: str, step: int, kill: bool = False):
         self.stage, self.step, self.kill = stage, step, kill
@@ -20,4 +20,8 @@ class Dies(Nowhere):
         if (row["stage"], row.get("step")) == (self.stage, self.step) and "loss" in row:
             if self.kill:
                 os.kill(os.getpid(), signal.SIGKILL)
+            raise Died
+
+    def finish(self, metrics, answers):
+        if self.stage == "end":
             raise Died

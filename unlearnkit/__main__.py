@@ -10,6 +10,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if os.environ.get("RANK", "0") != "0":
     os.environ["TQDM_DISABLE"] = "1"  # one progress bar, rank zero's; must precede tqdm
 
+# ruff: noqa: E402  # Ctrl-C may come while the libraries below are imported, which takes seconds
+from unlearnkit.errors import interrupted, interruptible
+
+interruptible()
+
 import shlex
 import sys
 import warnings
@@ -72,9 +77,9 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
             own.rmdir()
         run(cfg, folder)
     except KeyboardInterrupt:
-        if ranks.is_first():
-            print(f"\nInterrupted. What was done is in {folder}; to go on: {resuming(folder)}", file=sys.stderr)
-        raise SystemExit(130) from None
+        if not ranks.is_first():
+            interrupted()
+        interrupted(f"Interrupted. What was done is in {folder}; to go on: {resuming(folder)}")
     except Exception:
         if not held and ranks.is_first():
             remove_unbegun(folder)
@@ -125,8 +130,7 @@ def main() -> None:
         configuration.exit_with_two_lines(command)
     except KeyboardInterrupt:  # of a sweep
         again = shlex.join(["python", "-m", "unlearnkit", *sys.argv[1:]])
-        print(f"\nInterrupted. What is done is kept; to go on: {again}", file=sys.stderr)
-        raise SystemExit(130) from None
+        interrupted(f"Interrupted. What is done is kept; to go on: {again}")
     if ranks := sys.modules.get("unlearnkit.ranks"):  # else nothing was computed
         ranks.end()
 

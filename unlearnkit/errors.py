@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import difflib
 import os
 import sys
 from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import NoReturn
 
 from unlearnkit.secrets import guard
+
+INTERRUPTED = 130  # as a shell has it
+_leaving = False
+_ready = False
 
 
 class UserError(Exception):
@@ -33,6 +41,7 @@ def speak_plainly() -> None:
 
     No secret is shown to any.
     """
+    interruptible()
     for stream in (sys.stdout, sys.stderr):
         guard(stream)
         if hasattr(stream, "reconfigure"):
@@ -50,6 +59,45 @@ def exit_code(command: Callable[[], None]) -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def interruptible() -> None:
+    """From here on Ctrl-C is a line, no traceback, and ends the process once others have done what they do at an end.
+
+    Python would then give the memory of torch and transformers back piece by piece, which takes seconds.
+    """
+    global _ready
+    if not _ready and sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _tell
+        atexit.register(_leave)  # the first to be registered is the last to be called
+    _ready = True
+
+
+def interrupted(said: str = "") -> NoReturn:
+    """Leave with `INTERRUPTED`, after telling of a Ctrl-C on stderr."""
+    global _leaving
+    _leaving = True
+    if said:
+        print(f"\n{said}", file=sys.stderr, flush=True)
+    raise SystemExit(INTERRUPTED) from None
+
+
+def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    global _leaving
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    _leaving = True
+    print("\nInterrupted.", file=sys.stderr, flush=True)
+
+
+def _leave() -> None:
+    if not _leaving:
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(INTERRUPTED)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

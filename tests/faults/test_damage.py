@@ -17,12 +17,31 @@ from unlearnkit.report import write_report
 from unlearnkit.run import run
 from unlearnkit.tables.reading import read_run
 
-RUN = (
-    "+method=ga", "model=tiny", "logger=none", "train.max_steps=3", "train.save_every=1", "eval_every=1",
-    "eval.safety.limit=2", "eval.safety.curve_limit=1", "eval.safety.max_new_tokens=3",
+SMALL = (
+    "model=tiny", "logger=none", "train.max_steps=3", "train.save_every=1", "eval_every=1",
     "+train.arguments.disable_tqdm=true", "+model.lora.lora_dropout=0.2",
 )  # fmt: skip
-DIES = ("logger._target_=dying.Dies", "+logger.stage=finetune", "+logger.step=3")
+RUN = (
+    "+method=pdu", "stages.finetune.terms.retain.epsilon=3", *SMALL, "eval.safety.limit=2",
+    "eval.safety.curve_limit=1", "eval.safety.max_new_tokens=3",
+)  # fmt: skip
+TAUGHT = (
+    "+method=ga_gd", *SMALL, "data=authors", "data.authors=2", "target.cache=false", "target.min_accuracy=0",
+    "target.stage.max_steps=2", "target.stage.epochs=null", "eval.scopes.limit=3", "eval.scopes.max_new_tokens=3",
+)  # fmt: skip
+
+
+def dies(stage, step):
+    return ("logger._target_=dying.Dies", f"+logger.stage={stage}", f"+logger.step={step}")
+
+
+# The words of a run, and what it died at
+STATES = {
+    "finished": (RUN, ()),
+    "training": (RUN, dies("finetune", 3)),
+    "ending": (RUN, dies("end", 0)),
+    "taught": (TAUGHT, dies("finetune", 2)),
+}
 
 
 def cut(share):
@@ -38,19 +57,24 @@ DAMAGES = {"emptied": lambda content: b"", "turned": turned, **{f"cut at {s}": c
 SAMPLE = {
     "finished": (("config.yaml", "metrics.json"), {"healed": 0, "refused": 4}),
     "training": (("complete.json", "before-safety.parquet", "metrics.json", "log.jsonl"), {"healed": 6, "refused": 2}),
+    "taught": (("target.json",), {"healed": 2, "refused": 0}),
 }
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A finished run, one that died after step 2, their cache, and what the run comes to."""
-    top = tmp_path_factory.mktemp("damage")
+    """The folders of `STATES`, their cache, and what each comes to in the end."""
+    top, whole = tmp_path_factory.mktemp("damage"), {}
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("UNLEARNKIT_CACHE", str(top / "cache"))
         run(composed(*RUN), top / "finished")
-        with pytest.raises(Died):
-            run(composed(*RUN, *DIES), top / "training")
-    return top, top / "cache", outcome(top / "finished")
+        run(composed(*TAUGHT), top / "other")
+        for state, (words, death) in STATES.items():
+            whole[state] = outcome(top / ("other" if words == TAUGHT else "finished"))
+            if death:
+                with pytest.raises(Died):
+                    run(composed(*words, *death), top / state)
+    return top, top / "cache", whole
 
 
 def files_of(folder):
@@ -59,10 +83,10 @@ def files_of(folder):
     return [name for name in names if name.name not in unread]
 
 
-def start(folder):
+def start(folder, words=RUN):
     """The two lines, or None for a run that ends; anything else is an error of this test."""
     try:
-        run(composed(*RUN), folder)
+        run(composed(*words), folder)
     except Exception as error:
         told = configuration.explain(error)
         assert told is not None, repr(error)
@@ -83,15 +107,15 @@ def every(top, state, cache, whole, names, damages, tmp_path, monkeypatch):
                 shutil.copytree(old, new)
             content = (copy / name).read_bytes()
             (copy / name).write_bytes(DAMAGES[damage](content))
-            told = start(copy)
+            told = start(copy, STATES[state][0])
             if told is not None:
                 assert str(copy) in told.what and ("rm " in told.fix or "hydra.run.dir=" in told.fix), (name, damage)
                 counts["refused"] += 1
                 continue
             counts["healed"] += 1
             found, unread = outcome(copy), str(name) if state == "finished" else ""  # an answer's file is for people
-            for file in whole:
-                assert found[file] == whole[file] or file == unread, (name, damage, file)
+            for file in whole[state]:
+                assert found[file] == whole[state][file] or file == unread, (name, damage, file)
     return counts
 
 
@@ -104,10 +128,12 @@ def test_a_sample(state, made, tmp_path, monkeypatch):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("state", SAMPLE)
-def test_every_file_of_a_run(state, made, tmp_path, monkeypatch):
+@pytest.mark.parametrize("state", STATES)
+def test_every_file_of_a_run(state, made, tmp_path, monkeypatch, capsys):
     top, cache, whole = made
-    print(state, every(top, state, cache, whole, files_of(top / state), DAMAGES, tmp_path, monkeypatch))
+    counts = every(top, state, cache, whole, files_of(top / state), DAMAGES, tmp_path, monkeypatch)
+    with capsys.disabled():
+        print(f"\n{len(files_of(top / state))} files of a run ({state}): {counts}")
 
 
 @pytest.mark.long
@@ -123,7 +149,7 @@ def test_every_file_of_the_cache(made, tmp_path, monkeypatch, capsys):
             file = tmp_path / "cache" / name
             file.write_bytes(change(file.read_bytes()))
             assert start(tmp_path / "run") is None
-            assert outcome(tmp_path / "run") == whole, (name, damage)
+            assert outcome(tmp_path / "run") == whole["finished"], (name, damage)
     with capsys.disabled():
         print(len(files) * len(DAMAGES), "of the cache, all healed")
 
@@ -175,4 +201,4 @@ def test_the_command_in_the_second_line_heals(made, tmp_path, monkeypatch):
     assert told is not None and f"rm '{file}'" in told.fix
     assert os.system(f"rm '{file}'") == 0
     assert start(tmp_path / "run") is None
-    assert outcome(tmp_path / "run") == whole
+    assert outcome(tmp_path / "run") == whole["finished"]

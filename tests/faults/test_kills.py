@@ -3,9 +3,7 @@
 import os
 import random
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -81,41 +79,3 @@ def test_killed_at_any_moment(kind, trial, unbroken, tmp_path):
     moments = [chosen.uniform(0, 1.05) * seconds for _ in range(chosen.choice((1, 1, 2)))]
     assert killed_and_ended(kind, tmp_path / "run", moments) == whole
     shutil.rmtree(tmp_path)
-
-
-LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "unlearnkit")
-RANKS = ("+method=ga", *SMALL, "model.lora=null", "logger=none", "deepspeed=zero3")
-
-
-def on_two_ranks(folder, seconds=None):
-    """The exit code, or None for one that was killed, launcher and ranks, after these seconds."""
-    process = subprocess.Popen(
-        [*LAUNCHER, *RANKS, f"hydra.run.dir={folder}"],
-        cwd=TOP,
-        start_new_session=True,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        _, told = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return None
-    assert "Traceback" not in told, told[-3000:]
-    return process.returncode
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("trials", [int(os.environ.get("KILLS", "100"))])
-def test_two_ranks_under_zero_3(trials, tmp_path):
-    started = time.monotonic()
-    assert on_two_ranks(tmp_path / "whole") == 0
-    seconds, whole = time.monotonic() - started, outcome(tmp_path / "whole")
-    chosen = random.Random(0)
-    for trial in range(trials):
-        folder = tmp_path / f"trial-{trial}"
-        on_two_ranks(folder, chosen.uniform(0.3, 1) * seconds)
-        assert on_two_ranks(folder) == 0
-        assert outcome(folder) == whole
-        shutil.rmtree(folder)

@@ -1,0 +1,106 @@
+"""Two ranks under ZeRO-3, killed together or one of them, end with the numbers of two that were not."""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from forked import SERVER, _carry_out
+from outcome import outcome
+
+TOP = Path(__file__).parents[2]
+RUN = (
+    "+method=ga", "model=tiny", "model.lora=null", "logger=none", "deepspeed=zero3", "train.max_steps=4",
+    "train.save_every=1", "eval_every=2", "eval.safety.limit=2", "eval.safety.curve_limit=1",
+    "eval.safety.max_new_tokens=3", "+train.arguments.disable_tqdm=true",
+)  # fmt: skip
+WHO = {"both": (0, 1), "the first": (0,), "the second": (1,)}
+TRIALS = int(os.environ.get("KILLS", "100"))
+
+
+def on_two_ranks(folder, tmp_path, killed=(), seconds=None):
+    """The exit codes; of two that are not killed none may be None. These ranks are killed after these seconds."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = []
+    for rank in range(2):
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        environment = {**os.environ, **{name: str(value) for name, value in place.items()}, "HF_HUB_OFFLINE": "1"}
+        said = [str(tmp_path / f"{kind}-{rank}") for kind in ("out", "err")]
+        for path in said:
+            Path(path).unlink(missing_ok=True)
+        words = (*RUN, f"hydra.run.dir={folder}")
+        ranks.append(SERVER.Process(target=_carry_out, args=("unlearnkit", words, str(TOP), environment, *said)))
+        ranks[-1].start()
+    until = time.monotonic() + (seconds or 0)
+    while killed and time.monotonic() < until and any(rank.is_alive() for rank in ranks):
+        time.sleep(0.02)
+    for number in killed:
+        ranks[number].kill()
+    for number, rank in enumerate(ranks):
+        rank.join(90 if killed else 500)  # one that is left alone ends by itself
+        assert rank.exitcode is not None, (
+            f"rank {number} waits for the other\n{(tmp_path / f'err-{number}').read_text()}"
+        )
+    told = "".join((tmp_path / f"err-{number}").read_text() for number in range(2))
+    assert "Traceback" not in told, told[-3000:]
+    return [rank.exitcode for rank in ranks]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """What the run comes to, and the seconds that it takes."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    started = time.monotonic()
+    assert on_two_ranks(folder / "run", folder) == [0, 0]
+    return outcome(folder / "run"), time.monotonic() - started
+
+
+def killed_and_ended(who, moments, whole, tmp_path):
+    folder = tmp_path / "run"
+    for moment in moments:
+        on_two_ranks(folder, tmp_path, WHO[who], moment)
+    assert on_two_ranks(folder, tmp_path) == [0, 0], (tmp_path / "err-0").read_text()
+    assert not list(folder.rglob("*.partial")) and not (folder / "checkpoints").exists()
+    assert outcome(folder) == whole
+
+
+def test_two_ranks_killed(unbroken, tmp_path):
+    whole, seconds = unbroken
+    killed_and_ended("both", [0.7 * seconds], whole, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("trial", range(TRIALS))
+def test_killed_at_any_moment(trial, unbroken, tmp_path):
+    whole, seconds = unbroken
+    chosen = random.Random(f"ranks {trial}")
+    moments = [chosen.uniform(0.2, 1) * seconds for _ in range(chosen.choice((1, 1, 2)))]
+    killed_and_ended([*WHO][trial % 3], moments, whole, tmp_path)
+    shutil.rmtree(tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_a_launcher_that_is_killed(share, unbroken, tmp_path):
+    """torchrun's ranks are in sessions of their own: they end by themselves, or finish the run."""
+    whole, seconds = unbroken
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "unlearnkit")
+    command = [sys.executable, *torchrun, *RUN, f"hydra.run.dir={tmp_path / 'run'}"]
+    launcher = subprocess.Popen(command, cwd=TOP, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 200
+    while not (tmp_path / "run" / "config.yaml").is_file() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(share * seconds)
+    launcher.send_signal(signal.SIGKILL)
+    _, told = launcher.communicate(timeout=200)  # its pipe closes when the last of its ranks has ended
+    assert b"Traceback" not in told, told[-3000:]
+    assert on_two_ranks(tmp_path / "run", tmp_path) == [0, 0]
+    assert outcome(tmp_path / "run") == whole
