@@ -27,6 +27,15 @@ def config(hub):
         ("allenai/OLMo-7B-Instruct-hf", 6_888_095_744),
         ("facebook/opt-2.7b", 2_651_596_800),
         ("HuggingFaceTB/SmolLM2-135M-Instruct", 134_515_008),
+        ("meta-llama/Llama-3.2-1B-Instruct", 1_235_814_400),
+        ("meta-llama/Llama-3.2-3B-Instruct", 3_212_749_824),
+        ("meta-llama/Llama-3.1-8B-Instruct", 8_030_261_248),
+        ("Qwen/Qwen2.5-1.5B-Instruct", 1_543_714_304),
+        ("Qwen/Qwen2.5-7B-Instruct", 7_615_616_512),
+        ("Qwen/Qwen3-4B", 4_022_468_096),
+        ("google/gemma-3-1b-it", 999_885_952),
+        ("microsoft/Phi-3.5-mini-instruct", 3_821_079_552),
+        ("HuggingFaceH4/zephyr-7b-beta", 7_241_732_096),
     ],
 )
 def test_every_known_model_has_its_published_size(hub, parameters):

@@ -25,7 +25,7 @@ from torch.utils.flop_counter import flop_registry
 from unlearnkit.losses import NLL, Loss, RandomLabels
 from unlearnkit.losses.base import AGAINST
 from unlearnkit.models.adapter import adapter_off
-from unlearnkit.models.anatomy import anatomy
+from unlearnkit.models.anatomy import blocks
 from unlearnkit.models.layout import Layout
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Packed
@@ -155,7 +155,7 @@ def trace(
             for parameter in model.parameters():
                 if parameter.requires_grad:
                     parameter.grad = torch.empty_like(parameter)
-            inner = anatomy(model)[-2:][0].block
+            inner = blocks(model)[-2:][0]
             live.kept_a_layer = sum(weight.grad.nbytes for weight in inner.parameters() if weight.grad is not None)
         with live, _marked(model, live), torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
             for parameter in model.parameters():
@@ -201,7 +201,7 @@ def alike(model: Any) -> bool:
     """All layers have the same parameters, of which the same are trained, so that one may stand for another."""
     shapes = [
         [(name, parameter.shape, parameter.dtype, parameter.requires_grad) for name, parameter in named]
-        for named in (list(layer.block.named_parameters()) for layer in anatomy(model))
+        for named in (list(block.named_parameters()) for block in blocks(model))
     ]
     return all(shape == shapes[0] for shape in shapes)
 
@@ -262,7 +262,7 @@ def _earlier(model: Any, state: str, row: Packed, wanted: Wanted) -> Pass:
 @contextlib.contextmanager
 def _marked(model: Any, live: Live) -> Iterator[None]:
     """Tell `live` which layer the step is in, and when a gradient is there to stay."""
-    blocks = [layer.block for layer in anatomy(model)]
+    layers = blocks(model)
     hooks: list[Any] = []
 
     def before(number: int) -> Callable:
@@ -279,12 +279,12 @@ def _marked(model: Any, live: Live) -> Iterator[None]:
                 return
             if hidden.requires_grad:
                 hidden.register_hook(lambda gradient: live.enter("backward", number))
-            if number == len(blocks) - 1:
+            if number == len(layers) - 1:
                 live.enter("losses", 0 if torch.is_grad_enabled() else 1)
 
         return mark
 
-    for number, block in enumerate(blocks):
+    for number, block in enumerate(layers):
         hooks += [block.register_forward_pre_hook(before(number)), block.register_forward_hook(after(number))]
     for parameter in model.parameters():
         if parameter.requires_grad:
