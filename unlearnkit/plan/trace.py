@@ -25,11 +25,10 @@ from torch.utils.flop_counter import flop_registry
 from unlearnkit.losses import NLL, Loss, RandomLabels
 from unlearnkit.losses.base import AGAINST
 from unlearnkit.models.adapter import adapter_off
-from unlearnkit.models.anatomy import blocks
 from unlearnkit.models.layout import Layout
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Packed
-from unlearnkit.models.reading import Pass, Wanted, read
+from unlearnkit.models.reading import Pass, Wanted, layers_of, read
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
 
@@ -155,7 +154,7 @@ def trace(
             for parameter in model.parameters():
                 if parameter.requires_grad:
                     parameter.grad = torch.empty_like(parameter)
-            inner = blocks(model)[-2:][0]
+            inner = list(layers_of(model))[-2:][0]
             live.kept_a_layer = sum(weight.grad.nbytes for weight in inner.parameters() if weight.grad is not None)
         with live, _marked(model, live), torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
             for parameter in model.parameters():
@@ -201,7 +200,7 @@ def alike(model: Any) -> bool:
     """All layers have the same parameters, of which the same are trained, so that one may stand for another."""
     shapes = [
         [(name, parameter.shape, parameter.dtype, parameter.requires_grad) for name, parameter in named]
-        for named in (list(block.named_parameters()) for block in blocks(model))
+        for named in (list(block.named_parameters()) for block in list(layers_of(model)))
     ]
     return all(shape == shapes[0] for shape in shapes)
 
@@ -262,7 +261,7 @@ def _earlier(model: Any, state: str, row: Packed, wanted: Wanted) -> Pass:
 @contextlib.contextmanager
 def _marked(model: Any, live: Live) -> Iterator[None]:
     """Tell `live` which layer the step is in, and when a gradient is there to stay."""
-    layers = blocks(model)
+    layers = list(layers_of(model))
     hooks: list[Any] = []
 
     def before(number: int) -> Callable:
