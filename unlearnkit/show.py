@@ -41,6 +41,7 @@ def show(cfg: DictConfig) -> None:
     from rich.console import Console
     from rich.markup import escape
 
+    from unlearnkit.data.alternatives import Alternatives, request
     from unlearnkit.runs.checks import bind_streams, check_stages
 
     stages = instantiate(cfg.stages, _convert_="all")
@@ -52,7 +53,14 @@ def show(cfg: DictConfig) -> None:
     out = Console(highlight=False, soft_wrap=True)
     for name in names:
         out.print(f"[bold]Trained, stream '{escape(name)}'[/]")
-        example = streams[name].draw(int(cfg.seed), 0, 1)[0][0]
+        stream = streams[name]
+        if isinstance(stream, Alternatives):
+            stream.stand_in()
+            asked = request(stream.draw(int(cfg.seed), 0, 1)[0][1])
+            out.print(
+                f"  What to prefer is sampled as the run begins; the answer itself stands here: {asked!r}", markup=False
+            )
+        example = stream.draw(int(cfg.seed), 0, 1)[0][0]
         prompt, response = model.template.encode(model.tokenizer, example.prompt, example.response)
         for what, ids in (("prompt", prompt), ("response, what is learnt", response)):
             out.print(f"  {what}: {model.tokenizer.decode(ids)!r}", markup=False)

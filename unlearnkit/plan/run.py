@@ -12,6 +12,7 @@ from rich.console import Console
 
 from unlearnkit import configuration
 from unlearnkit.controls.taught import Taught
+from unlearnkit.data.alternatives import Alternatives
 from unlearnkit.errors import UserError
 from unlearnkit.plan.memory import Engine
 from unlearnkit.plan.planner import Device, Planned, Planner, smallest
@@ -67,8 +68,11 @@ def trainings(cfg: DictConfig, plan: dict[str, Any]) -> tuple[dict[str, Planner]
     stand_in = StandIn(**plan["stand_in"])
     streams, own = streams_of(cfg, every, stand_in)
     check_stages(every, streams)  # type: ignore[arg-type]
+    invented = [stream for stream in streams.values() if isinstance(stream, Alternatives)]
+    for stream in invented:
+        stream.stand_in()
     encode, computed_in = encoder(tokenizer, template, stand_in), dtype(model, plan)
-    notes = []
+    notes = ["Alternatives are taken to be as long as the answers; to sample them is not counted"] if invented else []
     if not own:
         notes.append(
             f"data={cfg.data.name} is not at hand: {stand_in.rows} rows a stream of {stand_in.prompt_tokens} +"

@@ -27,6 +27,7 @@ from unlearnkit.models.reading import layers_of, number_of
 from unlearnkit.ranks import zero
 from unlearnkit.ranks.signals import StopWhenAsked
 from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Count, Positive
+from unlearnkit.stages.alternatives import invent
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.callbacks import Progress, Report
 from unlearnkit.stages.passes import asked_by, within_reach
@@ -178,8 +179,10 @@ class Finetune(Stage):
         shards = arguments.world_size * self.accumulation
         limit = min(self.max_length or model.max_length, model.max_length)
         encode = lambda prompt, response: model.template.encode(model.tokenizer, prompt, response)  # noqa: E731
+        streams = {term.stream: context.streams[term.stream] for term in self.terms.values()}
+        invent(streams, model, context.seed, max_steps, self.batch_size)
         steps = Steps(
-            streams={term.stream: context.streams[term.stream] for term in self.terms.values()},
+            streams=streams,
             reference_streams={term.stream for term in self.terms.values() if term.needs_reference},
             tokenise=Tokenise(encode, limit, self.truncate),
             seed=context.seed,
