@@ -1,7 +1,8 @@
 """Started on one or more ranks by `stages/test_deepspeed.py`: the same trainings under every way of dividing them.
 
 Arguments: the folder with the tiny model, the folder for losses and weights, then `NAME:MICRO-BATCHES`, each a name of
-`conf/deepspeed`, or `NAME:DTYPE` for the first values of terms with nothing learnt.
+`conf/deepspeed`, with `:states` behind it where the terms are of hidden states alone, or `NAME:DTYPE` for the first
+values of terms with nothing learnt.
 """
 
 import faulthandler
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 from unlearnkit import ranks
 from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import MismatchedResponses, Preferences, Shuffled
-from unlearnkit.losses import DPO, KL, NLL, NPO, UNDIAL, Constrained
+from unlearnkit.losses import DPO, KL, NLL, NPO, UNDIAL, Constrained, KeepStates, Steer
 from unlearnkit.models import load_source
 from unlearnkit.models.templates import Template
 from unlearnkit.stages import Context, Finetune
@@ -41,6 +42,15 @@ def terms():
         "push": NPO("forget", 1.0, beta=0.1),
         "distil": UNDIAL("forget", 1.0),
         "bound": Constrained("retain", 1.0, epsilon=2.0, rate=0.5),
+        "hold": KeepStates("retain", layer=0, weight=10.0),
+    }
+
+
+def of_states():
+    """No term reads logits, so a pass ends after the first layer of two, and what follows is not trained."""
+    return {
+        "steer": Steer("forget", layer=0, coefficient=20.0, weight=10.0, at="all"),
+        "hold": KeepStates("retain", layer=0, weight=10.0),
     }
 
 
@@ -53,14 +63,19 @@ def streams():
     return {**named, "mismatched": MismatchedResponses("forget", 2).bind(named)}
 
 
-def train(source, out, name, lora, accumulation):
+def train(source, out, name, lora, accumulation, states=False):
     """Five steps, measured at the third and the last; writes losses and whole weights."""
     model = load_source("tiny", source, "float32", dict(LORA) if lora else None, Template())
     deepspeed = OmegaConf.to_container(composed(f"deepspeed={name}").deepspeed)
     stage = Finetune(
-        terms(), 5, batch_size=4, accumulation=accumulation, arguments=dict(ARGUMENTS), deepspeed=deepspeed
+        of_states() if states else terms(),
+        5,
+        batch_size=4,
+        accumulation=accumulation,
+        arguments=dict(ARGUMENTS),
+        deepspeed=deepspeed,
     )
-    folder = out / f"{'lora' if lora else 'full'}-{name}:{accumulation}"
+    folder = out / f"{'states-' if states else ''}{'lora' if lora else 'full'}-{name}:{accumulation}"
     if ranks.is_first():
         folder.mkdir(parents=True)
     ranks.barrier()
@@ -103,10 +118,10 @@ def main():
     faulthandler.dump_traceback_later(300, exit=True)
     ranks.start()
     for asked in sys.argv[3:]:
-        name, accumulation = asked.split(":")
+        name, accumulation, *states = asked.split(":")
         for lora in (True, False):
             if accumulation.isdigit():
-                train(sys.argv[1], Path(sys.argv[2]), name, lora, int(accumulation))
+                train(sys.argv[1], Path(sys.argv[2]), name, lora, int(accumulation), states=bool(states))
             else:
                 begin(sys.argv[1], Path(sys.argv[2]), name, lora, accumulation)
     ranks.end()

@@ -121,3 +121,24 @@ def test_a_stand_in_shares_prompts_as_a_tokenizer_does():
     assert len(first[1]) == 3 + 1  # ten characters and the end token
     rows = [tuple(map(tuple, example)) for example in (first, second)]
     assert pack({"forget": rows}).input_ids.numel() == 20 + 3 + 6
+
+
+def test_a_pass_that_ends_early_and_what_a_stage_restricts_to():
+    # The tiny model has 2 layers, of which RMU's shares name the first.
+    found = planned("+method=rmu", "model=tiny", "model.lora=null", "plan.gpus=1", "plan.grid=[1]")
+    assert found["sizes"]["trainable"] == 64 * 32
+    whole = planned("+method=ga_kl", "model=tiny", "model.lora=null", "plan.gpus=1", "plan.grid=[1]")
+    asked, other = found["asked"]["finetune"], whole["asked"]["finetune"]
+    assert asked["parts"]["optimiser"] == 2 * 4 * 64 * 32 and asked["parts"]["logits"] == 0
+    assert asked["hours"] < other["hours"] / 2
+    assert asked["parts"]["reference"] == other["parts"]["reference"]  # a whole second model, as before
+    under_lora = planned("+method=rmu", "model=tiny", "plan.gpus=1", "plan.grid=[1]")
+    assert under_lora["sizes"]["trainable"] == 4 * (64 + 32)
+
+
+def test_two_backward_passes_and_a_running_average():
+    found = [planned(f"+method={name}", "model=tiny", "plan.gpus=1", "plan.grid=[1]") for name in ("gru", "ga_gd")]
+    gru, plain = (one["asked"]["finetune"] for one in found)
+    trained = 4 * found[0]["sizes"]["trainable"]
+    assert (gru["parts"]["optimiser"], plain["parts"]["optimiser"]) == (4 * trained, 2 * trained)
+    assert 1.3 * plain["hours"] < gru["hours"] < 1.7 * plain["hours"]

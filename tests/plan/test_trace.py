@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoConfig
 
-from unlearnkit.losses import KL, NLL, NPO, RandomLabels
+from unlearnkit.losses import KL, NLL, NPO, KeepStates, RandomLabels, Steer
 from unlearnkit.models.packing import pack
 from unlearnkit.plan.sizes import sizes_of, skeleton
 from unlearnkit.plan.trace import TRACED, alike, peaks, trace
@@ -56,6 +56,16 @@ def test_three_layers_drawn_out_are_the_whole(lora, setting):
 def test_other_architectures_are_drawn_out_too(architecture):
     made = config(architecture, **{"num_key_value_heads": 2} if architecture in ("qwen2", "mistral") else {})
     assert peak(7, TRACED, made=made) == peak(7, 7, made=made)
+
+
+@pytest.mark.parametrize("lora", [None, LORA], ids=["full", "lora"])
+def test_a_pass_that_ends_early_is_drawn_out_too(lora):
+    def traced(layers):
+        terms = {"forget": Steer("forget", layers - 1, 2.0), "retain": KeepStates("retain", layers - 1, at="all")}
+        model = skeleton(config(), lora, torch.float32, layers)
+        return peaks(trace(model, terms, step(terms), VOCABULARY), layers, 5)
+
+    assert traced(TRACED) == traced(5) and traced(5)[0].logits == 0
 
 
 def test_random_labels_are_traced_without_values():

@@ -14,8 +14,10 @@ TESTS = Path(__file__).parent.parent
 NAMES = ("none", "zero1", "zero2", "zero3", "zero3_offload")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 STARTS = [f"{name}:{dtype}" for name in NAMES[:4] for dtype in ("float32", "bfloat16")]
-TERMS = ("learn", "mix", "keep", "push", "distil", "bound", "bound/multiplier")
-KEYS = ("loss", "grad_norm", "learning_rate", *(f"terms/{name}" for name in TERMS))
+TERMS = ("learn", "mix", "keep", "push", "distil", "bound", "bound/multiplier", "hold")
+LOGGED = ("loss", "grad_norm", "learning_rate")
+OF_STATES = ("steer", "hold")
+WEIGHTS = ("lora", "full")
 TWO_RANKS = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
@@ -35,6 +37,20 @@ def alone(tiny_folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def states_alone(tiny_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("states_alone")
+    train(tiny_folder, folder, (), "none:1:states", "none:2:states", "zero2:2:states")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def states_together(tiny_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("states_together")
+    train(tiny_folder, folder, TWO_RANKS, *(f"{name}:1:states" for name in NAMES[:4]))
+    return folder
+
+
+@pytest.fixture(scope="module")
 def together(tiny_folder, tmp_path_factory):
     """Two ranks, all trainings one after another in the same two processes."""
     folder = tmp_path_factory.mktemp("together")
@@ -46,8 +62,8 @@ def same(first, second):
     rows = [[json.loads(line) for line in (f / "log.jsonl").read_text().splitlines()] for f in (first, second)]
     assert len(rows[0]) == len(rows[1]) == 5
     for one, other in zip(*rows, strict=True):
-        for key in KEYS:
-            assert one[key] == pytest.approx(other[key], abs=1e-4), key
+        for key in (*LOGGED, *(f"terms/{name}" for name in (OF_STATES if "states" in first.name else TERMS))):
+            assert one[key] == pytest.approx(other[key], rel=1e-5, abs=1e-5), key
     weights = [load_file(f / "weights.safetensors") for f in (first, second)]
     assert weights[0].keys() == weights[1].keys()
     for name, weight in weights[0].items():
@@ -57,15 +73,27 @@ def same(first, second):
 
 
 @pytest.mark.parametrize("way", ["none:2", "zero2:2"])
-@pytest.mark.parametrize("weights", ["lora", "full"])
+@pytest.mark.parametrize("weights", WEIGHTS)
 def test_one_rank(alone, weights, way):
     same(alone / f"{weights}-none:1", alone / f"{weights}-{way}")
 
 
 @pytest.mark.parametrize("way", [*(f"{name}:1" for name in NAMES), "zero3:2"])
-@pytest.mark.parametrize("weights", ["lora", "full"])
+@pytest.mark.parametrize("weights", WEIGHTS)
 def test_two_ranks(alone, together, weights, way):
     same(alone / f"{weights}-none:1", together / f"{weights}-{way}")
+
+
+@pytest.mark.parametrize("way", ["none:2", "zero2:2"])
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_passes_that_end_early_on_one_rank(states_alone, weights, way):
+    same(states_alone / f"states-{weights}-none:1", states_alone / f"states-{weights}-{way}")
+
+
+@pytest.mark.parametrize("way", [f"{name}:1" for name in NAMES[:4]])
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_passes_that_end_early_on_two_ranks(states_alone, states_together, weights, way):
+    same(states_alone / f"states-{weights}-none:1", states_together / f"states-{weights}-{way}")
 
 
 def starts(folder):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -10,12 +11,16 @@ import torch
 
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
+from unlearnkit.losses.base import Loss, States
+from unlearnkit.models.reading import number_of, reached
 from unlearnkit.plan.memory import Demand, Engine, Usage, usage
 from unlearnkit.plan.rows import Encode, Micro, largest
 from unlearnkit.plan.sizes import Sizes, narrow_bytes, sizes_of, skeleton
 from unlearnkit.plan.trace import TRACED, Peak, alike, peaks, trace
 from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Nonnegative, Positive
 from unlearnkit.stages.finetune import Finetune
+from unlearnkit.stages.passes import asked_by
+from unlearnkit.stages.restrict import Restrict
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Planner:
         lora: arguments of `peft.LoraConfig`, or None.
         taught: the adapter was taught the data before, so the reference is a frozen copy of it.
         looked_at: micro-batches of which the largest is planned.
+        restricted: the stages before it that say what is trained.
     """
 
     config: Any
@@ -68,14 +74,48 @@ class Planner:
     taught: bool = False
     runtime: int = 0
     looked_at: int = 128
+    restricted: tuple[Restrict, ...] = ()
 
     def __post_init__(self) -> None:
         self._micro: dict[int, Micro] = {}
         self._peaks: dict[int, tuple[Peak, Peak]] = {}
 
     @cached_property
+    def _chosen(self) -> set[str] | None:
+        """The weights that are trained, where a stage says so; the last one has the last word."""
+        if not self.restricted:
+            return None
+        return self.restricted[-1].matching(skeleton(self.config, None, self.computed_in))
+
+    @cached_property
     def _whole(self) -> Any:
-        return skeleton(self.config, self.lora, self.computed_in)
+        return self._skeleton(None)
+
+    def _skeleton(self, layers: int | None) -> Any:
+        """As it is trained: what no pass reaches is not."""
+        model = skeleton(self.config, self.lora, self.computed_in, layers, self._chosen)
+        asked = asked_by(self._terms(layers or self.config.num_hidden_layers).values())
+        reach = {id(weight) for weight in reached(model, asked)}
+        for weight in model.parameters():
+            weight.requires_grad_(weight.requires_grad and id(weight) in reach)
+        return model
+
+    @cached_property
+    def _depth(self) -> int:
+        """How many layers a pass goes through."""
+        asked, layers = asked_by(self.stage.terms.values()), self.config.num_hidden_layers
+        return layers if asked.logits else 1 + max(number_of(layer, layers) for layer in asked.layers)
+
+    def _terms(self, layers: int) -> dict[str, Loss]:
+        """The terms on a model of so many layers; what an inner one gives is read of the one that is repeated."""
+        terms = {name: copy.copy(term) for name, term in self.stage.terms.items()}
+        for term in terms.values():
+            if isinstance(term.reads, States):
+                number = number_of(term.reads.layer, self.config.num_hidden_layers)
+                if layers < self._depth:
+                    number = layers - 1 if number == self._depth - 1 else min(number, 1)
+                term.reads = replace(term.reads, layer=number)
+        return terms
 
     @cached_property
     def sizes(self) -> Sizes:
@@ -83,8 +123,7 @@ class Planner:
 
     @cached_property
     def _traced(self) -> int:
-        layers = self.config.num_hidden_layers
-        return TRACED if layers > TRACED and alike(self._whole) else layers
+        return TRACED if self._depth > TRACED and alike(self._whole, self._depth) else self._depth
 
     @cached_property
     def demand(self) -> Demand:
@@ -101,6 +140,8 @@ class Planner:
                 "Plan with train.arguments.optim=adamw_torch or sgd",
             )
         moments = 0 if optimiser == "sgd" else 2
+        if self.stage.project:
+            moments += 2  # the average of the retain gradient, and the step's own beside the forget gradient
         return Demand(sizes, *copied, moments, self.runtime, self.computed_in == torch.bfloat16)
 
     def micro(self, gpus: int) -> Micro:
@@ -117,17 +158,16 @@ class Planner:
         micro = self.micro(gpus)
         key = micro.examples
         if key not in self._peaks:
-            model = skeleton(self.config, self.lora, self.computed_in, self._traced)
             live = trace(
-                model,
-                self.stage.terms,
+                self._skeleton(self._traced),
+                self._terms(self._traced),
                 micro.step,
                 self.config.vocab_size,
                 autocast=self.demand.bf16,
                 keeps_gradients=self.stage.accumulation > 1,
                 checkpointing=bool(self.stage.arguments.get("gradient_checkpointing")),
             )
-            self._peaks[key] = peaks(live, self._traced, self.config.num_hidden_layers)
+            self._peaks[key] = peaks(live, self._traced, self._depth, 2 if self.stage.project else 1)
         return self._peaks[key]
 
     def at(self, gpus: int, engine: Engine) -> Planned:

@@ -21,6 +21,7 @@ from unlearnkit.plan.sizes import architecture
 from unlearnkit.plan.table import GB, as_json, grid_table, parts_table
 from unlearnkit.runs.checks import check_stages
 from unlearnkit.stages.finetune import Finetune
+from unlearnkit.stages.restrict import Restrict
 
 
 def run(cfg: DictConfig, engine: str) -> dict[str, Any]:
@@ -54,9 +55,8 @@ def run(cfg: DictConfig, engine: str) -> dict[str, Any]:
 
 def trainings(cfg: DictConfig, plan: dict[str, Any]) -> tuple[dict[str, Planner], list[str]]:
     """A planner for each training of the run, the target's among them, and what was assumed."""
-    stages = {
-        name: stage for name, stage in instantiate(cfg.stages, _convert_="all").items() if isinstance(stage, Finetune)
-    }
+    method = instantiate(cfg.stages, _convert_="all")
+    stages = {name: stage for name, stage in method.items() if isinstance(stage, Finetune)}
     target = instantiate(cfg.target, _convert_="all")
     taught = {"target": target.stage} if isinstance(target, Taught) else {}
     every = {**taught, **stages}
@@ -82,12 +82,18 @@ def trainings(cfg: DictConfig, plan: dict[str, Any]) -> tuple[dict[str, Planner]
         notes.append(f"No tokenizer at hand: {stand_in.characters_a_token} characters a token are assumed")
 
     def planner(stage: Finetune, seed: int, goes_on: bool) -> Planner:
-        more = seed, goes_on, int(plan["runtime"]), plan["looked_at"]
+        more = seed, goes_on, int(plan["runtime"]), plan["looked_at"], _restricted(stage, list(method.values()))
         return Planner(config, model.get("lora"), computed_in, stage, streams, encode, *more)
 
     goes_on = bool(taught) and not target.merge
     made = {name: planner(stage, target.seed, False) for name, stage in taught.items()}
     return made | {name: planner(stage, cfg.seed, goes_on) for name, stage in stages.items()}, notes
+
+
+def _restricted(stage: Finetune, stages: list[Any]) -> tuple[Restrict, ...]:
+    """The stages before a training that name what is trained."""
+    before = stages[: stages.index(stage)] if stage in stages else []
+    return tuple(other for other in before if isinstance(other, Restrict) and not other.everything)
 
 
 def dtype(model: dict[str, Any], plan: dict[str, Any]) -> torch.dtype:

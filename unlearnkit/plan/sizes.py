@@ -16,6 +16,7 @@ from unlearnkit.models import tiny
 from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.models.converted import converted_before
 from unlearnkit.models.lineage import linear_weights
+from unlearnkit.models.loading import lineage
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,19 @@ def stored_dtype(computed_in: torch.dtype, lora: dict[str, Any] | None) -> torch
     return torch.float32 if lora is None else computed_in
 
 
-def skeleton(config: Any, lora: dict[str, Any] | None, computed_in: torch.dtype, layers: int | None = None) -> Any:
-    """The model on the meta device as a run would train it, with its adapter; `layers` of them instead of all."""
+def skeleton(
+    config: Any,
+    lora: dict[str, Any] | None,
+    computed_in: torch.dtype,
+    layers: int | None = None,
+    chosen: set[str] | None = None,
+) -> Any:
+    """The model on the meta device as a run would train it, with its adapter.
+
+    Args:
+        layers: so many of them instead of all.
+        chosen: the weights that a stage has restricted the training to, by their names in the bare model.
+    """
     config = copy.deepcopy(config)
     if layers is not None:
         config.num_hidden_layers = layers
@@ -91,7 +103,11 @@ def skeleton(config: Any, lora: dict[str, Any] | None, computed_in: torch.dtype,
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, dtype=stored_dtype(computed_in, lora))
             use_packed_attention(model)
-            if lora is not None:
+            if chosen is not None:
+                weights = lineage(model, lora)
+                weights.confine(chosen & {name for name, _ in model.named_parameters()})
+                model = weights.network
+            elif lora is not None:
                 model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **lora))
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(

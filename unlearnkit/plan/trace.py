@@ -168,8 +168,12 @@ def trace(
     return live
 
 
-def peaks(live: Live, traced: int, layers: int) -> tuple[Peak, Peak]:
-    """The largest moment with gradients, and that of all else, of a model with `layers` instead of `traced` layers."""
+def peaks(live: Live, traced: int, layers: int, backwards: int = 1) -> tuple[Peak, Peak]:
+    """The largest moment with gradients, and that of all else, of a model with `layers` instead of `traced` layers.
+
+    Args:
+        backwards: passes of a step, of which one was traced.
+    """
     if layers != traced and traced != TRACED:
         raise ValueError(f"only a trace of {TRACED} layers is drawn out")
     moments: list[list[np.ndarray]] = []
@@ -187,7 +191,7 @@ def peaks(live: Live, traced: int, layers: int) -> tuple[Peak, Peak]:
             shifts = [more * saved + extra * undone for extra in {0 if done < 2 else more, more if done else 0}]
         moments += [[point + shift + kept for point in highest] for shift in shifts]
         repeated = 1 + more if layer == 1 and part in ("forward", "backward", "reference") else 1
-        flops += live.flops[part, layer] * repeated
+        flops += live.flops[part, layer] * repeated * (backwards if part == "backward" else 1)
     full = max((moment[0] for moment in moments), key=lambda point: point.sum())
     bare = max((moment[1] for moment in moments), key=lambda point: point[:GRADIENTS].sum())
     return (
@@ -196,11 +200,11 @@ def peaks(live: Live, traced: int, layers: int) -> tuple[Peak, Peak]:
     )
 
 
-def alike(model: Any) -> bool:
-    """All layers have the same parameters, of which the same are trained, so that one may stand for another."""
+def alike(model: Any, depth: int | None = None) -> bool:
+    """The first `depth` layers have the same parameters, of which the same are trained: one may stand for another."""
     shapes = [
         [(name, parameter.shape, parameter.dtype, parameter.requires_grad) for name, parameter in named]
-        for named in (list(block.named_parameters()) for block in list(layers_of(model)))
+        for named in (list(block.named_parameters()) for block in list(layers_of(model))[:depth])
     ]
     return all(shape == shapes[0] for shape in shapes)
 

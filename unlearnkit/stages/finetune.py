@@ -31,6 +31,7 @@ from unlearnkit.stages.alternatives import invent
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.callbacks import Progress, Report
 from unlearnkit.stages.passes import asked_by, within_reach
+from unlearnkit.stages.projection import Project
 from unlearnkit.stages.reference import reference_log_probs
 from unlearnkit.stages.selected import Selected
 from unlearnkit.stages.selection import Selection
@@ -74,6 +75,9 @@ TRAINING = Arguments(
 )
 
 
+PROJECT = Arguments("unlearnkit.stages.projection.Project")
+
+
 class Finetune(Stage):
     """Train the model on its terms with transformers' Trainer, one packed forward and backward a step.
 
@@ -90,6 +94,7 @@ class Finetune(Stage):
         save_every: steps between checkpoints, from which an interrupted training goes on; 0: none.
         save_limit: how many checkpoints are kept.
         select: which measured step the run goes on from, see `Selection`; the last one if None.
+        project: which terms' gradient the others' is made to agree with, see `Projection`; None: all are added up.
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class Finetune(Stage):
         save_every: Count = 0,
         save_limit: Positive = 2,
         select: dict[str, Any] | None = None,
+        project: Annotated[dict[str, Any] | None, PROJECT] = None,
     ):
         if max_steps is None and epochs is None:
             raise UserError("The training has neither max_steps nor epochs", "Set train.max_steps= or train.epochs=")
@@ -122,6 +128,7 @@ class Finetune(Stage):
         self.epochs = epochs
         self.deepspeed, self.save_every, self.save_limit = deepspeed or None, save_every, save_limit
         self.select = Selection(select) if select is not None else None
+        self.project = Project(**project) if project else None
 
     @property
     def zero(self) -> int | None:
@@ -137,6 +144,13 @@ class Finetune(Stage):
         Raises:
             UserError: what transformers or torch refuse of the arguments.
         """
+        if self.project:
+            self.project.check(f"{key}.project", self.terms)
+        if self.project and self.deepspeed:
+            raise UserError(
+                f"{key}.project compares whole gradients, which ZeRO-{self.zero} divides or adds up by itself",
+                "Set deepspeed=none",
+            )
         if self.deepspeed or ranks.count() > 1:  # these bind the process
             return
         try:
@@ -214,6 +228,7 @@ class Finetune(Stage):
             terms=self.terms,
             deepspeed=self.deepspeed,
             save_limit=self.save_limit,
+            project=self.project,
             args=arguments,
             train_dataset=steps,
             callbacks=[report, StopWhenAsked()],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 import torch
 
@@ -37,7 +38,7 @@ class Restrict(Stage):
         """Raises:
         UserError: it names nothing, or with what is no regular expression.
         """
-        if self._everything:
+        if self.everything:
             raise UserError(f"{key} restricts nothing", f"Set {key}.parts=, {key}.layers= or {key}.names=")
         self.check_names(key)
 
@@ -54,13 +55,13 @@ class Restrict(Stage):
             ) from error
 
     def check_model(self, model: LanguageModel) -> None:
-        if not self._everything:
-            self.matching(model)
+        if not self.everything:
+            self.matching(model.model)
 
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         torch.manual_seed(context.seed)  # of a fresh adapter's first weights, as in the finetune stage
-        chosen = self.matching(model)
-        sizes = weights(model)
+        chosen = self.matching(model.model)
+        sizes = weights(model.model)
         model.weights.confine(chosen)
         share = sum(sizes[name] for name in chosen) / sum(sizes.values())
         kinds = Counter(name.split(".")[-2] for name in chosen)
@@ -75,22 +76,23 @@ class Restrict(Stage):
 
     def limit(self, model: LanguageModel) -> None:
         """Begin a training of what is named, or of all."""
-        if self._everything:
+        if self.everything:
             model.weights.make_trainable()
         else:
-            model.weights.confine(self.matching(model))
+            model.weights.confine(self.matching(model.model))
 
     @property
-    def _everything(self) -> bool:
+    def everything(self) -> bool:
+        """Nothing is named."""
         return self.parts is None and self.layers is None and self.names is None
 
-    def matching(self, model: LanguageModel) -> set[str]:
+    def matching(self, network: Any) -> set[str]:
         """The names, in the bare model, of the weights that all of it holds of.
 
         Raises:
             UserError: there is none; a layer that the model does not have; parts of an architecture that is not known.
         """
-        known = weights(model)
+        known = weights(network)
         found = {name for name in known if re.search(self.names or "", name)}
         if not found:
             assert self.names is not None
@@ -101,11 +103,11 @@ class Restrict(Stage):
             )
         if self.parts is None and self.layers is None:
             return found
-        depth, (_, path) = len(layers_of(model.model)), place_of_layers(model.model)
+        depth, (_, path) = len(layers_of(network)), place_of_layers(network)
         numbers = range(depth) if self.layers is None else {number_of(layer, depth) for layer in self.layers}
         places = [""]
         if self.parts is not None:
-            of = places_of(model.model)
+            of = places_of(network)
             places = [f"{place}." for part in self.parts for place in of.part(part)]
         prefixes = tuple(f"{path}.{number}.{place}" for number in numbers for place in places)
         chosen = {name for name in found if name.startswith(prefixes)}
@@ -119,8 +121,8 @@ class Restrict(Stage):
         return chosen
 
 
-def weights(model: LanguageModel) -> dict[str, int]:
+def weights(network: Any) -> dict[str, int]:
     """Name in the bare model -> parameters."""
     adapter = (".lora_", ".modules_to_save.")
-    named = model.model.named_parameters()
+    named = network.named_parameters()
     return {in_bare(name): weight.numel() for name, weight in named if not any(mark in name for mark in adapter)}

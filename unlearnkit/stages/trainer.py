@@ -22,6 +22,7 @@ from unlearnkit.models.reading import Pass, Wanted
 from unlearnkit.ranks import zero
 from unlearnkit.stages.answers import answers_of
 from unlearnkit.stages.passes import Passes, asked_by
+from unlearnkit.stages.projection import AVERAGE, Project, Projection
 from unlearnkit.stages.steps import Step
 
 
@@ -40,6 +41,7 @@ class TermsTrainer(Trainer):
         terms: dict[str, Loss],
         deepspeed: dict[str, Any] | None = None,
         save_limit: int = 2,
+        project: Project | None = None,
         **kwargs: Any,
     ):
         self.passes = Passes(language_model, terms)
@@ -50,6 +52,7 @@ class TermsTrainer(Trainer):
             if deepspeed and reference.frozen is not None:
                 reference.frozen = zero.frozen_shards(reference.frozen, deepspeed, language_model.dtype)
         self.terms, self.save_limit = terms, save_limit
+        self.projection = Projection(project, self.network) if project else None
         self.to_tell: dict[str, Any] = {}  # for the next checkpoint's mark
         self._shares: dict[str, list[float]] = defaultdict(list)  # of this rank since the last log
         self._step: dict[str, float] = defaultdict(float)  # of this rank in this step, of terms that carry something
@@ -83,6 +86,8 @@ class TermsTrainer(Trainer):
             folder = Path(str(self.args.output_dir))
             told = {**self.to_tell, "ranks": ranks.count(), "log": checkpoints.log_of(folder)}
             told["terms"] = {name: term.state() for name, term in self._carrying().items()}
+            if self.projection:
+                self.projection.save(folder / f"checkpoint-{self.state.global_step}")
             checkpoints.mark(folder / f"checkpoint-{self.state.global_step}", told)
             checkpoints.prune(folder, self.save_limit)
         ranks.barrier()
@@ -101,6 +106,22 @@ class TermsTrainer(Trainer):
         loss = weighted_sum(partial(self.passes.read, model), self.terms, step, self._earlier, self._note)
         return loss * self.args.world_size  # DDP averages over ranks what should be summed
 
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """The Trainer's own, or two gradients of one forward where one is projected off the other."""
+        if self.projection is None:
+            return super().training_step(model, inputs, num_items_in_batch)
+        model.train()
+        step: Step = self._prepare_inputs(inputs)["step"]  # type: ignore[assignment]
+        network = self.accelerator.unwrap_model(model)  # DDP would add the gradients up as they are
+        with self.compute_loss_context_manager():
+            values = weighted(partial(self.passes.read, network), self.terms, step, self._earlier, self._note)
+        loss = self.projection.backward(values)
+        if self.accelerator.sync_gradients:
+            self.projection.finish(lambda gradient: self.accelerator.reduce(gradient, "sum"))
+        return loss * self.args.world_size
+
     def _note(self, name: str, step: Step, value: torch.Tensor) -> None:
         if not torch.isfinite(value):
             raise Diverged(
@@ -117,11 +138,30 @@ class TermsTrainer(Trainer):
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         """The Trainer's own, with what the terms carried up to the checkpoint."""
-        carrying = self._carrying() if resume_from_checkpoint else {}
-        kept = checkpoints.marked(Path(resume_from_checkpoint)) if carrying else None
-        for name, term in carrying.items() if kept else ():
-            term.restore(kept["terms"][name])  # type: ignore[index]
+        kept = checkpoints.marked(Path(resume_from_checkpoint)) if resume_from_checkpoint else None
+        if kept is not None:
+            self._take_up(Path(resume_from_checkpoint), kept.get("terms", {}))
         return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def _take_up(self, checkpoint: Path, carried: dict[str, dict[str, float]]) -> None:
+        """Raises:
+        UserError: the checkpoint is of terms that carry something else.
+        """
+        carrying = self._carrying()
+        own = {name: sorted(term.state()) for name, term in carrying.items()}
+        there = {name: sorted(held) for name, held in carried.items()}
+        own |= {"retain gradient": []} if self.projection else {}
+        there |= {"retain gradient": []} if (checkpoint / AVERAGE).is_file() else {}
+        if own != there:
+            raise UserError(
+                f"{checkpoint} is of another method: what it carries is {_said(there)}, and this training carries"
+                f" {_said(own)}",
+                "Begin anew in another folder with hydra.run.dir=FOLDER",
+            )
+        for name, term in carrying.items():
+            term.restore(carried[name])
+        if self.projection:
+            self.projection.load(checkpoint)
 
     def after_step(self, step: int) -> None:
         """Tell the terms that carry something what they were over all micro-batches and ranks."""
@@ -139,10 +179,16 @@ class TermsTrainer(Trainer):
             sums = torch.tensor([sum(shares) for shares in self._shares.values()], device=self.args.device)
             means = (self.accelerator.reduce(sums, "sum") / steps).tolist()  # over all ranks
             logs |= {f"terms/{name}": mean for name, mean in zip(self._shares, means, strict=True)}
+            if self.projection:
+                logs["projection/cosine"] = self.projection.cosine
             for name, term in self._carrying().items():
                 logs |= {f"terms/{name}/{key}": held for key, held in term.state().items()}
             self._shares.clear()
         super().log(logs, start_time)
+
+
+def _said(held: dict[str, list[str]]) -> str:
+    return ", ".join(f"{name} ({', '.join(keys)})" if keys else name for name, keys in held.items()) or "nothing"
 
 
 class _AfterStep(TrainerCallback):
@@ -160,7 +206,19 @@ def weighted_sum(
     earlier: Callable[[str, Packed, Wanted], Pass],
     note: Callable[[str, Step, torch.Tensor], None] = lambda name, step, value: None,
 ) -> torch.Tensor:
-    """sum_i weight_i * term_i from one packed forward.
+    """sum_i weight_i * term_i from one packed forward; see `weighted`."""
+    values = list(weighted(read, terms, step, earlier, note).values())
+    return sum(values[1:], values[0])
+
+
+def weighted(
+    read: Callable[[Packed, Wanted], Pass],
+    terms: dict[str, Loss],
+    step: Step,
+    earlier: Callable[[str, Packed, Wanted], Pass],
+    note: Callable[[str, Step, torch.Tensor], None] = lambda name, step, value: None,
+) -> dict[str, torch.Tensor]:
+    """Term -> weight * value, all from one packed forward.
 
     Args:
         read: a packed row -> what is wanted of the model that is trained.
@@ -173,9 +231,9 @@ def weighted_sum(
         if term.needs_reference and step.reference is not None:
             compared.setdefault(term.against, []).append(term)
     references = {state: earlier(state, step.reference, asked_by(some)) for state, some in compared.items()}  # type: ignore[arg-type]
-    total = torch.zeros((), device=step.packed.labels.device)
+    values = {}
     for name, term in terms.items():
         value = term(answers_of(step, term, made, references.get(term.against)))
         note(name, step, value.detach())
-        total = total + term.weight * value
-    return total
+        values[name] = term.weight * value
+    return values
