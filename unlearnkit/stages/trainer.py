@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback
 
 from unlearnkit import ranks
-from unlearnkit.errors import Diverged
+from unlearnkit.errors import Diverged, UserError
 from unlearnkit.losses.base import Loss
 from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.models.packing import Packed
