@@ -29,12 +29,13 @@ def main() -> None:
     parser.add_argument("--layer", type=int, default=7)
     parser.add_argument("--shape", default="135M")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--tokens", type=int, default=128, help="of each of two examples")
     asked = parser.parse_args()
     model = network(asked.shape, lora=False, device="cuda" if torch.cuda.is_available() else "cpu")
     chosen = [f"layers.{asked.layer - back}.mlp.down_proj" for back in range(3)]
     for name, weight in model.model.named_parameters():
         weight.requires_grad_(any(part in name for part in chosen))
-    prompt, answer = tuple(range(40)), tuple(range(100, 164))
+    prompt, answer = tuple(range(asked.tokens // 2)), tuple(range(100, 100 + asked.tokens // 2))
     examples = [((number, *prompt), answer) for number in range(2)]
     row = pack({"forget": examples}).to(model.device)
     ways = {"early": Wanted(False, frozenset({asked.layer})), "whole": Wanted(True, frozenset({asked.layer}))}
