@@ -64,9 +64,9 @@ def died(tmp_path_factory):
     def make(engine):
         if engine not in made:
             folder = tmp_path_factory.mktemp(engine) / "run"
+            dies = ("logger._target_=dying.Dies", "+logger.stage=finetune", "+logger.step=3")
             with pytest.raises(Died):
-                run(composed(*RUN, f"deepspeed={engine}", "logger._target_=dying.Dies", "+logger.stage=finetune",
-                             "+logger.step=3"), folder)  # fmt: skip
+                run(composed(*RUN, *ENGINES[engine], *dies), folder)
             made[engine] = folder
         return made[engine]
 
@@ -81,7 +81,21 @@ def places(folder):
 
 
 WHERE = ("whole", "saved", "beside")
-ENGINES = ("none", "zero1", "zero2", "zero3")
+ENGINES = {
+    **{engine: (f"deepspeed={engine}",) for engine in ("none", "zero1", "zero2", "zero3", "zero3_offload")},
+    **{f"{engine} in bfloat16": (f"deepspeed={engine}", "model.dtype=bfloat16") for engine in ("zero1", "zero3")},
+}
+# What other engines, of DeepSpeed and of transformers, would call a part of a checkpoint
+OTHERS = (
+    "bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt", "zero_pp_rank_0_mp_rank_00_optim_states.pt",
+    "zero_pp_rank_0_mp_rank_00_model_states.pt", "mp_rank_00_model_states.pt", "mp_rank_00_optim_states.pt",
+    "expert_0_mp_rank_00_optim_states.pt", "layer_0_expert_0_mp_rank_00_model_states.pt",
+    "layer_00-model_00-model_states.pt", "universal_checkpoint_info.pt", "zero/fp32.pt", "0/fp32.pt",
+)  # fmt: skip
+BESIDE = (
+    "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state.pth", "rng_state_0.pth",
+    "training_args.bin", "pytorch_model.bin", "adapter_model.bin", "pytorch_model_fsdp.bin", "weights.pt",
+)  # fmt: skip
 EVERY = [
     pytest.param(engine, where, marks=() if (engine, where) == ("zero2", "beside") else pytest.mark.long)
     for engine in ENGINES
@@ -101,12 +115,30 @@ def test_a_planted_pickle_runs_nothing(engine, where, died, tmp_path):
         plant(copy / place, flag, where)
         remark(copy / "checkpoints" / "finetune" / "checkpoint-2")
         try:
-            run(composed(*RUN, f"deepspeed={engine}"), copy)
+            run(composed(*RUN, *ENGINES[engine]), copy)
         except UserError as error:
             assert "holds something other than weights" in error.what and "rm -r" in error.fix, (place, error)
             refused += 1
         assert not flag.exists(), place  # a file that nothing reads may lie there
     assert refused
+
+
+@pytest.mark.parametrize("engine", [e if e == "zero2" else pytest.param(e, marks=pytest.mark.long) for e in ENGINES])
+def test_files_of_other_engines_run_nothing(engine, died, tmp_path):
+    """All at once, also where the engine's own have other names; what nothing reads may lie there."""
+    shutil.copytree(died(engine), tmp_path / "run")
+    checkpoint = tmp_path / "run" / "checkpoints" / "finetune" / "checkpoint-2"
+    (within,) = checkpoint.glob("global_step*") if engine != "none" else (checkpoint / "global_step2",)
+    for name in (*(within / other for other in OTHERS), *(checkpoint / other for other in BESIDE)):
+        if not name.exists():
+            name.parent.mkdir(parents=True, exist_ok=True)
+            plant(name, tmp_path / "ran", "whole")
+    remark(checkpoint)
+    try:
+        run(composed(*RUN, *ENGINES[engine]), tmp_path / "run")
+    except UserError as error:
+        assert "holds something other than weights" in error.what
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_whole_checkpoint_of_zero_is_gone_on_with(died, tmp_path):

@@ -24,8 +24,8 @@ WHO = {"both": (0, 1), "the first": (0,), "the second": (1,)}
 TRIALS = int(os.environ.get("KILLS", "100"))
 
 
-def on_two_ranks(folder, tmp_path, killed=(), seconds=None):
-    """The exit codes; of two that are not killed none may be None. These ranks are killed after these seconds."""
+def on_two_ranks(folder, tmp_path, killed=(), moment=None):
+    """The exit codes. These ranks are killed after so many seconds, or as soon as a file is there."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -39,13 +39,18 @@ def on_two_ranks(folder, tmp_path, killed=(), seconds=None):
         words = (*RUN, f"hydra.run.dir={folder}")
         ranks.append(SERVER.Process(target=_carry_out, args=("unlearnkit", words, str(TOP), environment, *said)))
         ranks[-1].start()
-    until = time.monotonic() + (seconds or 0)
-    while killed and time.monotonic() < until and any(rank.is_alive() for rank in ranks):
-        time.sleep(0.02)
+    until = time.monotonic() + (moment if isinstance(moment, float) else 500)
+    waits = (lambda: not moment.exists()) if isinstance(moment, Path) else (lambda: True)
+    while killed and waits() and time.monotonic() < until and any(rank.is_alive() for rank in ranks):
+        time.sleep(0.01)
     for number in killed:
         ranks[number].kill()
+    if killed and not (folder / "config.yaml").is_file():
+        time.sleep(1)
+        for rank in ranks:
+            rank.terminate()  # as their launcher does: one still waits to meet the other
     for number, rank in enumerate(ranks):
-        rank.join(90 if killed else 500)  # one that is left alone ends by itself
+        rank.join(500)  # one that is left alone ends by itself
         assert rank.exitcode is not None, (
             f"rank {number} waits for the other\n{(tmp_path / f'err-{number}').read_text()}"
         )
@@ -72,9 +77,11 @@ def killed_and_ended(who, moments, whole, tmp_path):
     assert outcome(folder) == whole
 
 
-def test_two_ranks_killed(unbroken, tmp_path):
-    whole, seconds = unbroken
-    killed_and_ended("both", [0.7 * seconds], whole, tmp_path)
+@pytest.mark.parametrize("moment", ["finetune/checkpoint-2/complete.json", "finetune/done/complete.json"])
+def test_two_ranks_killed(moment, unbroken, tmp_path):
+    """In the training, and before what it came to is measured."""
+    whole, _ = unbroken
+    killed_and_ended("both", [tmp_path / "run" / "checkpoints" / moment], whole, tmp_path)
 
 
 @pytest.mark.long

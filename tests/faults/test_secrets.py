@@ -28,6 +28,12 @@ def found_in(*folders):
     return [path for path in files if any(form in path.read_bytes() for form in FORMS)]
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One for all, so that what no secret decides is computed once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 PLACES = {
     "an address with a password": ((f"judge.base_url=http://me:{PLAIN}@127.0.0.1:9/v1",), {}, 2),
     "an address with a key": ((f"'judge.base_url=\"http://127.0.0.1:9/v1?api_key={PLAIN}\"'".strip("'"),), {}, 2),
@@ -46,6 +52,40 @@ PLACES = {
     "a path": (("model.path=/nowhere/${oc.env:HF_TOKEN}",), {"HF_TOKEN": PLAIN}, 2),
     "an address in a data path": ((f"data.path=https://me:{PLAIN}@host.example/x.jsonl",), {}, 2),
     "a multirun": (("-m", f"judge.base_url=http://me:{PLAIN}@127.0.0.1:9/v1", "seed=0,1"), {}, 2),
+    "an address with a user alone": ((f"judge.base_url=http://{PLAIN}@127.0.0.1:9/v1",), {}, 2),
+    **{
+        f"?{name}= of an address": ((f'judge.base_url="{NOBODY}?{name}={PLAIN}"',), {}, 2)
+        for name in ("auth", "pwd", "pass", "credential", "jwt")
+    },
+    "a path of the hub": ((f"model.path=hf://user:{PLAIN}@models/org/name",), {}, 2),
+    "a model's address": ((f"model.path=https://{PLAIN}@host.example/model",), {}, 2),
+    "a model of the hub": (("model.path=null", f"model.hub=https://me:{PLAIN}@host.example/org/name"), {}, 2),
+    "an address of rows": (("data=files", f'data.forget="https://host.example/x?token={PLAIN}"'), {}, 2),
+    "a header": ((f"+judge.headers={{Authorization: Bearer {PLAIN}}}",), {}, 2),
+    "a header's own key": ((f"+judge.headers.authorization={PLAIN}",), {}, 2),
+    "a bearer": ((f"+judge.bearer={PLAIN}",), {}, 2),
+    "a word that is no setting": ((f"judge.base_url=http://me:{PLAIN}@h:{{",), {}, 2),
+    "a value that is cut": ((f"seed=http://{'a' * 40}/:me:{PLAIN}@h",), {}, 2),
+    "push_to_hub": ((f"push_to_hub=https://me:{PLAIN}@hub.example/x",), {}, 2),
+    "push_to_hub of a variable": (("push_to_hub=org/${oc.env:HF_TOKEN}",), {"HF_TOKEN": PLAIN}, 2),
+    "a proxy": (
+        (), {name: f"http://me:{PLAIN}@127.0.0.1:9" for name in ("HTTPS_PROXY", "http_proxy", "ALL_PROXY")}, 0,
+    ),
+    "W&B's key": ((), {"WANDB_API_KEY": "c0ffee" + PLAIN * 2}, 0),
+    "W&B's server": ((), {"WANDB_BASE_URL": f"https://me:{PLAIN}@wandb.example"}, 0),
+    "a token of transformers": ((f"+train.arguments.hub_token={PLAIN}",), {}, 0),
+    "the config printed": ((f"judge.base_url=http://me:{PLAIN}@h/v1", "--cfg", "job"), {}, 0),
+    "a key of the config printed": (
+        ("judge.model=${oc.env:MY_SECRET}", "--cfg", "job", "--resolve"), {"MY_SECRET": PLAIN}, 0,
+    ),
+    "Hydra's own words": ((f"judge.base_url=http://me:{PLAIN}@h/v1", "--info", "all"), {}, 0),
+    "a traceback": ((f"judge.base_url=http://me:{PLAIN}@127.0.0.1:9/v1",), {"HYDRA_FULL_ERROR": "1"}, 1),
+    "a traceback of a key": (
+        (), {"HYDRA_FULL_ERROR": "1", "OPENAI_API_KEY": CANARY, "OPENAI_BASE_URL": NOBODY}, 1,
+    ),
+    "words before a question": (
+        ("+attack=[system]", "attacks.system.words=${oc.env:DB_PASSWORD}"), {"DB_PASSWORD": PLAIN}, 0,
+    ),
 }  # fmt: skip
 SAMPLE = ("a name for W&B", "a refused key", "a multirun")
 
@@ -53,18 +93,18 @@ SAMPLE = ("a name for W&B", "a refused key", "a multirun")
 @pytest.mark.parametrize(
     "place", [place if place in SAMPLE else pytest.param(place, marks=pytest.mark.long) for place in PLACES]
 )
-def test_a_secret_comes_out_nowhere(place, tmp_path):
+def test_a_secret_comes_out_nowhere(place, cache, tmp_path):
     words, environment, code = PLACES[place]
     asked = any("judge." in word for word in words) or "OPENAI_BASE_URL" in environment
     judge = ("judge=openai", "judge.retries=0") if asked else ()
     out = (f"hydra.sweep.dir={tmp_path / 'run'}",) if "-m" in words else (f"hydra.run.dir={tmp_path / 'run'}",)
-    environment = {"UNLEARNKIT_CACHE": str(tmp_path / "cache"), **environment}
+    environment = {"UNLEARNKIT_CACHE": str(cache), **environment}
     (tmp_path / "streams").mkdir()
     ended = command("unlearnkit", *words, *RUN, *judge, *out, cwd=tmp_path, **environment)
     (tmp_path / "streams" / "out").write_text(ended.stdout)
     (tmp_path / "streams" / "err").write_text(ended.stderr)
     assert ended.returncode == code, ended.stderr[-2000:]
-    assert found_in(tmp_path) == []
+    assert found_in(tmp_path, cache) == []
 
 
 REPLY = {"choices": [{"message": {"content": json.dumps({"why": f"The key {CANARY} says so.", "kind": "denied"})}}]}

@@ -16,6 +16,9 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from unlearnkit import ranks
 from unlearnkit.errors import UserError
 
+# ZeRO-3 puts another in its place for good, which saves memory in training and rounds otherwise.
+LINEAR = torch.nn.functional.linear
+
 
 class Lent:
     """A model whose weights DeepSpeed divides among the ranks.
@@ -58,9 +61,11 @@ class Lent:
         """
         self.give_back()
         forget_config()  # accelerate has put it in force again: what is loaded now would come in shards
+        in_training, torch.nn.functional.linear = torch.nn.functional.linear, LINEAR
         try:
             yield
         finally:
+            torch.nn.functional.linear = in_training
             self._empty()
 
 
@@ -155,6 +160,7 @@ def end(trainer: Any) -> None:
     for held in ("network", "model", "model_wrapped", "deepspeed", "optimizer"):
         setattr(trainer, held, None)
     trainer.passes.references.clear()
+    torch.nn.functional.linear = LINEAR
     forget_config()
     AcceleratorState._reset_state(reset_partial_state=True)
     gc.collect()
