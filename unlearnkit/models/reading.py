@@ -78,19 +78,20 @@ def place_of_layers(network: Any) -> tuple[nn.Module, str]:
     Raises:
         UserError: an architecture in which they cannot be told.
     """
-    while "module" in network._modules:  # DDP's and DeepSpeed's
-        network = network._modules["module"]
+    while (wrapped := dict(network.named_children()).get("module")) is not None:  # DDP's and DeepSpeed's
+        network = wrapped
     found = bare(network)
-    depth = found.config.get_text_config().num_hidden_layers
     kind = found.config.model_type
+    if kind in PLACES:
+        return found, PLACES[kind].layers
+    depth = found.config.get_text_config().num_hidden_layers
     lists = [name for name, part in found.named_modules() if isinstance(part, nn.ModuleList) and len(part) == depth]
-    path = PLACES[kind].layers if kind in PLACES else lists[0] if len(lists) == 1 else None
-    if path is None:
+    if len(lists) != 1:
         raise UserError(
             f"Where architecture '{kind}' keeps its layers is not known",
             f"Add a line '{kind}: Places(...)' to PLACES in unlearnkit/models/anatomy.py and its test",
         )
-    return found, path
+    return found, lists[0]
 
 
 def read(network: Any, row: Packed, wanted: Wanted) -> Pass:
@@ -101,22 +102,26 @@ def read(network: Any, row: Packed, wanted: Wanted) -> Pass:
     """
     if not wanted.layers:
         return Pass(0, network(**row.inputs()).logits[0] if wanted.logits else None)
-    depth = len(layers_of(network))
+    found, path = place_of_layers(network)
+    depth = len(cast(nn.ModuleList, found.get_submodule(path)))
     numbers = {number_of(layer, depth) for layer in wanted.layers}
     inputs = row.inputs()
     if not wanted.logits:
         inputs["logits_to_keep"] = row.keep[:0]
-    with _watched(network, numbers, until=None if wanted.logits else max(numbers)) as states:
+    with _watched(found, path, numbers, until=None if wanted.logits else max(numbers)) as states:
         logits = network(**inputs).logits[0]
     return Pass(depth, logits if wanted.logits else None, states)
 
 
 @contextlib.contextmanager
-def _watched(network: Any, numbers: set[int], until: int | None) -> Iterator[dict[int, torch.Tensor]]:
-    """The network with the layers up to `until` alone, for the length of a `with`; what these layers give is kept."""
-    found, path = place_of_layers(network)
+def _watched(model: nn.Module, path: str, numbers: set[int], until: int | None) -> Iterator[dict[int, torch.Tensor]]:
+    """The model with the layers up to `until` alone, for the length of a `with`; what these layers give is kept.
+
+    Args:
+        path: of the layers in the bare model.
+    """
     holder, _, name = path.rpartition(".")
-    parent, layers = found.get_submodule(holder), layers_of(network)
+    parent, layers = model.get_submodule(holder), cast(nn.ModuleList, model.get_submodule(path))
     states: dict[int, torch.Tensor] = {}
     kept = list(layers)[: None if until is None else until + 1]
     watched = [_Watched(layer, number, states) if number in numbers else layer for number, layer in enumerate(kept)]

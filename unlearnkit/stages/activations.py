@@ -11,6 +11,7 @@ from torch import nn
 
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.packing import Packed, Tokens, pack
+from unlearnkit.models.reading import Wanted, read
 
 
 @contextlib.contextmanager
@@ -49,25 +50,6 @@ def outputs_through(changes: dict[int, Callable[[torch.Tensor], torch.Tensor]], 
             hook.remove()
 
 
-class _Enough(Exception):
-    """Raised inside a forward that has come as far as is needed."""
-
-
-@contextlib.contextmanager
-def ending_after(block: nn.Module) -> Iterator[None]:
-    """A forward in this `with` goes no further than a layer; what it would have returned is lost."""
-
-    def stop(module: nn.Module, args: Any, output: Any) -> None:
-        raise _Enough
-
-    hook = block.register_forward_hook(stop)
-    try:
-        with contextlib.suppress(_Enough):
-            yield
-    finally:
-        hook.remove()
-
-
 def places_in(packed: Packed, stream: str, tokens: list[Tokens], places: list[int]) -> list[int]:
     """Where in the row each example's prompt token `places[i]` lies.
 
@@ -87,7 +69,7 @@ def gather(
     tokens: list[Tokens],
     places: list[int],
     inputs: nn.Module,
-    outputs: nn.Module,
+    layer: int,
     tokens_a_row: int = 1024,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(input of one module, hidden state after a layer) at one place of each example: (n, d_in), (n, d), fp32.
@@ -95,13 +77,7 @@ def gather(
     The module must not lie behind the layer, after which nothing is computed.
     """
     keys, states = [], []
-    hidden: list[torch.Tensor] = []
-
-    def note(output: torch.Tensor) -> torch.Tensor:
-        hidden.append(output[0])
-        return output
-
-    with inputs_of({0: inputs}) as seen, outputs_through({0: note}, [outputs]):
+    with inputs_of({0: inputs}) as seen:
         start = 0
         while start < len(tokens):
             end, size = start, 0
@@ -110,9 +86,9 @@ def gather(
                 end += 1
             packed = pack({"prompts": tokens[start:end]}, share_prompts=False)
             where = places_in(packed, "prompts", tokens[start:end], places[start:end])
-            with ending_after(outputs), model.current() as network:
-                network(**packed.to(model.device).inputs())
+            with model.current() as network:
+                made = read(network, packed.to(model.device), Wanted(logits=False, layers=frozenset({layer})))
             keys.append(seen[0][where].float())
-            states.append(hidden.pop()[where].float())
+            states.append(made.state(layer)[where].float())
             start = end
     return torch.cat(keys), torch.cat(states)

@@ -24,8 +24,9 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.anatomy import anatomy
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.models.packing import pack
+from unlearnkit.models.reading import Wanted, read
 from unlearnkit.settings.bounds import Positive, Seed
-from unlearnkit.stages.activations import ending_after, inputs_of
+from unlearnkit.stages.activations import inputs_of
 from unlearnkit.stages.rewriting import key_width
 from unlearnkit.stages.samples import sample, start_token
 
@@ -139,8 +140,8 @@ def compute(model: LanguageModel, layers: list[int], text: Text, tokens: int) ->
             start, end = start_token(model.tokenizer), model.tokenizer.eos_token_id
             # An example's last token is no input, so that the end token only makes way for the piece's own.
             packed = pack({"text": [((start,), (*ids, end)) for ids in row]}, share_prompts=False).to(model.device)
-            with inputs_of(modules) as seen, ending_after(anatomy(network)[max(layers)].block):
-                network(**packed.inputs())
+            with inputs_of(modules) as seen:
+                read(network, packed, Wanted(logits=False, layers=frozenset({max(layers)})))
             for layer, keys in seen.items():
                 for piece, number in zip(packed.layout.pieces, row.values(), strict=True):
                     halves[layer].add(keys[piece.start : piece.end], number % 2)

@@ -186,7 +186,7 @@ def keys_and_states(
     layers = anatomy(model.model)
     tokens = [prompt for request in requests for prompt in request.prompts]
     places = [place for request in requests for place in request.places]
-    keys, states = gather(model, tokens, places, layers[layer].value_vectors, layers[last].block)
+    keys, states = gather(model, tokens, places, layers[layer].value_vectors, last)
     count = len(requests[0].prompts)
     keys = keys.reshape(len(requests), count, -1)
     if count > 1:
