@@ -13,6 +13,7 @@ from unlearnkit.settings.bounds import Depth
 
 Against = Literal["start", "loaded"]
 AGAINST = get_args(Against)
+At = Literal["answers", "all"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class States:
     """
 
     layer: Depth
-    at: Literal["answers", "all"] = "answers"
+    at: At = "answers"
 
 
 @dataclass
@@ -64,9 +65,7 @@ class Answers:
 
     def token_log_probs(self) -> torch.Tensor:
         """(N,) log-probability of each answer token."""
-        if self.known_log_probs is not None:
-            return self.known_log_probs
-        return -F.cross_entropy(self.logits.float(), self.labels, reduction="none")
+        return log_probs_of(self.logits, self.labels) if self.known_log_probs is None else self.known_log_probs
 
     def log_probs(self) -> torch.Tensor:
         """(n,) log-probability of each answer: the sum over its tokens."""
@@ -96,6 +95,11 @@ class Answers:
         """
         parts = values.split(self.state_lengths or self.lengths)
         return torch.stack([part.mean() for part in parts]).sum() / self.total_answers
+
+
+def log_probs_of(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """(N, V), (N,) -> (N,) log-probability of each label."""
+    return -F.cross_entropy(logits.float(), labels, reduction="none")
 
 
 class Loss(ABC):
@@ -136,3 +140,16 @@ class Loss(ABC):
     def restore(self, state: dict[str, float]) -> None:
         """The inverse of `state`."""
         raise NotImplementedError
+
+
+class OfStates(Loss):
+    """A term of hidden states.
+
+    Args:
+        layer: whose, by its number or its share of the depth.
+        at: "answers": states at the positions that predict the answers; "all": at prompts too.
+    """
+
+    def __init__(self, stream: str, layer: Depth, weight: float = 1.0, at: At = "answers", against: Against = "start"):
+        super().__init__(stream, weight, against)
+        self.reads = States(layer, at)

@@ -1,15 +1,14 @@
 """Hidden states driven to a random direction."""
 
 import zlib
-from typing import Literal
 
 import torch
 
-from unlearnkit.losses.base import Against, Answers, Loss, States
+from unlearnkit.losses.base import Against, Answers, At, OfStates
 from unlearnkit.settings.bounds import AboveZero, Depth
 
 
-class Steer(Loss):
+class Steer(OfStates):
     r"""RMU's forget side (Li et al. 2024, arXiv:2403.03218, section 4): a layer's states lead to one vector.
 
     .. math:: L = \frac{1}{n} \sum_i \frac{1}{|y_i|} \sum_t \frac{1}{d} \|h_{i,t} - c u\|^2, \quad
@@ -19,9 +18,7 @@ class Steer(Loss):
     something else. The direction u is drawn from the run's seed and the stream's name, once and for all.
 
     Args:
-        layer: its number, or its share of the depth.
         coefficient: c.
-        at: "answers": states at the positions that predict the answers; "all": at prompts too.
     """
 
     def __init__(
@@ -30,11 +27,11 @@ class Steer(Loss):
         layer: Depth,
         coefficient: AboveZero,
         weight: float = 1.0,
-        at: Literal["answers", "all"] = "answers",
+        at: At = "answers",
         against: Against = "start",
     ):
-        super().__init__(stream, weight, against)
-        self.reads, self.coefficient = States(layer, at), coefficient
+        super().__init__(stream, layer, weight, at, against)
+        self.coefficient = coefficient
 
     def __call__(self, answers: Answers) -> torch.Tensor:
         states = answers.hidden()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
-from unlearnkit.losses.base import Answers, Loss, States
+from unlearnkit.losses.base import Answers, Loss, States, log_probs_of
 from unlearnkit.models.packing import Packed
 from unlearnkit.models.reading import Pass
 from unlearnkit.stages.steps import Step
@@ -38,7 +37,7 @@ def answers_of(step: Step, term: Loss, made: Pass, reference: Pass | None) -> An
     assert made.logits is not None
     logits = made.logits[where]
     if term.reads == "log_probs":
-        own.known_log_probs = -F.cross_entropy(logits.float(), own.labels, reduction="none")
+        own.known_log_probs = log_probs_of(logits, own.labels)
         return own
     own.logits = logits
     if compared is not None and reference is not None and reference.logits is not None:
