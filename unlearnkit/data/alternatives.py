@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from unlearnkit.data.examples import Example
-from unlearnkit.data.streams import Stream, plain
+from unlearnkit.data.streams import Stream, drawn, plain
 from unlearnkit.settings.bounds import AboveZero, Positive
 
 ANOTHER = (
@@ -65,7 +62,7 @@ class Alternatives:
         groups: list[tuple[Example, ...]] = []
         for place, (own,) in enumerate(self.prompts.draw(seed, step, count)):
             texts = self.found[own]
-            number = np.random.default_rng([seed, zlib.crc32(b"alternatives"), step, place]).integers(len(texts))
+            number = drawn("alternatives", len(texts), seed, step, place)
             other = Example(f"{own.id}~alternative-{number}", own.prompt, texts[number], own.category)
             groups.append((other, own))
         return groups

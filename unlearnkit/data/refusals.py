@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import zlib
 from pathlib import Path
 
-import numpy as np
-
 from unlearnkit.data.examples import Example
-from unlearnkit.data.streams import Stream, plain
+from unlearnkit.data.streams import Stream, drawn, plain
 from unlearnkit.errors import UserError
 
 EMBEDDED = Path(__file__).parent / "embedded" / "refusals" / "refusals.jsonl"
@@ -43,8 +40,8 @@ class Refusals:
     def draw(self, seed: int, step: int, count: int) -> list[tuple[Example, ...]]:
         groups: list[tuple[Example, ...]] = []
         for place, (own,) in enumerate(self.prompts.draw(seed, step, count)):
-            drawn = np.random.default_rng([seed, zlib.crc32(b"refusals"), step, place]).integers(len(self.refusals))
-            refused = Example(f"{own.id}~refused-{drawn}", own.prompt, self.refusals[drawn], own.category)
+            number = drawn("refusals", len(self.refusals), seed, step, place)
+            refused = Example(f"{own.id}~refused-{number}", own.prompt, self.refusals[number], own.category)
             groups.append((refused, own) if self.preferred else (refused,))
         return groups
 

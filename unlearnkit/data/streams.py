@@ -74,6 +74,15 @@ class Preferences:
         ]
 
 
+def drawn(kind: str, below: int, seed: int, step: int, place: int) -> int:
+    """A number below `below` that hangs on these alone.
+
+    Args:
+        kind: what is drawn, so that two kinds draw apart.
+    """
+    return int(np.random.default_rng([seed, zlib.crc32(kind.encode()), step, place]).integers(below))
+
+
 def plain(streams: dict[str, Stream], name: str, keys: str) -> Shuffled:
     """The data's own stream of that name.
 
