@@ -27,6 +27,7 @@ from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.moments import START, moments
 from unlearnkit.runs.retained import rule
 from unlearnkit.runs.tuned import first_training, rate_of, with_rate
+from unlearnkit.stages import Finetune
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.negate import start_in
 from unlearnkit.stages.selection import WRITE, Numbers, Selection
@@ -75,7 +76,7 @@ class Tuning:
 
     def _check(self) -> None:
         config = self.out.config
-        if first_training(self.stages) is None:
+        if self._training is None:
             raise UserError(f"train.tune chooses a learning rate, and '{config['method']}' trains nothing", LEAVE)
         if config["curve_split"] == "test":
             raise UserError(
@@ -87,7 +88,7 @@ class Tuning:
                 "train.tune chooses by what curves measure, and eval_every=0 measures none",
                 "Set eval_every= to some steps",
             )
-        if not self._selects():
+        if self._selection is None:
             self._need(rule(self._columns()))
 
     def _need(self, told: dict[str, Any] | None) -> dict[str, Any]:
@@ -99,14 +100,18 @@ class Tuning:
             )
         return told
 
-    def _selects(self) -> Selection | None:
-        first = first_training(self.stages)
-        return first[1].select if first else None
+    @property
+    def _training(self) -> tuple[str, Finetune] | None:
+        return first_training(self.stages)
+
+    @property
+    def _selection(self) -> Selection | None:
+        """What `train.select` asks for."""
+        return self._training[1].select if self._training else None
 
     def _choose(self) -> dict[str, Any]:
-        found = first_training(self.stages)
-        assert found is not None
-        name, first = found
+        assert self._training is not None
+        name, first = self._training
         default, config = rate_of(first), self.out.config
         rates = around(default, int(config["train"]["tune"]))
         _say(
@@ -114,11 +119,9 @@ class Tuning:
             f" ({first.steps(self.streams)} steps each) and measured every {config['eval_every']} steps on"
             f" {config['curve_split']}, at the learning rates {', '.join(f'{rate:g}' for rate in rates)}"
         )
-        trials = {}
-        for rate in rates:
-            trials[rate] = self._trial(name, rate)
+        trials = {rate: self._trial(name, rate) for rate in rates}
         points = {(rate, step): numbers for rate, trial in trials.items() for step, numbers in trial.candidates()}
-        if not self._selects():
+        if self._selection is None:
             last = {rate: max(step for r, step in points if r == rate) for rate, _ in points}
             points = {key: numbers for key, numbers in points.items() if key[1] == last[key[0]]}
         if not points:
@@ -127,7 +130,7 @@ class Tuning:
                 "Lower train.arguments.learning_rate, around which they lie",
             )
         start = next(trial.numbers[0] for trial in trials.values() if 0 in trial.numbers)
-        selection = self._selects() or Selection(self._need(rule(list(start))), "train.tune")
+        selection = self._selection or Selection(self._need(rule(list(start))), "train.tune")
         columns = selection.columns(start)
         (rate, step), reason, enough = selection.best_of(points, start)
         shown = [{"rate": r, "step": s, "values": [n[c].value for c in columns]} for (r, s), n in points.items()]

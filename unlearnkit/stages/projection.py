@@ -93,10 +93,8 @@ class Projection:
             before = self.average.get(name)
             new = gradient.float()
             self.average[name] = new if before is None else self.project.new * new + (1 - self.project.new) * before
-        inner, own, other = (
-            self._product(forget, self.average),
-            *(self._product(one, one) for one in (forget, self.average)),
-        )
+        inner = self._product(forget, self.average)
+        own, other = self._product(forget, forget), self._product(self.average, self.average)
         self.cosine = inner / max((own * other) ** 0.5, 1e-30)
         factor = min(0.0, inner) / other if other else 0.0
         for name, weight in self.trained.items():
