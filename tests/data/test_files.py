@@ -1,104 +1,14 @@
-"""One's own rows: every common shape, what is held out, what is said, and what is refused."""
+"""One's own rows: what is held out, what is said, and what is refused."""
 
-import json
-import os
-import subprocess
-import sys
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from composed import composed
 from hydra.utils import instantiate
+from own_rows import jsonl, pairs
 
 from unlearnkit.data.files import load
 from unlearnkit.errors import UserError
 from unlearnkit.run import run
 from unlearnkit.runs.checks import bind_streams, check_stages
-
-PAIRS = [(f"What is thing {n}?", f"Thing {n} is blue.") for n in range(10)]
-
-
-def jsonl(path, rows):
-    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
-    return str(path)
-
-
-def pairs(path, count=10, word="thing", **more):
-    return jsonl(path, [{"prompt": f"What is {word} {n}?", "response": f"It is {n}.", **more} for n in range(count)])
-
-
-def read(source, **settings):
-    return [(row.prompt, row.response) for row in load(forget=str(source), **settings).streams["forget"]]
-
-
-def chat(prompt, response, system=None):
-    before = [{"role": "system", "content": system}] if system else []
-    return [*before, {"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        lambda p, r: {"prompt": p, "response": r},
-        lambda p, r: {"question": p, "answer": r},
-        lambda p, r: {"Question ": p, "ANSWER": r},
-        lambda p, r: {"instruction": p, "input": "", "output": r},
-        lambda p, r: {"input": p, "output": r},
-        lambda p, r: {"prompt": p, "completion": r, "text": "other"},
-        lambda p, r: {"question": p, "answer": [r, "It is also red."]},
-        lambda p, r: {"question": p, "answers": {"text": [r], "answer_start": [3]}},
-        lambda p, r: {"messages": chat(p, r)},
-        lambda p, r: {"conversations": [{"from": "human", "value": p}, {"from": "gpt", "value": r}]},
-        lambda p, r: {"prompt": chat(p, r)[:1], "completion": chat(p, r)[1:]},
-        lambda p, r: {"messages": chat([{"type": "text", "text": p}], r)},
-        lambda p, r: {"prompt": p, "messages": chat(p, r), "prompt_id": "x"},
-        lambda p, r: {"prompt": p, "response": r, "category": "animals", "is_safe": False},
-    ],
-)
-def test_usual_columns(row, tmp_path):
-    assert read(jsonl(tmp_path / "f.jsonl", [row(*pair) for pair in PAIRS])) == PAIRS
-
-
-@pytest.mark.parametrize(
-    ("row", "prompt"),
-    [
-        (
-            {"system": "Be brief.", "context": "It rains.", "question": "Why?", "answer": "a"},
-            "Be brief.|It rains.|Why?",
-        ),
-        ({"instruction": "Add.", "input": "1 and 2", "output": "a"}, "Add.|1 and 2"),
-        ({"messages": chat("Why?", "a", system="Be brief.")}, "Be brief.|Why?"),
-        ({"system": "Be brief.", "messages": chat("Why?", "a")}, "Be brief.|Why?"),
-        ({"prompt": chat("Why?", "a", system="Be brief.")[:2], "completion": "a"}, "Be brief.|Why?"),
-        ({"question": 7, "answer": "a"}, "7"),
-    ],
-)
-def test_what_stands_beside_the_prompt(row, prompt, tmp_path):
-    other = {"question": "Else?", "answer": "b"}
-    assert read(jsonl(tmp_path / "f.jsonl", [row, other]))[0] == (prompt.replace("|", "\n\n"), "a")
-
-
-def test_named_columns(tmp_path):
-    path = jsonl(tmp_path / "f.jsonl", [{"q": p, "a": r, "prompt": "other"} for p, r in PAIRS])
-    assert read(path, columns={"prompt": "q", "response": "a"}) == PAIRS
-
-
-@pytest.mark.parametrize("ending", ["jsonl", "json", "list.json", "csv", "semicolon.csv", "tsv", "parquet"])
-def test_every_kind_of_file(ending, tmp_path):
-    path = tmp_path / f"f.{ending}"
-    rows = [{"prompt": p, "response": f'{r} "So", he\nsaid;'} for p, r in PAIRS]
-    if ending == "list.json":
-        path.write_text("\ufeff" + json.dumps(rows, indent=2), encoding="utf-8")
-    elif ending == "parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    elif ending.endswith("sv"):
-        mark = {"csv": ",", "semicolon.csv": ";", "tsv": "\t"}[ending]
-        lines = [mark.join(f'"{text.replace(chr(34), chr(34) * 2)}"' for text in row.values()) for row in rows]
-        path.write_text("\r\n".join([f"prompt{mark}response", *lines, ""]), newline="")
-    else:
-        jsonl(path, rows)
-    assert read(path) == [(p, f'{r} "So", he\nsaid;') for p, r in PAIRS]
 
 
 def test_a_folder_and_the_splits_that_its_files_are_named_after(tmp_path):
@@ -203,79 +113,9 @@ def test_overlap_is_said_by_normalised_text(tmp_path, capsys):
     ]
 
 
-GOOD = '{"prompt": "p", "response": "r"}'
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [
-        (
-            "f.jsonl",
-            '{"wording": "p", "response": "r"}',
-            "f.jsonl:1: no column for the prompt (prompt, question, instruction, query); it has: wording, response",
-        ),
-        ("f.jsonl", '{"prompt": "p", "reply": "r"}', "f.jsonl:1: no column for the response"),
-        ("f.jsonl", f"{GOOD}\n" + '{"prompt": "p", "response": ""}', "f.jsonl:2: the column 'response' is empty"),
-        ("f.jsonl", f"{GOOD}\n" + '{"prompt": "p", "response": null}', "f.jsonl:2: the column 'response' is empty"),
-        ("f.jsonl", '{"prompt": "p", "response": true}', "f.jsonl:1: the column 'response' holds no text: True"),
-        ("f.jsonl", '{"prompt": "p", "response": []}', "f.jsonl:1: the column 'response' is empty"),
-        ("f.jsonl", '{"prompt": "p", "response": "\\ud800"}', "f.jsonl:1: it holds a lone surrogate"),
-        ("f.jsonl", f"{GOOD}\n\n{{", "f.jsonl:3: not JSON"),
-        ("f.jsonl", f"{GOOD}\n7", "f.jsonl:2: not a JSON object: 7"),
-        ("f.json", f"[\n{GOOD},\n7]", "f.json:3: not a JSON object: 7"),
-        ("f.json", f"[\n{GOOD},\n\n{{]", "f.json:4: not JSON"),
-        ("f.json", f"[{GOOD}", "f.json:1: not JSON"),
-        ("f.json", f"[{GOOD}] and", "something stands behind the list's end"),
-        ("f.json", "[" * 100000, "f.json:1: not JSON (maximum recursion depth"),
-        ("f.jsonl", '{"prompt": ' + "9" * 6000 + "}", "f.jsonl:1: not JSON (Exceeds the limit"),
-        ("f.csv", "\n\nprompt,response\n\na\n", "f.csv:5: 1 fields, and the first line names 2"),
-        ("f.json", "[]", "f.json holds no rows"),
-        ("f.jsonl", "", "f.jsonl holds no rows"),
-        ("f.csv", "", "f.csv holds no rows"),
-        ("f.csv", "prompt,response\n", "f.csv holds no rows"),
-        ("f.csv", 'prompt,response\n"a\nb",c\nd,e,f\n', "f.csv:4: 3 fields, and the first line names 2"),
-        ("f.csv", "prompt,prompt\na,b\n", "f.csv:1: two columns are called 'prompt'"),
-        ("f.csv", "prompt,response\na,\n", "f.csv:2: the column 'response' is empty"),
-        ("f.parquet", "PAR1 cut", "is not a whole Parquet file"),
-        ("f.xlsx", "x", "ends in '.xlsx', which is no kind of data that is read; valid: .jsonl, .json, .csv"),
-        ("rows", GOOD, "ends in '', which is no kind of data that is read"),
-        (
-            "f.jsonl",
-            GOOD[:-1] + ', "id": 1}\n' + '{"prompt": "q", "response": "r", "id": 1}',
-            "f.jsonl:2: the id '1' is that of",
-        ),
-        ("f.jsonl", GOOD[:-1] + ', "split": "holdout"}', "f.jsonl:1: the split 'holdout' is none of train"),
-        (
-            "f.jsonl",
-            json.dumps({"messages": chat("a", "b") + chat("c", "d")}),
-            "f.jsonl:1: 'messages' is no single exchange with both its texts: user, assistant, user, assistant",
-        ),
-        ("f.jsonl", '{"messages": "hello"}', "f.jsonl:1: 'messages' holds no messages: hello"),
-        (
-            "f.jsonl",
-            '{"requested_rewrite": {"prompt": "p"}}',
-            "a row of requested_rewrite, but not in the shape known by",
-        ),
-        ("f.jsonl", GOOD, "data.forget= has 1 different prompts, too few to hold out test and validation"),
-    ],
-)
-def test_bad_files_in_two_lines(name, text, said, tmp_path):
-    (tmp_path / name).write_text(text)
-    with pytest.raises(UserError) as raised:
-        load(forget=str(tmp_path / name))
-    assert said in raised.value.what and raised.value.fix
-    assert "\n" not in raised.value.what and "\n" not in raised.value.fix
-
-
 def test_the_same_row_twice_under_one_id_counts_once(tmp_path):
     rows = [{"id": n % 3, "prompt": f"p{n % 3}", "response": "r"} for n in range(6)]
     assert [row.id for row in load(forget=jsonl(tmp_path / "f.jsonl", rows)).streams["forget"]] == ["0", "1", "2"]
-
-
-def test_bytes_that_are_no_utf_8_by_line(tmp_path):
-    (tmp_path / "f.csv").write_bytes("prompt,response\na,b\nä,c\n".encode("latin-1"))
-    with pytest.raises(UserError, match="f.csv:3: not UTF-8"):
-        load(forget=str(tmp_path / "f.csv"))
 
 
 @pytest.mark.parametrize(
@@ -294,27 +134,6 @@ def test_settings_that_do_not_fit(settings, said, tmp_path):
     with pytest.raises(UserError) as raised:
         load(**{key: known.get(value, value) if isinstance(value, str) else value for key, value in settings.items()})
     assert said in raised.value.what
-
-
-def test_an_address_reads_the_hubs_cache_and_names_the_download(tmp_path):
-    commit = "0123456789012345678901234567890123456789"
-    snapshot = tmp_path / "hub/datasets--some--names/snapshots" / commit
-    snapshot.mkdir(parents=True)
-    (tmp_path / "hub/datasets--some--names/refs").mkdir()
-    (tmp_path / "hub/datasets--some--names/refs/main").write_text(commit)
-    pairs(snapshot / "forget.jsonl", 4)
-    code = (
-        "import sys; from unlearnkit.data.files import load; from unlearnkit.errors import exit_code\n"
-        "raise SystemExit(exit_code(lambda: print(len(load(forget=sys.argv[1]).streams['forget']))))"
-    )
-    env = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
-    done = [
-        subprocess.run([sys.executable, "-c", code, f"hf://datasets/{name}"], env=env, capture_output=True, text=True)
-        for name in ("some/names", "some/names/forget.jsonl", "some/names/other.jsonl", "no/such")
-    ]
-    assert [each.stdout.splitlines()[-1:] for each in done] == [["4"], ["4"], [], []]
-    assert "The data 'some/names' have no file or folder 'other.jsonl'" in done[2].stderr
-    assert "hf download --repo-type dataset no/such --local-dir FOLDER, then data.forget=FOLDER" in done[3].stderr
 
 
 @pytest.mark.parametrize("evaluation", ["files", "safety"])

@@ -1,0 +1,98 @@
+"""Every kind of file that rows are read from, and those that are refused in two lines."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from own_rows import PAIRS, chat, jsonl, read
+
+from unlearnkit.data.files import load
+from unlearnkit.errors import UserError
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "list.json", "csv", "semicolon.csv", "tsv", "parquet"])
+def test_every_kind_of_file(ending, tmp_path):
+    path = tmp_path / f"f.{ending}"
+    rows = [{"prompt": p, "response": f'{r} "So", he\nsaid;'} for p, r in PAIRS]
+    if ending == "list.json":
+        path.write_text("\ufeff" + json.dumps(rows, indent=2), encoding="utf-8")
+    elif ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif ending.endswith("sv"):
+        mark = {"csv": ",", "semicolon.csv": ";", "tsv": "\t"}[ending]
+        lines = [mark.join(f'"{text.replace(chr(34), chr(34) * 2)}"' for text in row.values()) for row in rows]
+        path.write_text("\r\n".join([f"prompt{mark}response", *lines, ""]), newline="")
+    else:
+        jsonl(path, rows)
+    assert read(path) == [(p, f'{r} "So", he\nsaid;') for p, r in PAIRS]
+
+
+GOOD = '{"prompt": "p", "response": "r"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "f.jsonl",
+            '{"wording": "p", "response": "r"}',
+            "f.jsonl:1: no column for the prompt (prompt, question, instruction, query); it has: wording, response",
+        ),
+        ("f.jsonl", '{"prompt": "p", "reply": "r"}', "f.jsonl:1: no column for the response"),
+        ("f.jsonl", f"{GOOD}\n" + '{"prompt": "p", "response": ""}', "f.jsonl:2: the column 'response' is empty"),
+        ("f.jsonl", f"{GOOD}\n" + '{"prompt": "p", "response": null}', "f.jsonl:2: the column 'response' is empty"),
+        ("f.jsonl", '{"prompt": "p", "response": true}', "f.jsonl:1: the column 'response' holds no text: True"),
+        ("f.jsonl", '{"prompt": "p", "response": []}', "f.jsonl:1: the column 'response' is empty"),
+        ("f.jsonl", '{"prompt": "p", "response": "\\ud800"}', "f.jsonl:1: it holds a lone surrogate"),
+        ("f.jsonl", f"{GOOD}\n\n{{", "f.jsonl:3: not JSON"),
+        ("f.jsonl", f"{GOOD}\n7", "f.jsonl:2: not a JSON object: 7"),
+        ("f.json", f"[\n{GOOD},\n7]", "f.json:3: not a JSON object: 7"),
+        ("f.json", f"[\n{GOOD},\n\n{{]", "f.json:4: not JSON"),
+        ("f.json", f"[{GOOD}", "f.json:1: not JSON"),
+        ("f.json", f"[{GOOD}] and", "something stands behind the list's end"),
+        ("f.json", "[" * 100000, "f.json:1: not JSON (maximum recursion depth"),
+        ("f.jsonl", '{"prompt": ' + "9" * 6000 + "}", "f.jsonl:1: not JSON (Exceeds the limit"),
+        ("f.csv", "\n\nprompt,response\n\na\n", "f.csv:5: 1 fields, and the first line names 2"),
+        ("f.json", "[]", "f.json holds no rows"),
+        ("f.jsonl", "", "f.jsonl holds no rows"),
+        ("f.csv", "", "f.csv holds no rows"),
+        ("f.csv", "prompt,response\n", "f.csv holds no rows"),
+        ("f.csv", 'prompt,response\n"a\nb",c\nd,e,f\n', "f.csv:4: 3 fields, and the first line names 2"),
+        ("f.csv", "prompt,prompt\na,b\n", "f.csv:1: two columns are called 'prompt'"),
+        ("f.csv", "prompt,response\na,\n", "f.csv:2: the column 'response' is empty"),
+        ("f.parquet", "PAR1 cut", "is not a whole Parquet file"),
+        ("f.xlsx", "x", "ends in '.xlsx', which is no kind of data that is read; valid: .jsonl, .json, .csv"),
+        ("rows", GOOD, "ends in '', which is no kind of data that is read"),
+        (
+            "f.jsonl",
+            GOOD[:-1] + ', "id": 1}\n' + '{"prompt": "q", "response": "r", "id": 1}',
+            "f.jsonl:2: the id '1' is that of",
+        ),
+        ("f.jsonl", GOOD[:-1] + ', "split": "holdout"}', "f.jsonl:1: the split 'holdout' is none of train"),
+        (
+            "f.jsonl",
+            json.dumps({"messages": chat("a", "b") + chat("c", "d")}),
+            "f.jsonl:1: 'messages' is no single exchange with both its texts: user, assistant, user, assistant",
+        ),
+        ("f.jsonl", '{"messages": "hello"}', "f.jsonl:1: 'messages' holds no messages: hello"),
+        (
+            "f.jsonl",
+            '{"requested_rewrite": {"prompt": "p"}}',
+            "a row of requested_rewrite, but not in the shape known by",
+        ),
+        ("f.jsonl", GOOD, "data.forget= has 1 different prompts, too few to hold out test and validation"),
+    ],
+)
+def test_bad_files_in_two_lines(name, text, said, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError) as raised:
+        load(forget=str(tmp_path / name))
+    assert said in raised.value.what and raised.value.fix
+    assert "\n" not in raised.value.what and "\n" not in raised.value.fix
+
+
+def test_bytes_that_are_no_utf_8_by_line(tmp_path):
+    (tmp_path / "f.csv").write_bytes("prompt,response\na,b\nä,c\n".encode("latin-1"))
+    with pytest.raises(UserError, match="f.csv:3: not UTF-8"):
+        load(forget=str(tmp_path / "f.csv"))
