@@ -16,6 +16,7 @@ from transformers import (
     TrainingArguments,
     get_scheduler,
 )
+from transformers.trainer import SCALER_NAME
 
 from unlearnkit import ranks
 from unlearnkit.data.streams import Stream
@@ -241,11 +242,7 @@ class Finetune(Stage):
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except pickle.UnpicklingError as error:
-            raise UserError(
-                f"{checkpoint} holds something other than weights, which could run any code: it was not loaded",
-                f"If you trust nobody who can write there, remove it (rm -r '{checkpoint}') and start again, which goes"
-                " on from an earlier one or begins anew",
-            ) from error
+            raise _untrusted(checkpoint) from error
         trainer.end()
         if selected:
             selected.take()
@@ -303,6 +300,16 @@ class Finetune(Stage):
                 f"{found} was divided among {kept['ranks']} ranks, these are {ranks.count()}",
                 f"Start {kept['ranks']} ranks, or begin anew in another folder with hydra.run.dir=FOLDER",
             )
+        if found and (found / SCALER_NAME).is_file():  # fp16 alone has one, in which nothing here trains
+            raise _untrusted(found)
         if found:
             print(f"Going on from {found}", flush=True)
         return found
+
+
+def _untrusted(checkpoint: Path | None) -> UserError:
+    return UserError(
+        f"{checkpoint} holds something other than weights, which could run any code: it was not loaded",
+        f"If you trust nobody who can write there, remove it (rm -r '{checkpoint}') and start again, which goes"
+        " on from an earlier one or begins anew",
+    )
