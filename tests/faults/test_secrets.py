@@ -78,13 +78,10 @@ PLACES = {
     "a key of the config printed": (
         ("judge.model=${oc.env:MY_SECRET}", "--cfg", "job", "--resolve"), {"MY_SECRET": PLAIN}, 0,
     ),
-    "Hydra's own words": ((f"judge.base_url=http://me:{PLAIN}@h/v1", "--info", "all"), {}, 0),
+    "Hydra's own words": ((f"judge.base_url=http://me:{PLAIN}@h/v1", "--info=all"), {}, 0),
     "a traceback": ((f"judge.base_url=http://me:{PLAIN}@127.0.0.1:9/v1",), {"HYDRA_FULL_ERROR": "1"}, 1),
     "a traceback of a key": (
         (), {"HYDRA_FULL_ERROR": "1", "OPENAI_API_KEY": CANARY, "OPENAI_BASE_URL": NOBODY}, 1,
-    ),
-    "words before a question": (
-        ("+attack=[system]", "attacks.system.words=${oc.env:DB_PASSWORD}"), {"DB_PASSWORD": PLAIN}, 0,
     ),
 }  # fmt: skip
 SAMPLE = ("a name for W&B", "a refused key", "a multirun")
