@@ -9,6 +9,7 @@ from unlearnkit import configuration
 from unlearnkit.losses import Loss
 from unlearnkit.stages import Stage
 
+TOFU = "tofu_Llama-3.2-1B-Instruct_full"
 METHODS, MODELS = configuration.options("method"), configuration.options("model")
 
 
@@ -115,6 +116,36 @@ def test_memflex_weights_of_the_code_and_of_the_paper():
         terms = composed(f"+method={method}", "data=authors").stages.finetune.terms
         weights[method] = (terms.forget.weight, terms.retain.weight)
     assert weights == {"memflex": (-0.4, 2.0), "memflex_plain": (-1.0, 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("method", "rate", "epochs"),
+    [  # the best of each method in the UDS study's sweep; OpenUnlearning's defaults where it has none
+        ("altpo", 5e-5, 5),
+        ("npo_gd", 2e-5, 10),
+        ("simnpo", 5e-5, 10),
+        ("idk_dpo", 5e-5, 10),
+        ("grad_diff", 2e-5, 5),
+        ("undial", 1e-4, 10),
+        ("wga", 1e-5, 10),
+    ],
+)
+def test_tofu_as_it_was_tuned(method, rate, epochs):
+    for model in (("model=llama3.2-1b-instruct",), ("model=hub", f"model.hub=open-unlearning/{TOFU}")):
+        cfg = composed(f"+method={method}", *model, "data=files", "paper=tofu", "model.lora=null")
+        stage = cfg.stages.finetune
+        assert (stage.max_steps, stage.epochs, stage.batch_size, stage.accumulation) == (None, epochs, 32, 4)
+        assert (stage.arguments.learning_rate, stage.arguments.weight_decay) == (rate, 0.01)
+    terms = stage.terms
+    if method == "simnpo":
+        assert (terms.forget.weight, terms.forget.beta, terms.forget.margin) == (0.125, 3.5, 3.5)
+    assert terms.get("retain", {}).get("weight", 1.0) == (5.0 if method == "grad_diff" else 1.0)
+
+
+def test_pdu_takes_epsilon_from_the_row():
+    for words, expected in ((("data=files", "paper=tofu", "model=llama3.2-1b-instruct"), 0.3), (("model=tiny",), 5.0)):
+        assert composed("+method=pdu", *words).stages.finetune.terms.retain.epsilon == expected
+    assert composed("+method=pdu", "model=llama2-7b").stages.finetune.terms.retain.epsilon is None
 
 
 def test_the_template_of_the_paper_whose_data_it_is():

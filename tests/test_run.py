@@ -21,6 +21,8 @@ SCOPES = (
     "eval.scopes.max_new_tokens=4",
     "+target.stage.arguments.disable_tqdm=true",
 )
+LOCATED = ("stage@stages.locate=locate", "stages.locate.rows=4", "stages.locate.copies=1", "eval_every=0")
+LORA_ALONE = ("loku",)
 TWO_SCOPES = ("adversarial", "ga_gd", "ga_kl", "memflex", "random_labels")  # what these names begin with
 
 
@@ -31,9 +33,13 @@ def sku(tmp_path_factory):
 
 
 @pytest.mark.parametrize("method", [name for name in configuration.options("method") if not name.startswith("memit")])
-@pytest.mark.parametrize("weights", ["lora", "full"])
+@pytest.mark.parametrize("weights", ["lora", "full", "located"])
 def test_every_method_runs_whole(method, weights, tmp_path):
-    full = ("model.lora=null",) if weights == "full" else ()
+    if weights == "full" and method in LORA_ALONE:
+        with pytest.raises(UserError, match="begins a LoRA adapter, and model.lora=null trains all weights"):
+            run(composed(f"+method={method}", *SMALL, "model.lora=null"), tmp_path)
+        return
+    full = {"full": ("model.lora=null",), "located": LOCATED}.get(weights, ())
     short = ("streams.preferences.tokens=8",) if method == "altpo" else ()
     scopes = method.startswith(TWO_SCOPES)
     metrics = run(composed(f"+method={method}", *(SCOPES if scopes else SMALL), *full, *short), tmp_path)
@@ -45,9 +51,9 @@ def test_every_method_runs_whole(method, weights, tmp_path):
             assert metrics[when]["safety"]["unlearned"]["harmful_rate"]["n"] == 3
     costs = [cost for cost in metrics["after"]["cost"].values() if "seconds_a_step" in cost]
     assert costs and all(cost["peak_memory_gb"]["value"] > 0 for cost in costs)
-    assert (tmp_path / "region.json").exists() == method.startswith("memflex")
+    assert (tmp_path / "region.json").exists() == (method.startswith("memflex") or weights == "located")
     kept = {path.name for path in (tmp_path / "model").iterdir()}
-    assert ("adapter_model.safetensors" if weights == "lora" else "model.safetensors") in kept
+    assert ("model.safetensors" if weights == "full" else "adapter_model.safetensors") in kept
     assert not list(tmp_path.rglob("*.partial"))
 
 

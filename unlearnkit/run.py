@@ -66,7 +66,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     stages = Tuning(out, stages, streams, evaluations, target, data)()
     model: LanguageModel = instantiate(out.config["model"], _convert_="all")
     out.begin(model, evaluations.columns(), attacks)
-    check_model(stages, model)
+    check_model(stages, model, target)
     model = target(model, data, folder)
 
     curve = Curve(evaluations, stages, cfg.curve_split, lambda *point: tracker.point(out.write_point(*point)))

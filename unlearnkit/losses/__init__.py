@@ -3,6 +3,7 @@ from unlearnkit.losses.base import Answers, Loss
 from unlearnkit.losses.ceu import CEU
 from unlearnkit.losses.constrained import Constrained
 from unlearnkit.losses.dpo import DPO
+from unlearnkit.losses.inverted_hinge import InvertedHinge
 from unlearnkit.losses.keep_states import KeepStates
 from unlearnkit.losses.kl import KL
 from unlearnkit.losses.logit_flattening import LogitFlattening
@@ -26,6 +27,7 @@ __all__ = [
     "Adversarial",
     "Answers",
     "Constrained",
+    "InvertedHinge",
     "KeepStates",
     "LogitFlattening",
     "Loss",

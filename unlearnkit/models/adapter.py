@@ -19,6 +19,7 @@ from transformers.pytorch_utils import Conv1D
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.models.anatomy import bare
 from unlearnkit.models.lineage import Kept, Lineage, Reference, narrow_copy, swapped
+from unlearnkit.models.split import TAKEN, add_taken, check_plain, fill, fresh_layers, join
 
 DEFAULT, START = "default", "start"  # PEFT's names of the adapter that is trained and of the one it began as
 INITIAL = (True, "gaussian")  # init_lora_weights that leave the model as it is
@@ -101,6 +102,25 @@ class AdapterLineage(Lineage):
             for name, module in self.network.named_modules()
             if isinstance(module, nn.Linear | Conv1D) and module is not head and f"{name}.weight" in chosen
         }
+
+    def check_split(self) -> None:
+        check_plain(self.lora)
+
+    def fresh_layers(self) -> dict[str, Any]:
+        return fresh_layers(self.network, DEFAULT)
+
+    def split(self, parts: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
+        self._add_taken()
+        fill(self.network, DEFAULT, parts)
+
+    def _add_taken(self) -> None:
+        with _same_flags(self.network):
+            add_taken(self.network, DEFAULT)
+
+    @property
+    def is_split(self) -> bool:
+        """The adapter began with a part of the base, which another one takes out of it."""
+        return self.has_adapter and TAKEN in self.network.peft_config
 
     def _check_names(self) -> None:
         """PEFT says nothing of a module to save that there is not.
@@ -229,11 +249,11 @@ class AdapterLineage(Lineage):
     def keep(self) -> Kept:
         named = dict(self.network.named_parameters())
         what = {**self._described(), "adapter": self.has_adapter, "merged": not self.own_base}
-        what["targets"] = self.targets
+        what |= {"targets": self.targets, "split": self.is_split}
         return what, {
             name: parameter
             for name, parameter in named.items()
-            if _of_adapter(name, DEFAULT) or parameter in self.originals
+            if _of_adapter(name, DEFAULT, TAKEN) or parameter in self.originals
         }
 
     def restore(self, what: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
@@ -244,6 +264,8 @@ class AdapterLineage(Lineage):
         self.targets = what.get("targets")
         if what["adapter"]:
             self.make_trainable()
+        if what.get("split"):
+            self._add_taken()
         self._take_back(what, tensors)
 
     @property
@@ -257,7 +279,9 @@ class AdapterLineage(Lineage):
 
     def save(self, folder: Path) -> None:
         if self.saves_adapter:
-            self.network.save_pretrained(folder, selected_adapters=[DEFAULT])
+            self.network.save_pretrained(folder, selected_adapters=[DEFAULT, *[TAKEN] * self.is_split])
+            if self.is_split:
+                join(folder)
         else:
             self.merged_copy().save_pretrained(folder)
 
@@ -301,9 +325,8 @@ def _same_flags(network: nn.Module) -> Iterator[None]:
 def outputs(network: PeftModel) -> list[nn.Parameter]:
     """The matrices whose sign is the adapter's sign: LoRA's B, and the B of embeddings."""
     named = network.named_parameters()
-    return [
-        p for name, p in named if _of_adapter(name, DEFAULT) and (".lora_B." in name or ".lora_embedding_B." in name)
-    ]
+    ends = (".lora_B.", ".lora_embedding_B.")
+    return [p for name, p in named if _of_adapter(name, DEFAULT, TAKEN) and any(end in name for end in ends)]
 
 
 def merged(network: Any, keep: bool) -> Any:
@@ -315,7 +338,7 @@ def merged(network: Any, keep: bool) -> Any:
             network.delete_adapter(name)
         return network.unload()
     _untie(network.get_base_model())
-    return network.merge_and_unload(adapter_names=[DEFAULT])
+    return network.merge_and_unload(adapter_names=[DEFAULT, *[TAKEN] * (TAKEN in network.peft_config)])
 
 
 def _untie(bare: Any) -> None:
@@ -341,4 +364,4 @@ def in_bare(name: str) -> str:
 
 def _of_adapter(name: str, *adapters: str) -> bool:
     """A parameter's name has one of the adapters in it; of none that are named, any."""
-    return not set(adapters or (DEFAULT, START)).isdisjoint(name.split("."))
+    return not set(adapters or (DEFAULT, START, TAKEN)).isdisjoint(name.split("."))

@@ -156,6 +156,6 @@ def _show(
         console.print("Nothing in this grid fits: more memory, gradient checkpointing or a smaller batch would help")
     else:
         console.print(f"The smallest that fits: {best.gpus} x {device.memory / GB:g} GB with deepspeed={best.engine}")
-    console.print("Counted: the training itself. Not counted: measuring and generating, locate, negate, memit")
+    console.print("Counted: the training itself. Not counted: measuring and generating, locate, fila, negate, memit")
     for note in notes:
         console.print(f"Note: {note}", soft_wrap=True)

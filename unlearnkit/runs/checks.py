@@ -9,6 +9,7 @@ from typing import Any
 import unlearnkit
 from unlearnkit import ranks
 from unlearnkit.content import contents_of, digest
+from unlearnkit.controls.taught import Target
 from unlearnkit.data.examples import Data, nonempty
 from unlearnkit.data.streams import Shuffled, Stream, how_to_give
 from unlearnkit.errors import UserError, nearest
@@ -147,11 +148,16 @@ def _selections(stages: dict[str, Stage]) -> list[Selection]:
     return [stage.select for stage in stages.values() if isinstance(stage, Finetune) and stage.select]
 
 
-def check_model(stages: dict[str, Stage], model: LanguageModel) -> None:
-    """Every stage can work on the model.
+def check_model(stages: dict[str, Stage], model: LanguageModel, target: Target | None = None) -> None:
+    """Every stage can work on the model, and on what the target makes of it.
 
     Raises:
         UserError: one says that it cannot.
     """
-    for stage in stages.values():
+    for name, stage in stages.items():
+        if stage.needs_fresh and target is not None and not target.merge:
+            raise UserError(
+                f"The stage '{name}' begins an adapter, and the model would go on with the one it is taught with",
+                "Set target.merge=true, which puts what was taught into the base",
+            )
         stage.check_model(model)

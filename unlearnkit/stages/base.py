@@ -48,6 +48,7 @@ class Stage(ABC):
     """One step of a method."""
 
     measured = False  # the run measures the model after this stage, though others follow
+    needs_fresh = False  # it begins an adapter, so what was taught is merged into the base first
     needs_start = False  # the run keeps on the disk what this stage needs of the weights that the stages found
 
     @abstractmethod
