@@ -1,8 +1,12 @@
 """Two lines and the nearest name."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from unlearnkit.errors import UserError, exit_code, nearest
+import unlearnkit
+from unlearnkit.errors import UserError, beginning, exit_code, first_line, nearest
 
 
 @pytest.mark.parametrize(
@@ -42,3 +46,23 @@ def test_a_command_ends_with_2_after_its_two_lines(capsys, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(UserError):
         exit_code(fails)
+
+
+def test_the_first_line_of_an_error():
+    assert first_line(ValueError("\n  bad value \nmore")) == "bad value"
+    assert first_line(ValueError("bad value"), 3) == "bad"
+    assert first_line(TimeoutError()) == "TimeoutError"
+
+
+@pytest.mark.parametrize("most", [14, 17, 20, 200])
+def test_a_cut_leaves_no_part_of_a_secret(most, monkeypatch):
+    monkeypatch.setenv("SOME_API_KEY", "wXy7zAbCd9EfG")
+    for text in ("address of wXy7zAbCd9EfG", "address of http://ann:wXy7zAbCd9EfG@host"):
+        for cut in (beginning(text, most), first_line(ValueError(text), most)):
+            assert "wXy" not in cut and len(cut) <= most
+
+
+def test_what_came_from_elsewhere_is_cut_here_alone():
+    cut = re.compile(r"(error|arrived|content|reason)\b[\w.()\[\]]*\[: ?\d+\]")
+    for path in Path(unlearnkit.__file__).parent.rglob("*.py"):
+        assert not cut.search(path.read_text(encoding="utf-8")), path

@@ -10,11 +10,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if os.environ.get("RANK", "0") != "0":
     os.environ["TQDM_DISABLE"] = "1"  # one progress bar, rank zero's; must precede tqdm
 
-# ruff: noqa: E402  # Ctrl-C may come while the libraries below are imported, which takes seconds
-from unlearnkit.errors import interrupted, interruptible
-
-interruptible()
-
+# ruff: noqa: E402
 import shlex
 import sys
 import warnings
@@ -26,6 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from unlearnkit import __version__, configuration, identity
+from unlearnkit.errors import interrupted
 from unlearnkit.files import write
 from unlearnkit.secrets import redact
 from unlearnkit.settings.check import check_command

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from unlearnkit.errors import UserError, nearest, speak_plainly
+from unlearnkit.errors import UserError, first_line, interrupt_if_pressed, nearest, speak_plainly
 from unlearnkit.identity import fingerprint, resolved
 from unlearnkit.settings.disk import full_disk
 from unlearnkit.settings.hydra_errors import of_hydra
@@ -115,6 +115,7 @@ def exit_with_two_lines(command: Callable[[], object], primary: str = "config") 
     try:
         command()
     except Exception as error:
+        interrupt_if_pressed()
         _stop(error, primary)
         raise
     finally:
@@ -134,6 +135,7 @@ def two_lines(primary: str = "config") -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        interrupt_if_pressed()
         if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN and _process:
             told = explain(error, primary)
             if told is None or _wanted == "1" or os.getpid() != _process:
@@ -180,7 +182,7 @@ def explain(error: BaseException, primary: str = "config") -> UserError | None:
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         inner = explain(error.__cause__, primary)
         return inner or UserError(
-            _first_line(error.__cause__).replace("__init__() ", ""),
+            first_line(error.__cause__).replace("__init__() ", ""),
             f"Check the settings of '{_full_key(error)}' in the config",
         )
     if (told := full_disk(error)) is not None:
@@ -207,7 +209,3 @@ def _raised_by_hydra(error: BaseException) -> bool:
 def _full_key(error: BaseException) -> str:
     match = re.search(r"full_key: (\S+)", str(error))
     return match.group(1) if match else "the run"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

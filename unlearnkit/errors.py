@@ -6,15 +6,19 @@ import atexit
 import contextlib
 import difflib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import NoReturn
 
-from unlearnkit.secrets import guard
+from unlearnkit.secrets import guard, redact
 
 INTERRUPTED = 130  # as a shell has it
 _leaving = False
+_pressed = False
+_begun = False  # the command itself; before that its libraries are imported
 _ready = False
 
 
@@ -41,7 +45,9 @@ def speak_plainly() -> None:
 
     No secret is shown to any.
     """
+    global _begun
     interruptible()
+    _begun = True
     for stream in (sys.stdout, sys.stderr):
         guard(stream)
         if hasattr(stream, "reconfigure"):
@@ -54,6 +60,7 @@ def exit_code(command: Callable[[], None]) -> int:
     try:
         command()
     except UserError as error:
+        interrupt_if_pressed()
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         print(error, file=sys.stderr)
@@ -67,10 +74,19 @@ def interruptible() -> None:
     Python would then give the memory of torch and transformers back piece by piece, which takes seconds.
     """
     global _ready
-    if not _ready and sys.excepthook is sys.__excepthook__:
+    if not _ready and sys.excepthook is sys.__excepthook__ and threading.current_thread() is threading.main_thread():
         sys.excepthook = _tell
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _note)
+            sys.unraisablehook = _press_again
         atexit.register(_leave)  # the first to be registered is the last to be called
     _ready = True
+
+
+def interrupt_if_pressed() -> None:
+    """Go on as after Ctrl-C, where an interrupted library has made another error of it."""
+    if _pressed:
+        raise KeyboardInterrupt from None
 
 
 def interrupted(said: str = "") -> NoReturn:
@@ -82,9 +98,27 @@ def interrupted(said: str = "") -> NoReturn:
     raise SystemExit(INTERRUPTED) from None
 
 
+def _note(number: int, frame: FrameType | None) -> NoReturn:
+    """A KeyboardInterrupt; while libraries are imported, which lose it or make another error of it, the end."""
+    global _pressed
+    _pressed = True
+    if not _begun:
+        os.write(2, b"\nInterrupted.\n")
+        os._exit(INTERRUPTED)
+    raise KeyboardInterrupt
+
+
+def _press_again(ignored: sys.UnraisableHookArgs) -> None:
+    """Python drops what is raised in a callback of its own; a Ctrl-C there comes once more."""
+    if ignored.exc_type is KeyboardInterrupt:
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(ignored)
+
+
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     global _leaving
-    if not issubclass(kind, KeyboardInterrupt):
+    if not (_pressed or issubclass(kind, KeyboardInterrupt)):
         sys.__excepthook__(kind, error, trace)
         return
     _leaving = True
@@ -98,6 +132,17 @@ def _leave() -> None:
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(INTERRUPTED)
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """What an error says first, or what it is called; secrets go before the cut, which would leave a part of one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return beginning(lines[0], most) if lines else type(error).__name__
+
+
+def beginning(text: str, most: int = 200) -> str:
+    """The first characters of a text that came from elsewhere; secrets go before the cut."""
+    return redact(text)[:most]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

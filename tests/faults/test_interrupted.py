@@ -80,3 +80,22 @@ def test_ctrl_c(moment, serve, tmp_path):
     assert process.returncode == 130 and "\nInterrupted." in told and "Traceback" not in told, told
     if (run / ".owner.lock").exists():
         assert not (run / ".owner").exists()
+
+
+COMMANDS = ("compare", "measure", "runs", "tables", "report", "plots", "plan", "show", "dashboard", "build", "probes")
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what a process has loaded")
+@pytest.mark.parametrize(
+    "command", [c if c == "compare" else pytest.param(c, marks=pytest.mark.long) for c in COMMANDS]
+)
+def test_ctrl_c_while_any_command_imports_libraries(command):
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"unlearnkit.{command}"], cwd=TOP, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        text=True,
+    )  # fmt: skip
+    while "_multiarray_umath" not in Path(f"/proc/{process.pid}/maps").read_text():  # NumPy, which all of them import
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=DEADLINE)[1]
+    assert process.returncode == 130 and told.startswith("\nInterrupted.") and told.count("\n") == 2, told

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnkit.cache import kept
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, first_line
 from unlearnkit.files import write
 from unlearnkit.settings.yaml import ADDED, groups
 
@@ -95,7 +95,7 @@ def _rows(key: str, value: Any) -> str | None:
         lines = [json.dumps(dict(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
     except (TypeError, ValueError) as error:
         fix = "Give rows as mappings of text, such as {'prompt': ..., 'response': ...}"
-        raise UserError(f"{key} holds a row that is no JSON: {str(error)[:120]}", fix) from None
+        raise UserError(f"{key} holds a row that is no JSON: {first_line(error, 120)}", fix) from None
 
     def make(folder: Path) -> None:
         write(folder / ROWS, "".join(lines))

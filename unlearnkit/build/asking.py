@@ -11,6 +11,7 @@ from typing import Any
 from unlearnkit.build.parse import Malformed
 from unlearnkit.build.server import ChatServer
 from unlearnkit.build.tally import Answer
+from unlearnkit.errors import beginning
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Asking:
                 return request.parse(self._whole(answer)), refused
             except Malformed as error:
                 self.server.tally.refuse()
-                why = {"why": str(error), "answer": answer.text[:200]}
+                why = {"why": str(error), "answer": beginning(answer.text)}
                 refused.append({"name": self.name, "step": request.step, "attempt": attempt + 1, **why})
         return None, refused
 

@@ -13,8 +13,9 @@ import openai
 from unlearnkit.build.checks import check_number
 from unlearnkit.build.tally import Answer, Tally
 from unlearnkit.cache import kept
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, beginning
 from unlearnkit.files import write
+from unlearnkit.secrets import keep_secret
 
 FILE = "answer.json"
 
@@ -70,6 +71,7 @@ class ChatServer:
         self.temperature, self.temperature_step, self.max_tokens = temperature, temperature_step, max_tokens
         self.timeout, self.retries, self.extra = timeout, retries, extra or {}
         self.tally = Tally(price_per_million)
+        keep_secret(self._key())
         self.cache = Path(cache).expanduser()
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
@@ -126,7 +128,7 @@ class ChatServer:
                 raise TypeError
         except (ValueError, LookupError, TypeError, AttributeError):
             raise self._stopped(
-                f"answered something other than a chat completion: {self._shortened(content)!r}",
+                f"answered something other than a chat completion: {beginning(content)!r}",
                 "Check that server.base_url is an OpenAI-compatible server (it usually ends in /v1)",
             ) from None
         usage = received.get("usage")
@@ -150,9 +152,9 @@ class ChatServer:
                 404: "Check server.model and server.base_url (it usually ends in /v1)",
                 429: "Lower concurrency or wait",
             }.get(error.status_code, "Wait or lower concurrency")
-            return self._stopped(f"answered {error.status_code}: {self._shortened(error.message)!r}", fix)
+            return self._stopped(f"answered {error.status_code}: {beginning(error.message)!r}", fix)
         return self._stopped(
-            f"could not be reached: {self._shortened(str(error))!r}", "Check server.base_url and that the server runs"
+            f"could not be reached: {beginning(str(error))!r}", "Check server.base_url and that the server runs"
         )
 
     def _stopped(self, what: str, fix: str) -> UserError:
@@ -163,10 +165,6 @@ class ChatServer:
 
     def _key(self) -> str:
         return os.environ.get(self.api_key_env, "").strip()
-
-    def _shortened(self, text: str) -> str:
-        """At most 200 characters of what arrived, without the key."""
-        return (text.replace(self._key(), "***") if self._key() else text)[:200]
 
 
 def _kept(folder: Path) -> Answer:

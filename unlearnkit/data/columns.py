@@ -8,7 +8,7 @@ from typing import Any
 
 from unlearnkit.data.rows import Row
 from unlearnkit.data.shapes import usual
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, beginning
 from unlearnkit.files import writable
 
 # By what they are usually called; the first that a row has is taken.
@@ -168,7 +168,9 @@ class Columns:
             value = value[0] if value else None
         text = _plain(value).strip()
         if not text:
-            found = "is empty" if value is None or isinstance(value, str) else f"holds no text: {str(value)[:80]}"
+            found = (
+                "is empty" if value is None or isinstance(value, str) else f"holds no text: {beginning(str(value), 80)}"
+            )
             raise UserError(f"{row.place}: the column '{name}' {found}", "Mend or remove this row and run again")
         return text
 
@@ -214,7 +216,7 @@ def _exchange(row: Row, name: str | None) -> tuple[str, str]:
     """
     value: Any = row.values[name] if name else None
     if not _are_messages(value):
-        raise UserError(f"{row.place}: '{name}' holds no messages: {str(value)[:80]}", f"Give {EXCHANGE}")
+        raise UserError(f"{row.place}: '{name}' holds no messages: {beginning(str(value), 80)}", f"Give {EXCHANGE}")
     prompt, response = _said(value[:-1], ("system", "user")), _said(value[-1:], ("assistant",))
     if not (prompt and response):
         found = ", ".join(map(_speaker, value))

@@ -11,7 +11,7 @@ from typing import Any
 import fsspec
 
 from unlearnkit.data.examples import malformed
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, first_line
 
 # by ending; compressed files are read as they are
 KINDS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
@@ -154,7 +154,7 @@ def _text(corpus: str, kind: str, number: int, row: Any) -> str:
 
 
 def _unreadable(corpus: str, error: Exception) -> UserError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+    reason = first_line(error)
     return UserError(
         f"The corpus {corpus} cannot be read: {reason}",
         "Download it where there is a network and give data.corpus=FILE or FOLDER",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnkit.data.roles import NAMED, Role
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, beginning
 from unlearnkit.files import writable
 
 
@@ -95,7 +95,7 @@ def malformed(path: Path | str, number: int, why: str, row: str, needs: Iterable
     """The error for row `number` of a file, counted from 1; `needs` are the fields that every row has."""
     fields = ", ".join(needs)
     fix = f"Mend or remove line {number} and run again" + (f"; every row has {fields}" if fields else "")
-    return UserError(f"{path}:{number}: {why}: {row[:120]}", fix)
+    return UserError(f"{path}:{number}: {why}: {beginning(row, 120)}", fix)
 
 
 def nonempty(name: str, examples: list[Example], fix: str) -> list[Example]:

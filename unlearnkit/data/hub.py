@@ -7,7 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import snapshot_download
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, first_line
 
 ADDRESS = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)(?:@([\w.-]+))?(?:/(.+?))?/?$")
 
@@ -34,7 +34,7 @@ def downloaded(source: str, setting: str, endings: tuple[str, ...]) -> Path:
         folder = Path(snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns=wanted))
     except (OSError, ValueError) as error:  # the hub's own errors are OSErrors
         raise UserError(
-            f"No data '{name}': {(str(error).splitlines() or [type(error).__name__])[0][:160]}",
+            f"No data '{name}': {first_line(error)}",
             f"hf download --repo-type dataset {name} --local-dir FOLDER, then {setting}=FOLDER",
         ) from error
     if inside and not (folder / inside).exists():

@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from unlearnkit.data.corpus import PARAGRAPHS
 from unlearnkit.data.hub import downloaded
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, beginning, first_line
 
 # How hub data sets name the files of a split: train.jsonl, test-00000-of-00001.parquet.
 SPLIT_FILE = re.compile(r"(train|validation|valid|val|dev|test)(?![a-z])", re.IGNORECASE)
@@ -120,13 +120,15 @@ def _json_list(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _object(path: Path, number: int, value: Any) -> tuple[str, dict[str, Any]]:
     if not isinstance(value, dict):
-        raise UserError(f"{path}:{number}: not a JSON object: {str(value)[:120]}", "Write one object a row, {...}")
+        raise UserError(
+            f"{path}:{number}: not a JSON object: {beginning(str(value), 120)}", "Write one object a row, {...}"
+        )
     return f"{path}:{number}", value
 
 
 def _no_json(path: Path, number: int, error: Exception, line: str) -> UserError:
     """JSON that is none, is nested too deeply, or holds a number that is too long."""
-    why = error.msg if isinstance(error, json.JSONDecodeError) else str(error)[:80]
+    why = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error, 80)
     return UserError(
         f"{path}:{number}: not JSON ({why}): {line[:120]}",
         f"Mend {path.name}: one object a line, or one list of objects",
@@ -175,7 +177,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield f"{path}, row {number}", values
     except pyarrow.ArrowException as error:
         raise UserError(
-            f"{path} is not a whole Parquet file: {str(error)[:120]}", "Get the file again and check its size"
+            f"{path} is not a whole Parquet file: {first_line(error, 120)}", "Get the file again and check its size"
         ) from error
 
 

@@ -6,7 +6,7 @@ import string
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, beginning
 
 Values = Mapping[str, Any]
 WRONG = "perturbed_answer"  # the usual name of answers that are wrong
@@ -27,7 +27,8 @@ def usual(place: str, values: Values) -> dict[str, Any]:
                 return read(values)
             except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
                 raise UserError(
-                    f"{place}: a row of {', '.join(needed)}, but not in the shape known by these ({error!r})"[:300],
+                    f"{place}: a row of {', '.join(needed)}, but not in the shape known by these"
+                    f" ({beginning(repr(error))})",
                     "Name its columns with data.columns.prompt= and data.columns.response=",
                 ) from error
     return dict(values)

@@ -11,7 +11,7 @@ import pyarrow.parquet
 from datasets import load_dataset
 from datasets.exceptions import DatasetsError
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, first_line
 
 
 def hub_rows(
@@ -35,7 +35,7 @@ def hub_rows(
     except (OSError, ValueError, DatasetsError) as error:
         version = f" --revision {revision}" if revision else ""
         raise UserError(
-            f"No data '{hub}' ({split}): {(str(error).splitlines() or [type(error).__name__])[0][:160]}",
+            f"No data '{hub}' ({split}): {first_line(error)}",
             f"hf download --repo-type dataset {hub}{version} --local-dir FOLDER, then {setting}",
         ) from error
     if missing := [field for field in fields if field not in rows.column_names]:
@@ -59,5 +59,5 @@ def parquet_rows(path: Path, fields: list[str]) -> Iterator[dict[str, Any]]:
                 yield from batch.to_pylist()
     except pyarrow.ArrowException as error:
         raise UserError(
-            f"{path} is not a whole Parquet file: {str(error)[:120]}", "Get the file again and check its size"
+            f"{path} is not a whole Parquet file: {first_line(error, 120)}", "Get the file again and check its size"
         ) from error

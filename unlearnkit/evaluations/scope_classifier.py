@@ -34,7 +34,7 @@ from transformers.utils import logging
 from unlearnkit import configuration
 from unlearnkit.data.examples import Data
 from unlearnkit.data.scopes import SCOPES
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, first_line
 from unlearnkit.files import write_numbers
 from unlearnkit.identity import versions
 from unlearnkit.measures.display import show_interval, show_value
@@ -109,7 +109,7 @@ class TransformerClassifier:
             )
         except (OSError, ValueError) as error:
             raise UserError(
-                f"The model '{model}' could not be loaded: {str(error).strip().splitlines()[0][:200]}",
+                f"The model '{model}' could not be loaded: {first_line(error)}",
                 f"Give a local folder in transformers' format, or fetch it once: hf download {model}",
             ) from error
         finally:

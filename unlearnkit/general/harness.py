@@ -27,7 +27,7 @@ from lm_eval.tasks import TaskManager
 
 from unlearnkit import ranks
 from unlearnkit.data.spread import evenly
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError, first_line, nearest
 from unlearnkit.general.local import FILES, generate
 from unlearnkit.general.packed import log_likelihoods
 from unlearnkit.models import LanguageModel
@@ -85,7 +85,7 @@ def _load(manager: TaskManager, name: str) -> Any:
         return manager.load([name])
     except (OSError, ValueError, ImportError, DatasetsError) as error:
         raise UserError(
-            f"No data for the general task '{name}': {(str(error).splitlines() or [type(error).__name__])[0][:160]}",
+            f"No data for the general task '{name}': {first_line(error)}",
             "Set eval.general.data_dir=FOLDER to local files, or reach the hub once to fill its cache",
         ) from error
 

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from unlearnkit.cache import held, kept
 from unlearnkit.content import digest
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, beginning
 from unlearnkit.files import write
 from unlearnkit.judges.base import Verdict, skip_empty
 from unlearnkit.judges.questions import FORMAT, PLAIN, SYSTEM, opening, parse, question
@@ -126,7 +126,7 @@ class OpenAIJudge:
             )
         except Exception as error:  # of the client's transport, which has its own kinds by its version
             raise UserError(
-                f"The judge '{self.model}' has no address: {self._shortened(str(error))}",
+                f"The judge '{self.model}' has no address: {beginning(str(error))}",
                 "Check judge.base_url and $OPENAI_BASE_URL",
             ) from None
 
@@ -153,8 +153,7 @@ class OpenAIJudge:
             if verdict:
                 return replace(verdict, why=redact(verdict.why))
         raise UserError(
-            f"The judge '{self.model}' twice answered something other than a kind and a reason: "
-            f"{self._shortened(arrived)!r}",
+            f"The judge '{self.model}' twice answered something other than a kind and a reason: {beginning(arrived)!r}",
             "Use a more capable judge.model; verdicts given so far are cached, so running again continues.",
         )
 
@@ -178,7 +177,7 @@ class OpenAIJudge:
             what = f"did not answer within {self.timeout:g} s in {self.retries + 1} tries"
             fix = "Raise judge.timeout or lower judge.concurrency"
         elif isinstance(error, openai.APIStatusError):
-            what = f"answered {error.status_code}: {self._shortened(error.message)!r}"
+            what = f"answered {error.status_code}: {beginning(error.message)!r}"
             fix = {
                 401: f"Check ${self.api_key_env}",
                 403: f"Check ${self.api_key_env}",
@@ -186,10 +185,10 @@ class OpenAIJudge:
                 400: "Check judge.model; judge.temperature=null helps where a model takes no temperature",
             }.get(error.status_code, "Try again later or lower judge.concurrency")
         elif isinstance(error, Broken):
-            what = f"sent a reply that is none: {self._shortened(str(error))!r}"
+            what = f"sent a reply that is none: {beginning(str(error))!r}"
             fix = "Check judge.base_url and that the server is well, or raise judge.timeout"
         else:
-            what = f"could not be reached: {self._shortened(str(error))!r}"
+            what = f"could not be reached: {beginning(str(error))!r}"
             fix = "Check judge.base_url and that the server runs"
         return UserError(
             f"The judge '{self.model}' {what}.",
@@ -198,10 +197,6 @@ class OpenAIJudge:
 
     def _key(self) -> str:
         return os.environ.get(self.api_key_env, "").strip()
-
-    def _shortened(self, text: str) -> str:
-        """At most 200 characters of what arrived, without the key."""
-        return redact(text)[:200]
 
     def _content(self, text: str) -> dict[str, Any]:
         """All that decides a verdict."""

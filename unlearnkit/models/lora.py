@@ -8,7 +8,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError, first_line, nearest
 from unlearnkit.settings.bounds import Arguments, Bound
 
 Lora = Annotated[
@@ -54,7 +54,7 @@ def check_targets(config: Any, lora: dict[str, Any]) -> None:
                 f"Set model.lora.target_modules= to all-linear, or to some of {', '.join(sorted(linear))}",
             ) from error
         raise UserError(
-            f"model.lora: {str(error).splitlines()[0][:200]}", "Set model.lora.KEY= to what peft.LoraConfig takes"
+            f"model.lora: {first_line(error)}", "Set model.lora.KEY= to what peft.LoraConfig takes"
         ) from error
     except Exception:  # of what cannot be laid over a model without weights: the model itself will tell
         return

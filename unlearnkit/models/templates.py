@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, first_line
 
 ESCAPES = {"\\n": "\n", "\\t": "\t"}  # as a command line leaves them
 QUESTION, BEHIND = "### Question: {prompt}\n### Answer:", " "  # for base models, much as in Liu et al. 2024's code
@@ -143,7 +143,7 @@ class Template:
         except (TemplateError, ValueError, TypeError, AttributeError) as error:
             told = " with a system message" if self.system else ""
             raise UserError(
-                f"The model's chat template cannot be rendered{told}: {str(error).splitlines()[0][:120]}",
+                f"The model's chat template cannot be rendered{told}: {first_line(error, 120)}",
                 "Set model.template.system=null, or put that message into model.template.text"
                 if self.system
                 else "Check model.template.arguments, or set model.template.text to ask in plain text",

@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError, first_line, nearest
 from unlearnkit.models import tiny
 from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.models.converted import converted_before
@@ -111,7 +111,7 @@ def skeleton(
                 model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **lora))
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(
-            f"Such a model cannot be made: {str(error).splitlines()[0][:200]}",
+            f"Such a model cannot be made: {first_line(error)}",
             "Check the sizes in its config.json or plan.architectures, and model.lora",
         ) from error
     return model.train()

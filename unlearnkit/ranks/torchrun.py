@@ -17,6 +17,7 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import get_args_parser, run
 
+from unlearnkit.errors import first_line
 from unlearnkit.ranks.signals import STOPPED
 
 OPTIONS = (
@@ -44,16 +45,12 @@ def main(argv: list[str]) -> int:
         return STOPPED if error.sigval == signal.SIGUSR1 else 128 + error.sigval
     except (DistError, RuntimeError, OSError) as error:
         where = args.rdzv_endpoint or f"{args.master_addr}:{args.master_port}"
-        print(f"Error: the ranks cannot meet at {where}: {_first_line(error)}", file=sys.stderr)
+        print(f"Error: the ranks cannot meet at {where}: {first_line(error)}", file=sys.stderr)
         print(
             "  Fix: set MASTER_ADDR to the first host's address and MASTER_PORT to a free port there", file=sys.stderr
         )
         return 2
     return 0
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 if __name__ == "__main__":

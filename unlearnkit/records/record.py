@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, first_line
 from unlearnkit.files import whole
 from unlearnkit.sums import check
 
@@ -68,8 +68,7 @@ def read_parquet(path: Path) -> list[Record]:
         rows = pq.read_table(path).to_pylist()
         return [Record(**{name: _own(value) for name, value in row.items()}) for row in rows]
     except (OSError, ValueError, TypeError) as error:  # pyarrow's are of these kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} cannot be read: {reason[:160]}", fix) from None
+        raise UserError(f"{path} cannot be read: {first_line(error)}", fix) from None
 
 
 def _own(value: Any) -> Any:

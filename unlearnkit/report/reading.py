@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, beginning
 from unlearnkit.sums import check
 
 
@@ -32,5 +32,5 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
                 rows.append(dict(json.loads(line)))
             except (ValueError, TypeError):
                 fix = "Mend or delete that line, then make the report again."
-                raise UserError(f"{path}, line {number}: not a JSON object: {line[:60]!r}.", fix) from None
+                raise UserError(f"{path}, line {number}: not a JSON object: {beginning(line, 60)!r}.", fix) from None
     return rows

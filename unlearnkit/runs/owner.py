@@ -15,7 +15,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from unlearnkit import sums
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, first_line
 from unlearnkit.files import PARTIAL, cache_folder, sweep
 from unlearnkit.ranks.signals import stoppable
 from unlearnkit.settings.places import word
@@ -127,7 +127,7 @@ def read_config(folder: Path) -> dict[str, object]:
     try:
         held = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UserError(f"{path} cannot be read: {reason}", fix) from None
     if not isinstance(held, dict) or not isinstance(held.get("model"), dict) or "data" not in held:
         raise UserError(f"{path} is no run's: it has no model or no data", fix)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from unlearnkit import ranks
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, first_line
 from unlearnkit.inputs import HUB_ID
-from unlearnkit.secrets import redact
 
 LOGIN = "Run 'hf auth login', or set HF_TOKEN= to a token that may write"
 
@@ -48,7 +47,7 @@ def push(folder: Path, repo: str | None) -> None:
         place = HfApi().create_repo(repo, private=True, exist_ok=True)
         HfApi().upload_folder(repo_id=repo, folder_path=folder / "model", commit_message="A model of unlearnkit")
     except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
-        why = redact((str(error).splitlines() or [type(error).__name__])[0])
+        why = first_line(error)
         fix = f"The run is finished; send it with 'hf upload {repo} {folder / 'model'}'. {LOGIN}"
         raise UserError(f"The hub did not take {repo}: {why[:200]}", fix) from error
     print(f"Sent to {place}", flush=True)

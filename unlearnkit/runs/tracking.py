@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError, first_line, nearest
 from unlearnkit.files import write
 from unlearnkit.measures.columns import before_and_after
 from unlearnkit.measures.display import only_in_figures
@@ -186,7 +186,7 @@ def open_run(folder: Path, **settings: Any) -> Any:
     except wandb.Error as error:  # a server that does not answer, or does not know the key
         if mode not in ONLINE:
             raise
-        _go_offline((str(error).splitlines() or [type(error).__name__])[0])
+        _go_offline(first_line(error))
         run = begin("offline")
     run.define_metric("*", step_metric=STEPS)
     return run

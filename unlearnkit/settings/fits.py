@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
+from unlearnkit.errors import first_line
 from unlearnkit.files import writable
 from unlearnkit.settings.bounds import Arguments, Bound, Made, Word
 from unlearnkit.settings.readers import OF_HYDRA, Reader, found, reader
@@ -131,7 +132,7 @@ def _node(value: Mapping[str, Any], hint: Any, marks: tuple[Any, ...], key: str)
     try:
         target = found(str(name))
     except Exception as error:
-        why = str(error.__cause__ or error).splitlines()[0][:120]
+        why = first_line(error.__cause__ or error, 120)
         yield Fault(f"{key}._target_", f"is {shown(name)}, which cannot be imported ({why})", "a class or a function")
         return
     if not callable(target):

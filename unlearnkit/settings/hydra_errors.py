@@ -12,7 +12,7 @@ from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError, first_line, nearest
 from unlearnkit.settings.tree import keys_of, meant
 from unlearnkit.settings.yaml import ADDED, FOLDER, groups, options
 
@@ -58,7 +58,7 @@ def of_hydra(error: BaseException, primary: str = "config") -> UserError:
         return UserError(f"{key} cannot be made of what it reads: {why}", fix)
     if wrong := _not_a_choice():
         return wrong
-    line = (str(error).splitlines() or [type(error).__name__])[0]
+    line = first_line(error)
     return UserError(line, "'python -m unlearnkit --help' lists the groups, '--cfg job' every key")
 
 

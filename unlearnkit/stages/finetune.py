@@ -20,7 +20,7 @@ from transformers.trainer import SCALER_NAME
 
 from unlearnkit import ranks
 from unlearnkit.data.streams import Stream
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, first_line
 from unlearnkit.losses.base import AGAINST, Loss
 from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.models.packing import Tokenise
@@ -163,7 +163,7 @@ class Finetune(Stage):
                 get_scheduler(schedule, optimiser, arguments.get_warmup_steps(2), 2, more)  # type: ignore[arg-type]
         except (ValueError, TypeError, ImportError, RuntimeError) as error:
             raise UserError(
-                f"{key}.arguments: {(str(error).splitlines() or [type(error).__name__])[0][:200]}",
+                f"{key}.arguments: {first_line(error)}",
                 "Set train.arguments.KEY= to what transformers.TrainingArguments takes",
             ) from error
 
