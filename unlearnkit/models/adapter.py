@@ -19,6 +19,7 @@ from transformers.pytorch_utils import Conv1D
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.models.anatomy import bare
 from unlearnkit.models.lineage import Kept, Lineage, Reference, narrow_copy, swapped
+from unlearnkit.models.quantised import check_exact
 from unlearnkit.models.split import TAKEN, add_taken, check_plain, fill, fresh_layers, join
 
 DEFAULT, START = "default", "start"  # PEFT's names of the adapter that is trained and of the one it began as
@@ -105,6 +106,7 @@ class AdapterLineage(Lineage):
 
     def check_split(self) -> None:
         check_plain(self.lora)
+        check_exact(self.network, "split")
 
     def fresh_layers(self) -> dict[str, Any]:
         return fresh_layers(self.network, DEFAULT)
@@ -337,6 +339,7 @@ def merged(network: Any, keep: bool) -> Any:
         for name in list(network.peft_config):  # else PEFT would keep modules_to_save as they were trained
             network.delete_adapter(name)
         return network.unload()
+    check_exact(network, "merge an adapter into")
     _untie(network.get_base_model())
     return network.merge_and_unload(adapter_names=[DEFAULT, *[TAKEN] * (TAKEN in network.peft_config)])
 

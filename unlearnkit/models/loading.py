@@ -22,6 +22,7 @@ from unlearnkit.models.language_model import LanguageModel
 from unlearnkit.models.lineage import Lineage
 from unlearnkit.models.lora import Lora, check_targets
 from unlearnkit.models.precision import Dtype, chosen
+from unlearnkit.models.quantised import check_quantised
 from unlearnkit.models.sources import base_of, check_folder, locate
 from unlearnkit.models.templates import Template
 from unlearnkit.models.whole import WholeLineage
@@ -59,6 +60,7 @@ def load(
 def load_source(name: str, source: str, dtype: str, lora: dict[str, Any] | None, template: Template) -> LanguageModel:
     """Load from a folder or hub id; see `load`."""
     tokenizer, config, template = asked(name, source, template)
+    check_quantised(name, config, lora)
     if lora is not None:
         check_targets(config, lora)
     if tokenizer.pad_token is None:
@@ -183,7 +185,7 @@ def network(name: str, source: str, stored: torch.dtype) -> Any:
     if base != source:
         with told(name, source):
             model = merged(PeftModel.from_pretrained(model, source), keep=True).to(stored)
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and not getattr(model, "is_quantized", False):  # transformers has put these there
         model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))))
     use_packed_attention(model)
     check_packing(model)

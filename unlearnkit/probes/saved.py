@@ -93,11 +93,18 @@ def _check_adapter(model: LanguageModel, folder: Path) -> None:
                 continue
             shape = tensors.get_slice(key).get_shape()
             size = shape[1] if part.startswith("A.") else shape[0]
-            weight = getattr(modules.get(name), "weight", None)
-            if weight is None or size not in weight.shape:
-                found = "no such module" if weight is None else f"a weight of {tuple(weight.shape)}"
+            sizes = _sizes(modules.get(name))
+            if size not in sizes:
+                found = f"a weight of {sizes}" if sizes else "no such module"
                 raise UserError(
                     f"The adapter in {folder} does not fit '{model.name}': {key} is {tuple(shape)}, the original has"
                     f" {found} there",
                     fix,
                 )
+
+
+def _sizes(module: Any) -> tuple[int, ...]:
+    """A matrix's two; a quantised one is stored as a line of bytes."""
+    if hasattr(module, "out_features"):
+        return module.out_features, module.in_features
+    return tuple(module.weight.shape) if hasattr(module, "weight") else ()

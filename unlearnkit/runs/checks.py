@@ -9,7 +9,7 @@ from typing import Any
 import unlearnkit
 from unlearnkit import ranks
 from unlearnkit.content import contents_of, digest
-from unlearnkit.controls.taught import Target
+from unlearnkit.controls.taught import Target, Taught
 from unlearnkit.data.examples import Data, nonempty
 from unlearnkit.data.streams import Shuffled, Stream, how_to_give
 from unlearnkit.errors import UserError, nearest
@@ -17,6 +17,7 @@ from unlearnkit.files import writable
 from unlearnkit.identity import NO_MATTER, flat, versions
 from unlearnkit.inputs import inputs, rows_of
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.quantised import check_exact
 from unlearnkit.stages import Finetune
 from unlearnkit.stages.base import Stage
 from unlearnkit.stages.selection import Numbers, Selection
@@ -154,6 +155,8 @@ def check_model(stages: dict[str, Stage], model: LanguageModel, target: Target |
     Raises:
         UserError: one says that it cannot.
     """
+    if isinstance(target, Taught) and target.merge:
+        check_exact(model.model, "merge an adapter into")
     for name, stage in stages.items():
         if stage.needs_fresh and target is not None and not target.merge:
             raise UserError(

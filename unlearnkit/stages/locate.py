@@ -121,7 +121,8 @@ class Locate(Restrict):
 
     def _randomised(self, tokens: Tokens, model: LanguageModel, random: np.random.Generator) -> Tokens:
         prompt, answer = tokens
-        drawn = random.integers(0, len(model.tokenizer), len(answer))
+        rows = model.weights.bare.config.get_text_config().vocab_size  # a tokenizer may have more tokens
+        drawn = random.integers(0, min(len(model.tokenizer), rows), len(answer))
         swap = random.random(len(answer)) < self.replaced
         return prompt, tuple(int(d) if s else a for a, d, s in zip(answer, drawn, swap, strict=True))
 
