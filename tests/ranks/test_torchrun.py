@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 TINY = ("model=tiny", "logger=none", "eval.safety.limit=2", "eval_every=0", "eval.safety.max_new_tokens=4")
 
 
@@ -48,6 +50,14 @@ def test_a_taken_port_is_two_lines(tmp_path):
     assert launcher.returncode == 2
     told = [line for line in said.splitlines() if line.startswith(("Error: ", "  Fix: "))]
     assert len(told) == 2 and f"the ranks cannot meet at 127.0.0.1:{port}" in told[0] and "Traceback" not in said
+
+
+@pytest.mark.parametrize("place", ["http://ann:canaryPass99xx@nowhere:1", "nowhere.invalid:port"])
+def test_a_place_that_is_none_is_two_lines(place, tmp_path):
+    launcher = torchrun("--nproc-per-node=1", f"--rdzv-endpoint={place}", "--", "+method=sku", cwd=tmp_path)
+    _, said = launcher.communicate(timeout=120)
+    assert launcher.returncode == 2 and "the ranks cannot meet at" in said
+    assert "Traceback" not in said and "canaryPass" not in said
 
 
 def test_options_and_arguments_need_a_line_between_them(tmp_path):

@@ -17,7 +17,7 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import get_args_parser, run
 
-from unlearnkit.errors import first_line
+from unlearnkit.errors import first_line, speak_plainly
 from unlearnkit.ranks.signals import STOPPED
 
 OPTIONS = (
@@ -28,6 +28,7 @@ OPTIONS = (
 
 def main(argv: list[str]) -> int:
     """Run the ranks of this machine; returns the first failed rank's exit code, 75 if they were asked to stop."""
+    speak_plainly()
     if "--" not in argv:
         print("Error: no -- between torchrun's options and the run's\n  Fix: see launch/README.md", file=sys.stderr)
         return 2
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> int:
         return code if code > 0 else 128 - code
     except SignalException as error:
         return STOPPED if error.sigval == signal.SIGUSR1 else 128 + error.sigval
-    except (DistError, RuntimeError, OSError) as error:
+    except (DistError, RuntimeError, OSError, ValueError) as error:
         where = args.rdzv_endpoint or f"{args.master_addr}:{args.master_port}"
         print(f"Error: the ranks cannot meet at {where}: {first_line(error)}", file=sys.stderr)
         print(
