@@ -16,6 +16,7 @@ from typing import NoReturn
 from unlearnkit.secrets import guard, redact
 
 INTERRUPTED = 130  # as a shell has it
+PATIENCE = 2.0  # seconds until a Ctrl-C that had no effect is sent again
 _leaving = False
 _pressed = False
 _begun = False  # the command itself; before that its libraries are imported
@@ -78,7 +79,7 @@ def interruptible() -> None:
         sys.excepthook = _tell
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _note)
-            sys.unraisablehook = _press_again
+            sys.unraisablehook = _unraisable
         atexit.register(_leave)  # the first to be registered is the last to be called
     _ready = True
 
@@ -105,13 +106,26 @@ def _note(number: int, frame: FrameType | None) -> NoReturn:
     if not _begun:
         os.write(2, b"\nInterrupted.\n")
         os._exit(INTERRUPTED)
+    _press_again(PATIENCE)
     raise KeyboardInterrupt
 
 
-def _press_again(ignored: sys.UnraisableHookArgs) -> None:
-    """Python drops what is raised in a callback of its own; a Ctrl-C there comes once more."""
+def _press_again(seconds: float) -> None:
+    """Libraries catch whatever is raised as they are imported; unless the process is leaving by then, once more."""
+
+    def press() -> None:
+        if not _leaving:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(seconds, press)
+    timer.daemon = True
+    timer.start()
+
+
+def _unraisable(ignored: sys.UnraisableHookArgs) -> None:
+    """Python drops what is raised in a callback of its own."""
     if ignored.exc_type is KeyboardInterrupt:
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        _press_again(0.05)
     else:
         sys.__unraisablehook__(ignored)
 
