@@ -12,7 +12,7 @@ import pytest
 
 TOP = Path(__file__).parents[2]
 SMALL = ("model=tiny", "logger=none", "eval_every=0", "eval.safety.limit=1", "eval.safety.max_new_tokens=3")
-ENDLESS = "train.max_steps=1000000"
+ENDLESS = "train.max_steps=20000"
 DEADLINE = 10  # seconds; a silent server has 60 here, and the trainings and the answers minutes
 
 
@@ -32,7 +32,7 @@ MOMENTS = {
     "W&B": (("+method=ga", *SMALL[:1], *SMALL[2:], ENDLESS), lambda run, said, server: rows(run, "finetune") > 2),
     "teaching": (
         ("+method=ga_gd", "model=tiny", "logger=none", "data=authors", "target.cache=false", "eval_every=0",
-         "target.stage.max_steps=1000000", "target.stage.epochs=null"),
+         "target.stage.max_steps=20000", "target.stage.epochs=null"),
         lambda run, said, server: rows(run, "target") > 2,
     ),
     "answers": (
@@ -66,12 +66,12 @@ def test_ctrl_c(moment, serve, tmp_path):
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
         )
     until = time.monotonic() + 300
-    while not now(run, said, server):
-        assert process.poll() is None and time.monotonic() < until, said.read_text()
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    began = time.monotonic()
     try:
+        while not now(run, said, server):
+            assert process.poll() is None and time.monotonic() < until, said.read_text()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
         process.wait(DEADLINE)
     finally:
         process.kill()
