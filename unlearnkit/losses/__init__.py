@@ -4,7 +4,7 @@ from unlearnkit.losses.ceu import CEU
 from unlearnkit.losses.constrained import Constrained
 from unlearnkit.losses.dpo import DPO
 from unlearnkit.losses.keep_states import KeepStates
-from unlearnkit.losses.kl import KL
+from unlearnkit.losses.kl import KL, KLAsPublished
 from unlearnkit.losses.logit_flattening import LogitFlattening
 from unlearnkit.losses.nll import NLL
 from unlearnkit.losses.npo import NPO
@@ -26,6 +26,7 @@ __all__ = [
     "Adversarial",
     "Answers",
     "Constrained",
+    "KLAsPublished",
     "KeepStates",
     "LogitFlattening",
     "Loss",

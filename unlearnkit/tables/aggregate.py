@@ -18,6 +18,7 @@ METHODS = (
     *("ft", "task_vector", "ga", "ga_mismatch", "sku"),  # the rows of Liu et al. 2024, table 1
     *("random_labels", "adversarial", "ga_gd", "ga_gd_ood", "ga_kl", "ga_kl_ood", "memflex"),  # Tian et al. 2024
 )
+METHODS = tuple(name for method in METHODS for name in (method, f"{method}_as_published"))
 ORIGINAL = "original"
 
 
