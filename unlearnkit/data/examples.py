@@ -31,6 +31,17 @@ class Example:
     alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
 
+@dataclass(frozen=True)
+class Fact(Example):
+    """A fact whose data say in which layer it lies.
+
+    Args:
+        layer: counted from 0.
+    """
+
+    layer: int | None = None
+
+
 @dataclass
 class Data:
     """What every loader in `unlearnkit/data` returns.
