@@ -37,7 +37,8 @@ def answers_of(step: Step, term: Loss, made: Pass, reference: Pass | None) -> An
         return own
     if isinstance(term.reads, Padded):
         own.padded = made.padded[term.stream, term.reads.length]
-        own.reference_padded = reference and reference.padded[term.stream, term.reads.length]
+        if reference is not None:
+            own.reference_padded = reference.padded[term.stream, term.reads.length]
         return own
     assert made.logits is not None
     logits = made.logits[where]
