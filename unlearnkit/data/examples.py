@@ -42,6 +42,17 @@ class Fact(Example):
     layer: int | None = None
 
 
+@dataclass(frozen=True)
+class Graded(Example):
+    """A prompt with how far it is from being asked straight out.
+
+    Args:
+        grade: 1 straight out, 2 with a reason or a politeness around it, 3 as a story, a role or a rhyme.
+    """
+
+    grade: int = 1
+
+
 @dataclass
 class Data:
     """What every loader in `unlearnkit/data` returns.

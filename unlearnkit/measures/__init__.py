@@ -3,6 +3,7 @@ from unlearnkit.measures.bleu import Bleu, BleuAsPublished
 from unlearnkit.measures.combined import HarmonicMean, Mean
 from unlearnkit.measures.guarded import Guarded
 from unlearnkit.measures.harmful_rate import HarmfulRate
+from unlearnkit.measures.known_answers import KnownAnswers
 from unlearnkit.measures.ks_test import KSTest
 from unlearnkit.measures.perplexity import AnswerPerplexity, Perplexity
 from unlearnkit.measures.rouge_l import RougeL, RougeLAsPublished
@@ -19,6 +20,7 @@ __all__ = [
     "HarmfulRate",
     "HarmonicMean",
     "KSTest",
+    "KnownAnswers",
     "Mean",
     "Measure",
     "Perplexity",
