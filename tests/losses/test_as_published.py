@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from unlearnkit.data.listed import Listed
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.losses import NLL, Answers, KLAsPublished
-from unlearnkit.models.reading import pad_of
+from unlearnkit.models.padding import pad_of
 from unlearnkit.stages import Finetune
 from unlearnkit.stages.base import Context
 

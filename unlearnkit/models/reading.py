@@ -13,6 +13,7 @@ from torch import nn
 from unlearnkit.errors import UserError
 from unlearnkit.models.anatomy import PLACES, bare
 from unlearnkit.models.packing import Packed, pack
+from unlearnkit.models.padding import padded
 from unlearnkit.settings.bounds import Depth
 
 
@@ -101,27 +102,6 @@ def place_of_layers(network: Any) -> tuple[nn.Module, str]:
             f"Add a line '{kind}: Places(...)' to PLACES in unlearnkit/models/anatomy.py and its test",
         )
     return found, lists[0]
-
-
-def pad_of(tokenizer: Any) -> int:
-    """What fills a batch up: its own token, or the one that ends a text where it has none."""
-    ids = (tokenizer.pad_token_id, tokenizer.eos_token_id)
-    return next((token for token in ids if token is not None), 0)
-
-
-def padded(row: Packed, stream: str, length: int | None, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A stream's examples as people batch them: (n, L) tokens, padded behind, and (n, L) where they are attended to.
-
-    An example's last token, which predicts nothing, is left out as in the packed row.
-    """
-    ids = row.input_ids[0].tolist()
-    texts = [[ids[place] for span in spans for place in span] for spans in row.spans[stream]]
-    size = max(len(text) for text in texts) if length is None else length
-    tokens = torch.full((len(texts), size), pad, dtype=torch.long)
-    seen = torch.zeros_like(tokens)
-    for place, text in enumerate(texts):
-        tokens[place, : len(text)], seen[place, : len(text)] = torch.tensor(text[:size]), 1
-    return tokens.to(row.input_ids.device), seen.to(row.input_ids.device)
 
 
 def read(network: Any, row: Packed, wanted: Wanted, pad: int = 0) -> Pass:

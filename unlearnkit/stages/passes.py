@@ -13,7 +13,8 @@ from unlearnkit.losses.base import Loss, Padded, States
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.lineage import Reference, answering
 from unlearnkit.models.packing import Packed
-from unlearnkit.models.reading import Pass, Wanted, pad_of, reached, read
+from unlearnkit.models.padding import pad_of
+from unlearnkit.models.reading import Pass, Wanted, reached, read
 
 
 def asked_by(terms: Iterable[Loss]) -> Wanted:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
 
 from unlearnkit.errors import UserError
@@ -100,7 +101,7 @@ def _of_method(group: Sequence[Run], at: float, forget: str | None, keep: str | 
 
 def choose(
     runs: Sequence[Run],
-    curves: Mapping[object, Mapping[Column, Points]],
+    curves: Mapping[Path, Mapping[Column, Points]],
     best: Column,
     kept: Column,
     at: float,
@@ -135,7 +136,7 @@ def _even(column: Column, estimate: Estimate) -> float:
     return math.log(estimate.value) if estimate.value > 0 else math.nan
 
 
-def _places(runs: Sequence[Run], curves: Mapping[object, Mapping[Column, Points]], best: Column) -> list[Place]:
+def _places(runs: Sequence[Run], curves: Mapping[Path, Mapping[Column, Points]], best: Column) -> list[Place]:
     """The steps that all seeds of a rate have measured."""
     by_rate: dict[float, list[set[int]]] = {}
     for run in runs:
