@@ -60,7 +60,8 @@ def show(cfg: DictConfig) -> None:
             out.print(
                 f"  What to prefer is sampled as the run begins; the answer itself stands here: {asked!r}", markup=False
             )
-        example = stream.draw(int(cfg.seed), 0, 1)[0][0]
+        groups = (group for step in range(stream.size) for group in stream.draw(int(cfg.seed), step, 1))
+        example = next(groups)[0]  # of a list of two sides the first row may be the other side's
         prompt, response = model.template.encode(model.tokenizer, example.prompt, example.response)
         for what, ids in (("prompt", prompt), ("response, what is learnt", response)):
             out.print(f"  {what}: {model.tokenizer.decode(ids)!r}", markup=False)

@@ -30,7 +30,7 @@ def test_every_loss_is_checked():
     exported = {getattr(losses, name) for name in losses.__all__} - {losses.Answers, losses.Loss}
     assert {type(term) for term in TERMS.values()} == exported
     assert any(term.weight < 0 for term in TERMS.values())
-    assert {term.mean for term in TERMS.values() if type(term) is losses.NLL} == {"tokens", "answers"}
+    assert {term.mean for term in TERMS.values() if type(term) is losses.NLL} == {"tokens", "answers", "step"}
 
 
 @devices

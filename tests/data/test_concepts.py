@@ -295,3 +295,22 @@ def test_the_yaml():
     assert (data.name, len(data.streams["forget"])) == ("concept France", 69)
     assert list(cfg.eval) == ["concepts"]
     assert composed("data=concepts", "data.concept=27").data.name == "concept 27"
+
+
+def test_a_concepts_facts_name_its_layer(path):
+    facts = load(path=path, concept=7).streams["facts"]
+    assert facts and all(fact.layer == 1 for fact in facts)
+    assert not any(hasattr(fact, "layer") for fact in load().streams["facts"])
+
+
+def test_a_layer_that_is_none(tmp_path):
+    file = tmp_path / "concepts.json"
+    file.write_text(json.dumps([{**ROWS[0], "Layer": "last"}, ROWS[1]]), encoding="utf-8")
+    with pytest.raises(UserError, match="the field 'Layer' is no layer's number"):
+        load(path=str(file), concept=7)
+
+
+@needs_real
+def test_the_authors_layers():
+    found = {load(path=str(REAL / LLAMA), concept=number).streams["facts"][0].layer for number in (16, 18, 21)}
+    assert all(19 <= layer <= 23 for layer in found)

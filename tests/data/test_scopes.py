@@ -77,6 +77,7 @@ def test_a_malformed_general_row(tmp_path):
     [
         (1, "bcdefghij", "a"),
         (2, "bcdefghi", "aj"),
+        (0, "abcdefghij", ""),
         (4, "bcefhi", "adgj"),
         (9, "f", "abcdeghij"),  # places 0, 1.125, ... 4.5, 5.625, ... 9, a half rounded to even: 5 alone is left
     ],
@@ -86,9 +87,9 @@ def test_rows_held_out_evenly(count, rest, held):
     assert ("".join(ids(left)), "".join(ids(out))) == (rest, held)
 
 
-@pytest.mark.parametrize("count", [-1, 0, 3, 4])
+@pytest.mark.parametrize("count", [-1, 3, 4])
 def test_more_rows_than_can_be_held_out(count):
     with pytest.raises(UserError) as error:
         hold_out(rows("a", "b", "c"), count)
     assert error.value.what == f"{count} validation rows cannot be held out of 3 training rows"
-    assert error.value.fix == "Set data.validation= to 1 to 2"
+    assert error.value.fix == "Set data.validation= to 0 to 2"

@@ -82,6 +82,14 @@ def test_the_command_writes_png_and_svg_and_the_same_ones_again(tmp_path, capsys
     assert (tmp_path / "krs.svg").read_bytes() == svg
 
 
+def test_bleu_is_the_authors_where_a_run_has_it(tmp_path):
+    both = {"target": {"bleu": number(1), "bleu_as_published": number(2)}}
+    both["unrelated"] = {"bleu": number(3), "bleu_as_published": number(4)}
+    write(tmp_path / "a", "npo", {"concepts": both})
+    (axes,) = bleu(collect(tmp_path)).axes
+    assert [list(line.get_xydata()[0]) for line in axes.get_lines() if line.get_label() == "npo"] == [[2, 4]]
+
+
 @pytest.mark.parametrize("figure", [krs, bleu])
 def test_runs_without_the_numbers(figure, tmp_path):
     write(tmp_path, "sku", {"safety": {}})

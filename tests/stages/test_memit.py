@@ -7,7 +7,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from unlearnkit.data.examples import Example
+from unlearnkit.data.examples import Example, Fact
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
 from unlearnkit.losses import NLL
@@ -174,3 +174,19 @@ def test_bad_settings(made, context):
     context.streams["facts"] = Shuffled("facts", [Example("x", "What is it?", "It", subject="Oslo")])
     with pytest.raises(UserError, match="Example 'x': the subject 'Oslo' is not in its prompt"):
         memit()(made(), context)
+
+
+def test_the_layers_that_the_facts_name():
+    stage = memit(last_layer="facts", layers=4)
+    assert stage.chosen_layers(32, named=23) == [20, 21, 22, 23]  # Layer - 3 to Layer
+    assert stage.chosen_layers(32) == [6, 7, 8, 9]  # of facts that name none
+    with pytest.raises(UserError, match="Layers 28 to 31 cannot be rewritten"):
+        stage.chosen_layers(32, named=31)
+
+
+def test_facts_of_a_layer_are_written_up_to_it(made, context):
+    facts = [Fact(**{**vars(fact), "layer": 1}) for fact in FACTS]
+    context.streams["facts"] = Shuffled("facts", facts)
+    memit(last_layer="facts", layers=2)(made(), context)
+    told = json.loads((context.folder / "memit.json").read_text())
+    assert [layer["layer"] for layer in told["layers"]] == [0, 1]

@@ -59,7 +59,7 @@ def test_the_grid_of_the_paper_cell_by_cell():
     assert [(cell.model, cell.method) for cell in sweep.cells] == [
         (model, method)
         for model in ("opt-2.7b", "llama2-7b", "llama2-13b")
-        for method in ("ft", "task_vector", "ga", "ga_mismatch", "sku")
+        for method in ("ft", "task_vector", "ga", "ga_mismatch", "sku_as_published")
     ]
     assert {cell.data for cell in sweep.cells} == {"saferlhf"} and {cell.state for cell in sweep.cells} == {"missing"}
     assert sweep.folder == Path("results/sku_table1") and sweep.scale is None

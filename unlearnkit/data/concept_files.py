@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnkit.data.corpus import page_paragraphs, pieces
-from unlearnkit.data.examples import Example, malformed
+from unlearnkit.data.examples import Example, Fact, malformed
 from unlearnkit.errors import UserError, nearest
 
 INSTRUCTION = "Complete the sentence: "  # before the first half of a sentence
@@ -92,7 +92,7 @@ def read_concept(path: Path, concept: str, aliases: dict[str, list[str]], words:
         names,
         {"validation": _halves(row), "test": _questions(row, "QA", "target")},
         {"validation": _spread(halves, 2 * len(others)), "test": _questions(row, "unrelated_QA", "unrelated")},
-        _facts(page, mentions, {half.response for half in _halves(row)}),
+        _facts(page, mentions, {half.response for half in _halves(row)}, row.get("Layer")),
         [piece for paragraph in page for piece in pieces(paragraph, words)],
         [
             piece
@@ -123,6 +123,8 @@ def _check(row: Any, path: Path, number: int) -> None:
 
     if not isinstance(row, dict):
         raise wrong("not a JSON object")
+    if not isinstance(row.get("Layer", 0), int) or row.get("Layer", 0) < 0:
+        raise wrong("the field 'Layer' is no layer's number")
     for field in ("Concept", "wikipedia_content"):
         if not isinstance(row.get(field), str) or not row[field].strip():
             raise wrong(f"the field '{field}' is missing or empty")
@@ -171,8 +173,12 @@ def _halves(row: dict[str, Any], words: int = 40) -> list[Example]:
     return found
 
 
-def _facts(page: list[str], mentions: Mentions, held_out: set[str]) -> list[Example]:
-    """Sentences of 8 to 40 words that name the concept in their first half, which asks for the second."""
+def _facts(page: list[str], mentions: Mentions, held_out: set[str], layer: int | None) -> list[Example]:
+    """Sentences of 8 to 40 words that name the concept in their first half, which asks for the second.
+
+    Args:
+        layer: of the concept's own vector, which each fact gets.
+    """
     facts: list[Example] = []
     for sentence in (sentence for paragraph in page for sentence in SENTENCE.split(paragraph)):
         words = sentence.split()
@@ -182,7 +188,7 @@ def _facts(page: list[str], mentions: Mentions, held_out: set[str]) -> list[Exam
         if found is None or not 8 <= len(words) <= 40 or any(second[:40] in text for text in held_out):
             continue
         subject = first[found.start() : found.end()]
-        facts.append(Example(f"fact-{len(facts) + 1:03d}", INSTRUCTION + first, second, subject=subject))
+        facts.append(Fact(f"fact-{len(facts) + 1:03d}", INSTRUCTION + first, second, subject=subject, layer=layer))
     return _spread(facts, FACTS)
 
 

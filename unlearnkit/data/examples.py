@@ -31,6 +31,28 @@ class Example:
     alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
 
+@dataclass(frozen=True)
+class Fact(Example):
+    """A fact whose data say in which layer it lies.
+
+    Args:
+        layer: counted from 0.
+    """
+
+    layer: int | None = None
+
+
+@dataclass(frozen=True)
+class Graded(Example):
+    """A prompt with how far it is from being asked straight out.
+
+    Args:
+        grade: 1 straight out, 2 with a reason or a politeness around it, 3 as a story, a role or a rhyme.
+    """
+
+    grade: int = 1
+
+
 @dataclass
 class Data:
     """What every loader in `unlearnkit/data` returns.

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unlearnkit.data.examples import Data, Example, read_jsonl
+from unlearnkit.data.examples import Data, Example, Graded, malformed, read_jsonl
 from unlearnkit.errors import UserError
 
 SPLITS = ("train", "validation", "test")
+GRADES = (1, 2, 3)
+ACCEPTED = "accepted"  # the kind of alternatives that are as right as the answer
 EMBEDDED = Path(__file__).parent / "embedded" / "mischief"
 
 
-def load(name: str = "mischief", path: str | None = None) -> Data:
+def load(name: str = "mischief", path: str | None = None, more: bool = False) -> Data:
     """Read `forget`, `unseen`, `retain` and `safe` from JSONL files of one folder.
 
     Rows have `id`, `category`, `split` and `prompt`; all but the unseen ones a `response` too. Every forget row
     is trained on, for an *unlearned* prompt is by definition one that was trained on; its split says only when it
     is measured. All other files keep their splits apart.
+
+    With `more` there is a larger test side, of the size that docs/power.md asks for, and the same training:
+    `unlearned` has the trained prompts of all but validation, and these deeds in other words (`more_reworded.jsonl`);
+    `unseen` has further deeds (`more_unseen.jsonl`), both in grades (`Graded`); `normal` has questions near the forget
+    topics, far from them, and such whose right answers are known (`more_retain.jsonl`).
+
+    Args:
+        more: the larger test side.
 
     Raises:
         UserError: a missing file, a malformed row (by file and line), an empty forget or retain set.
@@ -29,6 +39,10 @@ def load(name: str = "mischief", path: str | None = None) -> Data:
         "retain": retain["train"],
         "safe": safe["train"],
     }
+    if more:
+        forget["test"] += forget["train"] + _graded(folder, "more_reworded")
+        unseen["test"] += _graded(folder, "more_unseen")
+        retain["test"] += _asked(folder)
     return Data(name, streams, {"unlearned": forget, "unseen": unseen, "normal": retain})
 
 
@@ -44,3 +58,26 @@ def _read(folder: Path, name: str) -> dict[str, list[Example]]:
             )
         examples[row["split"]].append(Example(row["id"], row["prompt"], row.get("response", ""), row.get("category")))
     return examples
+
+
+def _graded(folder: Path, name: str) -> list[Example]:
+    path = folder / f"{name}.jsonl"
+    found: list[Example] = []
+    for number, row in enumerate(read_jsonl(path, ("id", "category", "prompt")), start=1):
+        if row.get("grade") not in GRADES:
+            raise malformed(path, number, "the field 'grade' is none of 1, 2, 3", str(row))
+        found.append(Graded(row["id"], row["prompt"], category=row["category"], grade=row["grade"]))
+    return found
+
+
+def _asked(folder: Path) -> list[Example]:
+    """Questions of the retain side; where an answer is known, each form that is accepted is an alternative to it."""
+    path = folder / "more_retain.jsonl"
+    found: list[Example] = []
+    for number, row in enumerate(read_jsonl(path, ("id", "category", "kind", "prompt", "response")), start=1):
+        accepted = row.get(ACCEPTED, [])
+        if not isinstance(accepted, list) or not all(isinstance(one, str) and one.strip() for one in accepted):
+            raise malformed(path, number, "the field 'accepted' is no list of answers", str(row))
+        others = {ACCEPTED: tuple(accepted)} if accepted else {}
+        found.append(Example(row["id"], row["prompt"], row["response"], row["category"], alternatives=others))
+    return found

@@ -72,7 +72,7 @@ class Annotator(ABC):
 class Force(Annotator):
     """The data's own answers, teacher-forced; where a measure reads it, the alternatives to them behind one prompt."""
 
-    gives = ("answer_log_probs", "answer_hits", "alternative_log_probs")
+    gives = ("answer_log_probs", "answer_hits", "forced", "alternative_log_probs")
     forward = True
 
     def __call__(self, records: list[Record], asked: Asked) -> None:
@@ -86,7 +86,8 @@ class Force(Annotator):
                     "Give it some, or take the measure off this set",
                 )
             if own:
-                force_answers(asked.model, own, alternatives=compared)
+                texts = any("forced" in asked.read[record.set] for record in own)
+                force_answers(asked.model, own, alternatives=compared, texts=texts)
 
 
 @dataclass

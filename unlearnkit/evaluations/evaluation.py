@@ -165,6 +165,8 @@ class Evaluation(Part):
                 "compared": compared,
                 "examples": {name: [asdict(example) for example in rows] for name, rows in examples.items()},
             }
+            if said := [name for name, own in fields.items() if "forced" in own]:  # earlier versions kept no such text
+                content["forced"] = said
             records = cached(content, make)
         else:
             records = make()

@@ -5,7 +5,7 @@ from unlearnkit.losses.constrained import Constrained
 from unlearnkit.losses.dpo import DPO
 from unlearnkit.losses.inverted_hinge import InvertedHinge
 from unlearnkit.losses.keep_states import KeepStates
-from unlearnkit.losses.kl import KL
+from unlearnkit.losses.kl import KL, KLAsPublished
 from unlearnkit.losses.logit_flattening import LogitFlattening
 from unlearnkit.losses.nll import NLL
 from unlearnkit.losses.npo import NPO
@@ -28,6 +28,7 @@ __all__ = [
     "Answers",
     "Constrained",
     "InvertedHinge",
+    "KLAsPublished",
     "KeepStates",
     "LogitFlattening",
     "Loss",

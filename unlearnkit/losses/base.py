@@ -14,6 +14,7 @@ from unlearnkit.settings.bounds import Depth
 Against = Literal["start", "loaded"]
 AGAINST = get_args(Against)
 At = Literal["answers", "all"]
+Mean = Literal["answers", "step"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,17 @@ class States:
 
     layer: Depth
     at: At = "answers"
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Logits of every place of an example in a padded batch: of its prompt, its answer and the padding behind them.
+
+    Args:
+        length: of the batch; None: its longest example's.
+    """
+
+    length: int | None = None
 
 
 @dataclass
@@ -48,6 +60,9 @@ class Answers:
         states: (M, d) hidden states, where the loss reads them.
         reference_states: (M, d) the same of the reference.
         state_lengths: how many states each answer has; they sum to M.
+        step_answers: as `total_answers`, of all streams of the step together.
+        padded: (n, L, V) logits of the padded batch, where the loss reads them.
+        reference_padded: the same of the reference.
     """
 
     logits: torch.Tensor
@@ -62,6 +77,13 @@ class Answers:
     states: torch.Tensor | None = None
     reference_states: torch.Tensor | None = None
     state_lengths: list[int] | None = None
+    step_answers: int = 0
+    padded: torch.Tensor | None = None
+    reference_padded: torch.Tensor | None = None
+
+    def over(self, mean: Mean) -> int:
+        """What a mean over the stream's own answers divides by, or one over all answers of the step."""
+        return self.step_answers if mean == "step" else self.total_answers
 
     def token_log_probs(self) -> torch.Tensor:
         """(N,) log-probability of each answer token."""
@@ -112,7 +134,7 @@ class Loss(ABC):
             it) or "loaded" (as it came, before it was taught the data).
     """
 
-    reads: Literal["logits", "log_probs"] | States = "logits"  # of a pass, which computes no more than is read
+    reads: Literal["logits", "log_probs"] | States | Padded = "logits"  # of a pass, which computes no more than is read
     needs_reference = False  # the same of the reference, from a pass a step
     needs_reference_log_probs = False  # one number an answer, computed once before training
     carries = False  # something from step to step, such as a dual variable: see `after_step`

@@ -17,17 +17,20 @@ class NLL(Loss):
 
     .. math:: L = -\frac{1}{\sum_i |y_i|} \sum_i \sum_{t} \log p_\theta(y_{i,t} \mid x_i, y_{i,<t})
 
-    The paper writes sums; its code averages over tokens, and so do we (a weight means the same at any batch).
-    With `mean="answers"` every answer counts alike, as in the code of Tian et al. 2024:
+    The paper writes sums, in which every token counts alike, and so it does here; a mean, so that a weight means the
+    same at any batch. With `mean="answers"` every answer counts alike, as in the authors' code:
 
     .. math:: L = -\frac{1}{n} \sum_i \frac{1}{|y_i|} \sum_{t} \log p_\theta(y_{i,t} \mid x_i, y_{i,<t})
+
+    With `mean="step"` the n are the answers of all streams of the step: batches of one row with accumulation, as in the
+    code of Tian et al. 2024, whose steps hold rows of both scopes (`unlearnkit.data.listed`).
     """
 
     def __init__(
         self,
         stream: str,
         weight: float = 1.0,
-        mean: Literal["tokens", "answers"] = "tokens",
+        mean: Literal["tokens", "answers", "step"] = "tokens",
         against: Against = "start",
     ):
         super().__init__(stream, weight, against)
@@ -38,7 +41,7 @@ class NLL(Loss):
         if self.mean == "tokens":
             return F.cross_entropy(answers.logits.float(), labels, reduction="sum") / answers.total_tokens
         losses = F.cross_entropy(answers.logits.float(), labels, reduction="none")
-        return sum(part.mean() for part in losses.split(answers.lengths)) / answers.total_answers  # type: ignore[return-value]
+        return torch.stack([part.mean() for part in losses.split(answers.lengths)]).sum() / answers.over(self.mean)
 
     def labels(self, answers: Answers) -> torch.Tensor:
         """(N,) the tokens to learn: the answers' own."""

@@ -1,11 +1,12 @@
 from unlearnkit.measures.base import Measure
-from unlearnkit.measures.bleu import Bleu
+from unlearnkit.measures.bleu import Bleu, BleuAsPublished
 from unlearnkit.measures.combined import HarmonicMean, Mean
 from unlearnkit.measures.guarded import Guarded
 from unlearnkit.measures.harmful_rate import HarmfulRate
+from unlearnkit.measures.known_answers import KnownAnswers
 from unlearnkit.measures.ks_test import KSTest
 from unlearnkit.measures.perplexity import AnswerPerplexity, Perplexity
-from unlearnkit.measures.rouge_l import RougeL
+from unlearnkit.measures.rouge_l import RougeL, RougeLAsPublished
 from unlearnkit.measures.similarity import EncoderSimilarity, Similarity
 from unlearnkit.measures.success import Success, SuccessWhole
 from unlearnkit.measures.truth_ratio import Probability, ProbabilityNormalised, TruthRatio
@@ -13,17 +14,20 @@ from unlearnkit.measures.truth_ratio import Probability, ProbabilityNormalised, 
 __all__ = [
     "AnswerPerplexity",
     "Bleu",
+    "BleuAsPublished",
     "EncoderSimilarity",
     "Guarded",
     "HarmfulRate",
     "HarmonicMean",
     "KSTest",
+    "KnownAnswers",
     "Mean",
     "Measure",
     "Perplexity",
     "Probability",
     "ProbabilityNormalised",
     "RougeL",
+    "RougeLAsPublished",
     "Similarity",
     "Success",
     "SuccessWhole",

@@ -39,3 +39,19 @@ class Bleu(Measure):
         if not record.response.strip() or not record.original.strip():
             return 0.0
         return float(self.scorer.sentence_score(record.response, [record.original]).score)
+
+
+class BleuAsPublished(Bleu):
+    """The same by the code of ConceptVectors, from which Hong et al. 2024 take their evaluation.
+
+    nltk's sentence BLEU, words parted at spaces, smoothed by its method 3, and the other way round: the response is the
+    reference and the start's the candidate. Equal texts of fewer than four words have less than 100.
+    """
+
+    def value(self, record: Record, role: str | None) -> float | None:
+        from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+
+        if not record.tokens:
+            return None
+        words, candidate = record.response.split(), record.original.split()
+        return 100 * float(sentence_bleu([words], candidate, smoothing_function=SmoothingFunction().method3))

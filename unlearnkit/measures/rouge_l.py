@@ -30,6 +30,21 @@ class RougeL(Measure):
         self.scorer = RougeScorer(["rougeL"], tokenizer=Words())
 
     def value(self, record: Record, role: str | None) -> float | None:
-        if not record.tokens:
-            return None
-        return float(getattr(self.scorer.score(record.answer, record.response)["rougeL"], self.of))
+        return self.overlap(record.answer, record.response) if record.tokens else None
+
+    def overlap(self, answer: str, text: str) -> float:
+        """Of one text with the answer."""
+        return float(getattr(self.scorer.score(answer, text)["rougeL"], self.of))
+
+
+class RougeLAsPublished(RougeL):
+    """The same of the teacher-forced text: what argmax says in each place of the answer, after the answer's own tokens.
+
+    Tian et al. 2024 define none; their evaluation code writes this text beside the answer's and generates nothing. It
+    follows `Success`, from which it differs in counting words.
+    """
+
+    reads = ("forced",)
+
+    def value(self, record: Record, role: str | None) -> float | None:
+        return None if record.forced is None else self.overlap(record.answer, record.forced)

@@ -13,6 +13,7 @@ from torch import nn
 from unlearnkit.errors import UserError
 from unlearnkit.models.anatomy import PLACES, bare
 from unlearnkit.models.packing import Packed, pack
+from unlearnkit.models.padding import padded
 from unlearnkit.settings.bounds import Depth
 
 
@@ -23,10 +24,12 @@ class Wanted:
     Args:
         logits: at the row's answers.
         layers: whose hidden states are read, by number or share of the depth.
+        padded: (stream, length): logits of all places of its examples, padded to that length or to the longest.
     """
 
     logits: bool = True
     layers: frozenset[Depth] = frozenset()
+    padded: frozenset[tuple[str, int | None]] = frozenset()
 
 
 @dataclass
@@ -37,11 +40,18 @@ class Pass:
         depth: layers of the model.
         logits: (K, V), where they were wanted.
         states: layer's number -> (T, d), where they were wanted.
+        padded: (stream, length) -> (n, L, V), where they were wanted.
     """
 
     depth: int
     logits: torch.Tensor | None = None
     states: dict[int, torch.Tensor] = field(default_factory=dict)
+    padded: dict[tuple[str, int | None], torch.Tensor] = field(default_factory=dict)
+
+    def nothing(self) -> torch.Tensor:
+        """A zero that depends on the network."""
+        values = [self.logits, *self.states.values(), *self.padded.values()]
+        return next(value for value in values if value is not None)[:0].sum()
 
     def state(self, layer: Depth) -> torch.Tensor:
         """(T, d) of a layer, by number or share of the depth."""
@@ -94,7 +104,21 @@ def place_of_layers(network: Any) -> tuple[nn.Module, str]:
     return found, lists[0]
 
 
-def read(network: Any, row: Packed, wanted: Wanted) -> Pass:
+def read(network: Any, row: Packed, wanted: Wanted, pad: int = 0) -> Pass:
+    """Run a network on a packed row, and on padded batches of its streams where they are wanted.
+
+    Args:
+        pad: the token that fills these up.
+    """
+    made = _packed(network, row, wanted)
+    for stream, length in sorted(wanted.padded, key=str):
+        if row.spans.get(stream):
+            ids, mask = padded(row, stream, length, pad)
+            made.padded[stream, length] = network(input_ids=ids, attention_mask=mask).logits
+    return made
+
+
+def _packed(network: Any, row: Packed, wanted: Wanted) -> Pass:
     """Run a network on a packed row.
 
     Where no logits are wanted, nothing behind the highest wanted layer is computed but the final norm: no later layer,

@@ -85,7 +85,7 @@ def streams_of(cfg: DictConfig, stages: dict[str, Finetune], stand_in: StandIn) 
     except (InstantiationException, UserError):
         if not cfg.data.get("hub") or cfg.data.get("path"):
             raise
-    sources = ("source", "chosen", "responses")
+    sources = ("source", "chosen", "responses", "forget", "retain")
     names = [getattr(stream, key) for stream in derived.values() for key in sources if hasattr(stream, key)]
     names += [name for stage in stages.values() for name in stage.stream_names().values() if name not in derived]
     return bind_streams(stand_in.data(sorted(set(names))), derived), False

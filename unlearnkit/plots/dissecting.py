@@ -14,6 +14,7 @@ from unlearnkit.tables import published
 from unlearnkit.tables.reading import Run, curve_numbers
 from unlearnkit.tables.variants import base
 
+BLEU = "bleu_as_published"
 SETTINGS = ("coefficients", "value_vectors", "attention", "attention_and_coefficients")
 
 
@@ -49,7 +50,11 @@ def krs(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
 
 def bleu(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
     """Hong et al. 2024, figure 2: BLEU on unrelated questions against BLEU on the concept's, over training steps."""
-    target, unrelated = (published.column(f"concepts/{name}/{name}_bleu") for name in ("target", "unrelated"))
+    theirs = any(
+        published.column(f"concepts/target/{BLEU}") in run.after for run in runs
+    )  # earlier runs have ours alone
+    measure = BLEU if theirs else "bleu"
+    target, unrelated = (published.column(f"concepts/{name}/{measure}") for name in ("target", "unrelated"))
     points: dict[str, list[tuple[float, float]]] = {}
     for run in runs:
         found = points.setdefault(run.method, [])

@@ -13,7 +13,9 @@ from unlearnkit.tables.reading import Run
 from unlearnkit.tables.variants import base, title_of
 
 matplotlib.rcParams["svg.hashsalt"] = "unlearnkit"  # the same figure is the same file
-OWN = {"sku": "#d55e00", "memflex": "#d55e00"}  # the papers' own methods, as their figures colour them
+OWN = dict.fromkeys(
+    ("sku", "sku_as_published", "memflex", "memflex_as_published"), "#d55e00"
+)  # the papers' own methods, as their figures colour them
 COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999", "#8c564b")  # Okabe, Ito (2008)
 MARKERS = "osD^vP*Xp"
 

@@ -18,10 +18,11 @@ from unlearnkit.records.record import Record
 
 @dataclass
 class Scores:
-    """Of one answer, a number a token: its log-probability, and whether argmax hits it."""
+    """Of one answer, a number a token: its log-probability, whether argmax hits it, and the token that argmax says."""
 
     log_probs: list[float]
     hits: list[bool]
+    said: list[int]
 
 
 @torch.inference_mode()
@@ -52,32 +53,36 @@ def _score_row(model: Any, row: list[Tokens], share_prompts: bool) -> list[Score
     packed = pack({"answers": row}, share_prompts).to(model.device)
     logits = model(**packed.inputs()).logits[0].float()
     chosen = logits.gather(-1, packed.labels[:, None])[:, 0] - logits.logsumexp(-1)
-    hits = logits.argmax(-1) == packed.labels
+    said = logits.argmax(-1)
+    hits = said == packed.labels
     lengths = packed.lengths["answers"]
-    parts = zip(chosen.split(lengths), hits.split(lengths), strict=True)
-    return [Scores(log_probs.tolist(), hit.tolist()) for log_probs, hit in parts]
+    parts = zip(chosen.split(lengths), hits.split(lengths), said.split(lengths), strict=True)
+    return [Scores(log_probs.tolist(), hit.tolist(), token.tolist()) for log_probs, hit, token in parts]
 
 
-def force_answers(model: LanguageModel, records: list[Record], alternatives: bool = False) -> None:
+def force_answers(model: LanguageModel, records: list[Record], alternatives: bool = False, texts: bool = False) -> None:
     """Score the data's own answers: one pass, from which all teacher-forced measures are computed.
 
     Args:
         alternatives: the alternatives to an answer are scored beside it, behind the one prompt.
+        texts: what argmax says in the answer's places is written down too.
     """
     groups: list[list[Tokens]] = []
     for record in records:
         others = (record.alternatives or {}).values() if alternatives else ()
-        texts = [record.answer, *(text for part in others for text in part)]
-        encoded = [model.template.encode(model.tokenizer, record.prompt, text) for text in texts]
+        answers = [record.answer, *(text for part in others for text in part)]
+        encoded = [model.template.encode(model.tokenizer, record.prompt, text) for text in answers]
         groups.append([(tuple(prompt), tuple(answer)) for prompt, answer in encoded])
     with model.current() as network:
         scores = iter(score(network, groups, desc="Forcing answers", share_prompts=alternatives))
     for record in records:
         own = next(scores)
         record.answer_log_probs, record.answer_hits = own.log_probs, own.hits
+        if texts:
+            record.forced = str(model.tokenizer.decode(own.said, skip_special_tokens=True))
         if alternatives and record.alternatives:
             record.alternative_log_probs = {
-                kind: [next(scores).log_probs for _ in texts] for kind, texts in record.alternatives.items()
+                kind: [next(scores).log_probs for _ in part] for kind, part in record.alternatives.items()
             }
 
 

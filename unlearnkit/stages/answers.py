@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from unlearnkit.losses.base import Answers, Loss, States, log_probs_of
+from unlearnkit.losses.base import Answers, Loss, Padded, States, log_probs_of
 from unlearnkit.models.packing import Packed
 from unlearnkit.models.reading import Pass
 from unlearnkit.stages.steps import Step
@@ -27,12 +27,18 @@ def answers_of(step: Step, term: Loss, made: Pass, reference: Pass | None) -> An
         answers,
         draw=(step.seed, step.number),
         reference_log_probs=step.reference_log_probs.get(term.against, {}).get(term.stream),
+        step_answers=sum(count for _, count in step.totals.values()),
     )
     compared = step.reference if term.needs_reference and reference is not None else None
     if isinstance(term.reads, States):
         own.states, own.state_lengths = _states(made, step.packed, term.stream, term.reads)
         if compared is not None and reference is not None:
             own.reference_states, _ = _states(reference, compared, term.stream, term.reads)
+        return own
+    if isinstance(term.reads, Padded):
+        own.padded = made.padded[term.stream, term.reads.length]
+        if reference is not None:
+            own.reference_padded = reference.padded[term.stream, term.reads.length]
         return own
     assert made.logits is not None
     logits = made.logits[where]

@@ -27,7 +27,7 @@ from unlearnkit.models.packing import Tokenise
 from unlearnkit.models.reading import layers_of, number_of
 from unlearnkit.ranks import zero
 from unlearnkit.ranks.signals import StopWhenAsked
-from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Count, Positive
+from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Count, Positive, Share
 from unlearnkit.stages.alternatives import invent
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.callbacks import Progress, Report
@@ -77,6 +77,8 @@ TRAINING = Arguments(
 
 
 PROJECT = Arguments("unlearnkit.stages.projection.Project")
+KEPT = Arguments("unlearnkit.stages.selection.Wanted", also={"at_least": Share})
+SELECT = Arguments("unlearnkit.stages.selection.Wanted", also={"while": Annotated[dict[str, Any] | None, KEPT]})
 
 
 class Finetune(Stage):
@@ -111,7 +113,7 @@ class Finetune(Stage):
         deepspeed: dict[str, Any] | None = None,
         save_every: Count = 0,
         save_limit: Positive = 2,
-        select: dict[str, Any] | None = None,
+        select: Annotated[dict[str, Any] | None, SELECT] = None,
         project: Annotated[dict[str, Any] | None, PROJECT] = None,
     ):
         if max_steps is None and epochs is None:

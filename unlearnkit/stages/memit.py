@@ -6,7 +6,7 @@ import json
 import math
 import time
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tqdm.auto import tqdm
@@ -41,7 +41,8 @@ class Memit(Stage):
         stream: its examples are the facts; each needs a subject.
         search: how the states are searched for.
         text: what C is taken over.
-        last_layer: the last edited layer, counted from 0; None: at 0.28 of the depth, as MEMIT has it for GPT-J.
+        last_layer: the last edited layer, counted from 0; None: at 0.28 of the depth, as MEMIT has it for GPT-J;
+            "facts": the one that the facts name, as Hong et al. 2024 have it for a concept, or as None if they do not.
         layers: how many layers are edited, up to that one.
         moment_weight: lambda; None: 15,000 for keys as wide as GPT-J's and in proportion for others. A key's
             mean leverage k^T C^-1 k is its width, so that an update reaches the same share of its target then.
@@ -55,7 +56,7 @@ class Memit(Stage):
         search: Search,
         text: Text,
         stream: str = "facts",
-        last_layer: Count | None = None,
+        last_layer: Count | Literal["facts"] | None = None,
         layers: Positive = 4,
         moment_weight: AboveZero | None = None,
         dummy: str = "dummy",
@@ -72,14 +73,16 @@ class Memit(Stage):
         return {"stream": self.stream}
 
     def check_model(self, model: LanguageModel) -> None:
-        self.chosen_layers(len(anatomy(model.model)))
+        if self.last_layer != "facts":
+            self.chosen_layers(len(anatomy(model.model)))
         check_exact(model.model, "edit")
 
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         started = time.perf_counter()
         reset_peak()
-        numbers = self.chosen_layers(len(anatomy(model.model)))
         requests = self._requests(model, context)
+        named = {getattr(request.example, "layer", None) for request in requests}
+        numbers = self.chosen_layers(len(anatomy(model.model)), named.pop() if len(named) == 1 else None)
         moments = key_moments(model, numbers, self.text)
         found = self._search(model, requests, numbers[-1])
         told = []
@@ -106,17 +109,21 @@ class Memit(Stage):
         self._tell(requests, found, told, moments[numbers[-1]].tokens, reached, context)
         return model
 
-    def chosen_layers(self, depth: int) -> list[int]:
+    def chosen_layers(self, depth: int, named: int | None = None) -> list[int]:
         """The edited layers, counted from 0.
+
+        Args:
+            named: the last one by the facts.
 
         Raises:
             UserError: layers outside the model.
         """
-        if self.last_layer is None:
+        wanted = named if self.last_layer == "facts" else self.last_layer
+        if wanted is None:
             last = max(min(round(0.28 * depth), depth - 2), 0)
             first = max(last - self.layers + 1, 0)
         else:
-            last, first = self.last_layer, self.last_layer - self.layers + 1
+            last, first = wanted, wanted - self.layers + 1
         if not 0 <= first <= last < depth - 1:
             raise UserError(
                 f"Layers {first} to {last} cannot be rewritten: the model has 0 to {depth - 1}, and what is written"

@@ -29,7 +29,8 @@ class Search:
 
     Args:
         objective: "empty": the likelihood of a text that says nothing; "entropy": the entropy of the next token,
-            read from every layer (Patil et al. 2024, section 4).
+            read from every layer (Patil et al. 2024, section 4); "entropy_as_published": of the softmax of these
+            probabilities once more, as in the code of Hong et al. 2024, which is nearly the same for all of them.
         steps, learning_rate: of Adam.
         clamp: the change's largest norm, in norms of the state that it changes.
         kl: weight of the divergence of "SUBJECT is a" from the model before.
@@ -38,7 +39,7 @@ class Search:
         layers: "entropy" reads the vocabulary from that many of the last layers; None for all after the edit.
     """
 
-    objective: Literal["empty", "entropy"] = "empty"
+    objective: Literal["empty", "entropy", "entropy_as_published"] = "empty"
     steps: Positive = 25
     learning_rate: AboveZero = 0.5
     clamp: AboveZero = 4.0
@@ -154,7 +155,9 @@ class _Row:
         if self.search.objective == "empty":
             wanted = self._unlikelihoods(logits[edit])
         else:
-            read_out = entropy(vocabulary(self.model.model)(torch.cat(list(seen.values()))))
+            lens = vocabulary(self.model.model)(torch.cat(list(seen.values())))
+            twice = self.search.objective == "entropy_as_published"
+            read_out = entropy(lens.float().softmax(-1) if twice else lens)
             wanted = -self._by_request(read_out.reshape(len(seen), -1).mean(0))
         after = logits[self.packed.streams["essence"]].float().log_softmax(-1)
         drift = F.kl_div(essence, after, reduction="none", log_target=True).sum(-1)  # KL(after || before)
@@ -163,7 +166,7 @@ class _Row:
 
     def _lenses(self) -> list[int]:
         """The layers that the vocabulary is read from: at an answer's place none before them is touched."""
-        if self.search.objective != "entropy":
+        if self.search.objective == "empty":
             return []
         after = range(self.layer + 1, len(self.blocks)) or range(self.layer, len(self.blocks))
         return list(after if self.search.layers is None else after[-self.search.layers :])

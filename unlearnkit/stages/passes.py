@@ -9,18 +9,20 @@ from typing import Any
 import torch
 
 from unlearnkit.errors import UserError
-from unlearnkit.losses.base import Loss, States
+from unlearnkit.losses.base import Loss, Padded, States
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.lineage import Reference, answering
 from unlearnkit.models.packing import Packed
+from unlearnkit.models.padding import pad_of
 from unlearnkit.models.reading import Pass, Wanted, reached, read
 
 
 def asked_by(terms: Iterable[Loss]) -> Wanted:
     """What a pass must give so that all of these terms have what they read."""
-    reads = [term.reads for term in terms]
-    layers = frozenset(one.layer for one in reads if isinstance(one, States))
-    return Wanted(any(not isinstance(one, States) for one in reads), layers)
+    reads = [(term.stream, term.reads) for term in terms]
+    layers = frozenset(one.layer for _, one in reads if isinstance(one, States))
+    padded = frozenset((stream, one.length) for stream, one in reads if isinstance(one, Padded))
+    return Wanted(any(not isinstance(one, States | Padded) for _, one in reads), layers, padded)
 
 
 class Passes:
@@ -37,11 +39,12 @@ class Passes:
         states = dict.fromkeys(term.against for term in terms.values() if term.needs_reference)
         self.references: dict[str, Reference] = {state: model.weights.reference(state, model.dtype) for state in states}
         self.computing = model.computing
+        self.pad = pad_of(model.tokenizer)
 
     def read(self, network: Any, row: Packed, wanted: Wanted) -> Pass:
         """What is wanted of the network, in the model's precision."""
         with self.computing():
-            return read(network, row, wanted)
+            return read(network, row, wanted, self.pad)
 
     @torch.no_grad()
     def earlier(self, network: Any, state: str, row: Packed, wanted: Wanted) -> Pass:

@@ -75,6 +75,7 @@ class Steps(Dataset):
         number, shard = divmod(index, self.shards)
         mine: dict[str, list[Tokens]] = {}
         totals: dict[str, tuple[int, int]] = {}
+        place = 0  # of a group among those of all streams, which shards take in turn
         for name, stream in self.streams.items():
             groups = [
                 [self.tokenise(example) for example in group]
@@ -82,7 +83,13 @@ class Steps(Dataset):
             ]
             answers = [response for group in groups for _, response in group]
             totals[name] = (sum(len(response) for response in answers), len(answers))
-            mine[name] = [tokens for group in groups[shard :: self.shards] for tokens in group]
+            mine[name] = [tokens for group in groups[(shard - place) % self.shards :: self.shards] for tokens in group]
+            place += len(groups)
+        if not any(mine.values()):
+            raise UserError(
+                f"Step {number + 1} has no row for micro-batch {shard + 1} of {self.shards}: a list has one side only",
+                "Set train.accumulation=1, or give the term on that side a weight",
+            )
         reference = {name: mine[name] for name in mine if name in self.reference_streams}
         log_probs = {
             state: {
@@ -92,7 +99,9 @@ class Steps(Dataset):
             }
             for state, known in self.scored.items()
         }
-        return Step(number, pack(mine), pack(reference) if reference else None, totals, self.seed, log_probs)
+        return Step(
+            number, pack(mine), pack(reference) if any(reference.values()) else None, totals, self.seed, log_probs
+        )
 
     def examples(self) -> dict[str, list[Tokens]]:
         """stream -> every distinct example that will be drawn, in order.

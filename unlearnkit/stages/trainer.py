@@ -228,12 +228,15 @@ def weighted(
     made = read(step.packed, asked_by(terms.values()))
     compared: dict[str, list[Loss]] = {}
     for term in terms.values():
-        if term.needs_reference and step.reference is not None:
+        if term.needs_reference and step.reference is not None and step.packed.lengths[term.stream]:
             compared.setdefault(term.against, []).append(term)
     references = {state: earlier(state, step.reference, asked_by(some)) for state, some in compared.items()}  # type: ignore[arg-type]
     values = {}
     for name, term in terms.items():
-        value = term(answers_of(step, term, made, references.get(term.against)))
+        if not step.packed.lengths[term.stream]:  # no row of a list that holds two sides fell into this micro-batch
+            value = made.nothing()
+        else:
+            value = term(answers_of(step, term, made, references.get(term.against)))
         note(name, step, value.detach())
         values[name] = term.weight * value
     return values

@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unlearnkit.errors import UserError, exit_code
+from unlearnkit.files import write as write_text
 from unlearnkit.tables import aggregate, latex, markdown, write
-from unlearnkit.tables.reading import collect
+from unlearnkit.tables.compare import DONE, command
+from unlearnkit.tables.matched import SPLIT, TEST, VALIDATION, matched
+from unlearnkit.tables.reading import Run, collect, read_run
 from unlearnkit.tables.variants import base, told_apart
 
 
@@ -22,9 +25,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"), help="where the sweep's runs lie")
     parser.add_argument("--columns", nargs="+", default=(), help="of a folder: [evaluation/]set/metric, * allowed")
     parser.add_argument("--methods", nargs="+", default=(), help="of a folder: the rows below `original`, in order")
+    parser.add_argument(
+        "--matched", nargs="+", type=float, metavar="SHARE", help="at matched utility: so much of the start's is kept"
+    )
+    parser.add_argument("--forget", help="with --matched: the column that is to be best")
+    parser.add_argument("--keep", help="with --matched: the column that utility is")
     parser.add_argument("--latex", action="store_true", help="LaTeX (booktabs) instead of Markdown")
     args = parser.parse_args(argv)
-    return exit_code(lambda: print(of_folder(args) if is_folder(args.what) else of_sweep(args), end=""))
+    return exit_code(lambda: print(made(args), end=""))
+
+
+def made(args: argparse.Namespace) -> str:
+    """The text of the tables that are asked for."""
+    folder = is_folder(args.what)
+    if args.matched:
+        return at_matched(args, collect(Path(args.what))) if folder else sweep_at_matched(args)
+    if unread := [name for name in ("forget", "keep") if getattr(args, name)]:
+        raise UserError(f"--{unread[0]} is read with --matched alone", "Add --matched 0.9, or leave it out")
+    return of_folder(args) if folder else of_sweep(args)
 
 
 def is_folder(what: str) -> bool:
@@ -40,6 +58,35 @@ def of_folder(args: argparse.Namespace) -> str:
     methods = [own for wanted in args.methods for own in ([m for m in named if base(m) == wanted] or [wanted])]
     tables = aggregate(runs, methods, args.columns)
     return "\n".join((latex if args.latex else markdown)(table) for table in tables)
+
+
+def at_matched(args: argparse.Namespace, runs: Sequence[Run]) -> str:
+    """A table a share."""
+    parts = []
+    for share in args.matched:
+        tables = matched(runs, share, args.forget, args.keep, args.methods, args.columns)
+        said = f"Each method at the checkpoint, chosen on validation, that keeps {share:.0%} of the start's utility:"
+        parts += [said, "", *((latex if args.latex else markdown)(table) for table in tables)]
+    return "\n".join(parts)
+
+
+def sweep_at_matched(args: argparse.Namespace) -> str:
+    """Of a sweep's cells and their twins with curves on validation; written beside its other tables."""
+    from unlearnkit import sweeps
+
+    splits = {
+        split: sweeps.load(args.what, args.scale, args.results, [f"{SPLIT}={split}"]) for split in (VALIDATION, TEST)
+    }
+    runs = [read_run(cell.folder) for sweep in splits.values() for cell in sweep.cells if cell.state == DONE]
+    if not runs:
+        again = " and ".join(f"`{command(sweep)} {SPLIT}={split}`" for split, sweep in splits.items())
+        raise UserError(f"Nothing of the sweep '{args.what}' is done", f"Run {again}")
+    text = at_matched(args, runs)
+    file = splits[TEST].folder / f"matched.{'tex' if args.latex else 'md'}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_text(file, text)
+    print("Written:", file, file=sys.stderr)
+    return text
 
 
 def of_sweep(args: argparse.Namespace) -> str:

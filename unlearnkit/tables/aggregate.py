@@ -14,10 +14,11 @@ from unlearnkit.measures.seeds import Scale, over_seeds
 from unlearnkit.tables.published import column as column_today
 from unlearnkit.tables.reading import Run
 
-METHODS = (
+OF_PAPERS = (
     *("ft", "task_vector", "ga", "ga_mismatch", "sku"),  # the rows of Liu et al. 2024, table 1
     *("random_labels", "adversarial", "ga_gd", "ga_gd_ood", "ga_kl", "ga_kl_ood", "memflex"),  # Tian et al. 2024
 )
+METHODS = tuple(name for method in OF_PAPERS for name in (method, f"{method}_as_published"))
 ORIGINAL = "original"
 
 

@@ -22,7 +22,9 @@ MEASURES: dict[str, m.Measure] = {
     "success": m.Success(),
     "success_whole": m.SuccessWhole(),
     "rouge_l": m.RougeL(),
+    "rouge_l_as_published": m.RougeLAsPublished(),
     "bleu": m.Bleu(),
+    "bleu_as_published": m.BleuAsPublished(),
     "average_success": m.Mean({"forget": "success", "retain": "success"}),
 }
 RENAMED = {

@@ -1,0 +1,172 @@
+"""Methods at matched utility: each at the checkpoint that forgets the most and keeps a share of the start's utility.
+
+A checkpoint, and where several were tried its learning rate, is chosen on curves of the validation split and reported
+from a run of the same settings whose curve is of the test split. Nothing is read between two measurements, and the
+start itself is a checkpoint, so that a method which keeps nothing stands there with what the start does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+from unlearnkit.errors import UserError
+from unlearnkit.identity import config_in
+from unlearnkit.measures.columns import Column
+from unlearnkit.measures.interval import Estimate
+from unlearnkit.stages.selection import share
+from unlearnkit.tables.aggregate import Table, aggregate, select_columns
+from unlearnkit.tables.reading import Points, Run, points_of
+from unlearnkit.tables.variants import told_apart
+
+SPLIT, RATE = "curve_split", "train.arguments.learning_rate"
+VALIDATION, TEST = "validation", "test"
+KEPT = ("known_answers", "success", "answer_perplexity")  # of the retain side, what utility is, the first that is there
+Place = tuple[int, float]  # a step and a learning rate
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where a method is reported, and the mean share of the start's utility that it keeps there on validation."""
+
+    step: int
+    rate: float
+    kept: float
+
+
+def matched(
+    runs: Sequence[Run],
+    at: float,
+    forget: str | None = None,
+    keep: str | None = None,
+    methods: Sequence[str] = (),
+    columns: Sequence[str] = (),
+) -> list[Table]:
+    """One table a (model, data), of test numbers at what was chosen on validation.
+
+    Args:
+        at: the share of the start's utility that must be kept, above 0 and up to 1.
+        forget: the column that is to be best, `set/metric`; None: the first of the forget side.
+        keep: the column that utility is; None: the first of `KEPT` on the retain side.
+        methods, columns: see `aggregate`.
+
+    Raises:
+        UserError: a share that is none, or no run with a curve on validation whose twin has one on test.
+    """
+    if not 0 < at <= 1:
+        raise UserError(f"{at} is no share of the start's utility", "Give shares above 0 and up to 1, such as 0.9 0.8")
+    named = told_apart([run for run in runs if run.raw.get("curve")], unsaid=(SPLIT, RATE))
+    groups: dict[tuple[str, str, str], list[Run]] = {}
+    for run in named:
+        groups.setdefault((run.model, run.data, run.method), []).append(run)
+    reported, notes = list[Run](), dict[tuple[str, str], list[str]]()
+    for (model, data, method), group in groups.items():
+        found, note = _of_method(group, at, forget, keep)
+        reported += found
+        notes.setdefault((model, data), []).append(f"{method}: {note}")
+    if not reported:
+        raise UserError(
+            "No run there has a curve on validation and a twin with one on test"
+            + "".join(f"; {note}" for own in notes.values() for note in own),
+            f"Run each cell twice, with {SPLIT}={VALIDATION} and with {SPLIT}={TEST}, and eval_every= some steps",
+        )
+    tables = aggregate(reported, methods, columns)
+    for table in tables:
+        table.notes += notes.get((table.model, table.data), [])
+    return tables
+
+
+def _of_method(group: Sequence[Run], at: float, forget: str | None, keep: str | None) -> tuple[list[Run], str]:
+    """The test runs with the chosen checkpoint's numbers in place of the end's, and what was chosen."""
+    split = {run.folder: str(config_in(run.folder).get(SPLIT, VALIDATION)) for run in group}
+    sides = {name: [run for run in group if split[run.folder] == name] for name in (VALIDATION, TEST)}
+    if lacking := next((name for name, own in sides.items() if not own), None):
+        return [], f"left out, for no run of it has a curve on {lacking}"
+    curves = {run.folder: points_of(run) for run in group}
+    known = list(dict.fromkeys(column for run in group for column in curves[run.folder]))
+    best, kept = _column(known, forget, "forget"), _column(known, keep, "retain")
+    there = _places(sides[TEST], curves, best)
+    choice = choose(sides[VALIDATION], curves, best, kept, at, there)
+    told = [
+        replace(run, folder=run.folder / "matched", before=_at(curves[run.folder], 0), after=_at(own, choice.step))
+        for run in sides[TEST]
+        if _rate(run) == choice.rate and choice.step in (own := curves[run.folder])[best]
+    ]
+    what = "the start itself" if choice.step == 0 else f"step {choice.step} at a rate of {choice.rate:g}"
+    return told, f"{what}, which keeps {choice.kept:.0%} of {'/'.join(kept)} on validation"
+
+
+def choose(
+    runs: Sequence[Run],
+    curves: Mapping[Path, Mapping[Column, Points]],
+    best: Column,
+    kept: Column,
+    at: float,
+    there: Sequence[Place],
+) -> Choice:
+    """Of the places that can be reported, the best mean over seeds of those that keep enough; of equal ones the first.
+
+    Args:
+        runs: of one method, with their curves on validation.
+        curves: of each run, by its folder.
+        there: the places that the test runs have measured.
+    """
+    sign = 1 if best.display.better == "higher" else -1
+    found: list[tuple[float, Place, float]] = []
+    for place in sorted(set(_places(runs, curves, best)) & set(there)):
+        own = [curves[run.folder] for run in runs if _rate(run) == place[1]]
+        shares = [share(kept, points[kept][place[0]], points[kept][0]) for points in own]
+        values = [_even(best, points[best][place[0]]) for points in own]
+        mean = fmean(shares) if place[0] else 1.0
+        if mean >= at and not math.isnan(fmean(values)):
+            found.append((-sign * fmean(values), place, mean))
+    if not found:
+        raise UserError("The curves have no common step, not even the start", "Run with eval_every= a number of steps")
+    _, (step, rate), mean = min(found)
+    return Choice(step, rate, mean)
+
+
+def _even(column: Column, estimate: Estimate) -> float:
+    """On the scale on which it is averaged."""
+    if not column.display.scale.geometric:
+        return estimate.value
+    return math.log(estimate.value) if estimate.value > 0 else math.nan
+
+
+def _places(runs: Sequence[Run], curves: Mapping[Path, Mapping[Column, Points]], best: Column) -> list[Place]:
+    """The steps that all seeds of a rate have measured."""
+    by_rate: dict[float, list[set[int]]] = {}
+    for run in runs:
+        by_rate.setdefault(_rate(run), []).append(set(curves[run.folder].get(best, {})))
+    return [(step, rate) for rate, steps in by_rate.items() for step in set.intersection(*steps)]
+
+
+def _rate(run: Run) -> float:
+    return float(config_in(run.folder)["train"]["arguments"]["learning_rate"])
+
+
+def _at(points: Mapping[Column, Points], step: int) -> dict[Column, Estimate]:
+    return {column: own[step] for column, own in points.items() if step in own}
+
+
+def _column(known: Sequence[Column], wanted: str | None, role: str) -> Column:
+    """Raises:
+    UserError: the curves do not measure it, or it has no direction.
+    """
+    if wanted is not None:
+        (found, *_) = select_columns(known, [wanted])
+        if found.display.better is None:
+            raise UserError(f"Nobody says which way '{wanted}' is better", "Choose another column")
+        return found
+    sided = [column for column in known if column.display.role == role and column.display.better]
+    if role == "retain":
+        sided = sorted((c for c in sided if c[-1] in KEPT), key=lambda column: KEPT.index(column[-1]))
+    if not sided:
+        raise UserError(
+            f"The curves measure nothing of the {role} side that could be matched",
+            f"Name a column with --{'keep' if role == 'retain' else 'forget'}, or measure one on the curves",
+        )
+    return sided[0]
