@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -72,13 +73,14 @@ class Annotator(ABC):
 class Force(Annotator):
     """The data's own answers, teacher-forced; where a measure reads it, the alternatives to them behind one prompt."""
 
-    gives = ("answer_log_probs", "answer_hits", "alternative_log_probs")
+    gives = ("answer_log_probs", "answer_hits", "answer_deviations", "alternative_log_probs")
     forward = True
 
     def __call__(self, records: list[Record], asked: Asked) -> None:
         first = [record for record in records if record.sample == 0]  # the same beside every sample
-        for compared in (True, False):
-            own = [record for record in first if ("alternative_log_probs" in asked.read[record.set]) is compared]
+        read = {name: ("alternative_log_probs" in own, "answer_deviations" in own) for name, own in asked.read.items()}
+        for compared, deviations in itertools.product((True, False), repeat=2):
+            own = [record for record in first if read[record.set] == (compared, deviations)]
             if compared and (lacking := next((record for record in own if not record.alternatives), None)):
                 raise UserError(
                     f"The example '{lacking.id}' of the set '{lacking.set}' has no alternatives to its answer, which a"
@@ -86,7 +88,7 @@ class Force(Annotator):
                     "Give it some, or take the measure off this set",
                 )
             if own:
-                force_answers(asked.model, own, alternatives=compared)
+                force_answers(asked.model, own, compared, deviations)
 
 
 @dataclass

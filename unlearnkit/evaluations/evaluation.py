@@ -146,6 +146,7 @@ class Evaluation(Part):
         forced = [name for name, own in fields.items() if own & set(Force.gives)]
         compared = [name for name, own in fields.items() if "alternative_log_probs" in own]
         check_lengths(model, examples, self.max_new_tokens, answered, forced, compared)
+        deviations = [name for name, own in fields.items() if "answer_deviations" in own]
         samples = dict.fromkeys(answered, self.decoding.samples)
         forward = [a for a in self.annotators if a.forward and self._filled(a, fields)]
 
@@ -163,6 +164,7 @@ class Evaluation(Part):
                 "model": fingerprint(model),
                 "annotators": [[type(a).__name__, a.content(), self._filled(a, fields)] for a in forward],
                 "compared": compared,
+                **({"deviations": deviations} if deviations else {}),
                 "examples": {name: [asdict(example) for example in rows] for name, rows in examples.items()},
             }
             records = cached(content, make)

@@ -15,13 +15,18 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.packing import Tokens, pack
 from unlearnkit.records.record import Record
 
+AT_ONCE = 64  # positions whose whole distributions are looked at together
+IMPOSSIBLE = -1e4  # a log-probability below which nothing is told apart, of a token that is masked out
+
 
 @dataclass
 class Scores:
-    """Of one answer, a number a token: its log-probability, and whether argmax hits it."""
+    """Of one answer, a number a token: its log-probability, whether argmax hits it, and where it was asked for how
+    many standard deviations its log-probability lies above the mean of the model's own distribution."""
 
     log_probs: list[float]
     hits: list[bool]
+    deviations: list[float]
 
 
 @torch.inference_mode()
@@ -31,6 +36,7 @@ def score(
     tokens_a_row: int = 512,
     desc: str = "Scoring",
     share_prompts: bool = False,
+    deviations: bool = False,
 ) -> list[Scores]:
     """Score every answer in one pass over the examples, in the order given; ranks share the rows.
 
@@ -39,30 +45,47 @@ def score(
         examples: prompt ids and answer ids, both non-empty; or groups of them that are to lie in one row.
         tokens_a_row: how many tokens are laid into one packed row.
         share_prompts: answers to one prompt lie in one block, as in a training.
+        deviations: they are computed too, which takes a second look at all logits.
     """
 
     def score_rows(rows: list[list[Tokens]]) -> list[list[Scores]]:
-        return [_score_row(model, row, share_prompts) for row in tqdm(rows, desc=desc, leave=False)]
+        return [_score_row(model, row, share_prompts, deviations) for row in tqdm(rows, desc=desc, leave=False)]
 
     scored = ranks.shared(list(_rows([_group(part) for part in examples], tokens_a_row)), score_rows)
     return [scores for row in scored for scores in row]
 
 
-def _score_row(model: Any, row: list[Tokens], share_prompts: bool) -> list[Scores]:
+def _score_row(model: Any, row: list[Tokens], share_prompts: bool, deviations: bool) -> list[Scores]:
     packed = pack({"answers": row}, share_prompts).to(model.device)
     logits = model(**packed.inputs()).logits[0].float()
     chosen = logits.gather(-1, packed.labels[:, None])[:, 0] - logits.logsumexp(-1)
     hits = logits.argmax(-1) == packed.labels
     lengths = packed.lengths["answers"]
-    parts = zip(chosen.split(lengths), hits.split(lengths), strict=True)
-    return [Scores(log_probs.tolist(), hit.tolist()) for log_probs, hit in parts]
+    above = _deviations(logits, chosen) if deviations else chosen
+    parts = zip(chosen.split(lengths), hits.split(lengths), above.split(lengths), strict=True)
+    return [Scores(p.tolist(), hit.tolist(), z.tolist() if deviations else []) for p, hit, z in parts]
 
 
-def force_answers(model: LanguageModel, records: list[Record], alternatives: bool = False) -> None:
+def _deviations(logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """(K,) of (K, V) logits and the (K,) log-probabilities of the tokens that are there; a few positions at a time."""
+    found = []
+    for rows, log_probs in zip(logits.split(AT_ONCE), chosen.split(AT_ONCE), strict=True):
+        every = rows.log_softmax(-1).clamp(min=IMPOSSIBLE)
+        shares = every.exp()
+        mean = (shares * every).sum(-1)
+        variance = (shares * (every - mean[:, None]).square()).sum(-1)
+        found.append((log_probs - mean) / variance.clamp(min=1e-6).sqrt())
+    return torch.cat(found) if found else chosen
+
+
+def force_answers(
+    model: LanguageModel, records: list[Record], alternatives: bool = False, deviations: bool = False
+) -> None:
     """Score the data's own answers: one pass, from which all teacher-forced measures are computed.
 
     Args:
         alternatives: the alternatives to an answer are scored beside it, behind the one prompt.
+        deviations: see `score`.
     """
     groups: list[list[Tokens]] = []
     for record in records:
@@ -71,10 +94,11 @@ def force_answers(model: LanguageModel, records: list[Record], alternatives: boo
         encoded = [model.template.encode(model.tokenizer, record.prompt, text) for text in texts]
         groups.append([(tuple(prompt), tuple(answer)) for prompt, answer in encoded])
     with model.current() as network:
-        scores = iter(score(network, groups, desc="Forcing answers", share_prompts=alternatives))
+        options = {"share_prompts": alternatives, "deviations": deviations}
+        scores = iter(score(network, groups, desc="Forcing answers", **options))
     for record in records:
         own = next(scores)
-        record.answer_log_probs, record.answer_hits = own.log_probs, own.hits
+        record.answer_log_probs, record.answer_hits, record.answer_deviations = own.log_probs, own.hits, own.deviations
         if alternatives and record.alternatives:
             record.alternative_log_probs = {
                 kind: [next(scores).log_probs for _ in texts] for kind, texts in record.alternatives.items()
