@@ -52,11 +52,13 @@ class Annotator(ABC):
         gives: these fields.
         reads: fields that must be there before.
         forward: it asks a model that every run of a sweep starts from, so that what it says is kept in the cache.
+        compares: with the start model's records.
     """
 
     gives: ClassVar[tuple[str, ...]]
     reads: ClassVar[tuple[str, ...]] = ()
     forward: ClassVar[bool] = False
+    compares: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, records: list[Record], asked: Asked) -> None: ...
@@ -173,6 +175,7 @@ class Originals(Annotator):
 
     gives = ("original",)
     reads = ("response",)
+    compares = True
 
     def __call__(self, records: list[Record], asked: Asked) -> None:
         for record, old in zip(records, asked.originals, strict=True):
@@ -187,6 +190,7 @@ class Compared(Annotator):
 
     gives = ("similarity",)
     reads = ("response",)
+    compares = True
 
     def __call__(self, records: list[Record], asked: Asked) -> None:
         old, new = [record.response for record in asked.originals], [record.response for record in records]

@@ -181,7 +181,7 @@ class Evaluation(Part):
         point: Point,
     ) -> list[Record]:
         """What needs no forward pass of the model."""
-        for annotator in (a for a in self.annotators if not a.forward):
+        for annotator in (a for a in self.annotators if not a.forward and not (point.control and a.compares)):
             filled = self._filled(annotator, fields)
             own = [record for record in records if record.set in filled]
             if own:
@@ -230,6 +230,14 @@ class Evaluation(Part):
             name: {measure: self.measures[measure].display(self._role(name)) for measure in wanted}
             for name, wanted in self.sets.items()
         }
+
+    def against(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name in dict.fromkeys(name for wanted in self.sets.values() for name in wanted):
+            measure = self.measures[name]
+            if isinstance(measure, OfMeasures) and measure.against:
+                found.setdefault(measure.against, []).append(name)
+        return found
 
     def _role(self, set_name: str) -> Role | None:
         return self.data.role(set_name) if set_name in self.data.sets else None
