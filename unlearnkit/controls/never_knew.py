@@ -47,12 +47,16 @@ class NeverKnew:
 
     def __init__(self, hub: str | None = None, path: str | None = None, records: str | None = None):
         self.hub, self.path, self.records = hub, path, records
-        given = {name: value for name, value in vars(self).items() if value}
-        if len(given) > 1:
+        if len(self.given) > 1:
             raise UserError(
-                f"The control is given twice: {', '.join(f'{name}={value}' for name, value in given.items())}",
-                f"Leave one of controls.never_knew.{' and controls.never_knew.'.join(given)} out",
+                f"The control is given twice: {', '.join(f'{name}={value}' for name, value in self.given.items())}",
+                f"Leave one of controls.never_knew.{' and controls.never_knew.'.join(self.given)} out",
             )
+
+    @property
+    def given(self) -> dict[str, str]:
+        """What is there in place of a teaching; empty if nothing."""
+        return {name: value for name, value in vars(self).items() if value}
 
     def __call__(
         self,
