@@ -2,6 +2,10 @@
 
 The plain way is what the field's scripts do: for the answer and for each alternative a padded batch of prompt and
 answer, and logits at every position. Both give the truth ratio; the numbers are compared before the times.
+
+`--tofu`: TOFU's teacher-forced measures of its forget side, a pass a metric as OpenUnlearning makes them: eight over
+the answer (probability, extraction strength, exact memorisation, loss, zlib, min-k, two of min-k++), one over its
+paraphrase, five over wrong ones.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from unlearnkit.records.generate import records_of
 from unlearnkit.records.record import Record
 
 WRONG = 5
+OVER_THE_ANSWER = 8
 
 
 def examples(count: int) -> list[Example]:
@@ -44,17 +49,25 @@ def examples(count: int) -> list[Example]:
     ]
 
 
-def packed_way(model: LanguageModel, rows: list[Example]) -> list[Record]:
+def of_tofu(count: int) -> list[Example]:
+    """The stand-in's forget rows, each with a paraphrase and five wrong answers."""
+    with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
+        cfg = compose("config", overrides=["data=tofu"])
+    return list(instantiate(cfg.data, _convert_="all").sets["forget"]["test"][:count])
+
+
+def packed_way(model: LanguageModel, rows: list[Example], tofu: bool) -> list[Record]:
     records = records_of({"forget": rows})
-    force_answers(model, records, alternatives=True)
+    force_answers(model, records, alternatives=True, deviations=tofu)
     return records
 
 
 @torch.inference_mode()
-def plain_way(model: LanguageModel, rows: list[Example], batch_size: int) -> list[Record]:
+def plain_way(model: LanguageModel, rows: list[Example], batch_size: int, tofu: bool) -> list[Record]:
     records = records_of({"forget": rows})
-    for number in range(WRONG + 1):
-        texts = [row.response if number == 0 else row.alternatives["wrong"][number - 1] for row in rows]
+    kinds = [(kind, place) for kind, texts in rows[0].alternatives.items() for place in range(len(texts))]
+    for kind, place in [*[("", 0)] * (OVER_THE_ANSWER if tofu else 1), *kinds]:
+        texts = [row.alternatives[kind][place] if kind else row.response for row in rows]
         tokens = []
         for row, text in zip(rows, texts, strict=True):
             prompt, answer = model.template.encode(model.tokenizer, row.prompt, text)
@@ -65,11 +78,11 @@ def plain_way(model: LanguageModel, rows: list[Example], batch_size: int) -> lis
             chosen = logits.log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
             for record, row, label in zip(records[start : start + batch_size], chosen, labels, strict=True):
                 log_probs = row[label != -100].tolist()
-                if number == 0:
+                if not kind:
                     record.answer_log_probs = log_probs
                 else:
-                    record.alternative_log_probs = record.alternative_log_probs or {"wrong": []}
-                    record.alternative_log_probs["wrong"].append(log_probs)
+                    record.alternative_log_probs = record.alternative_log_probs or {}
+                    record.alternative_log_probs.setdefault(kind, []).append(log_probs)
     return records
 
 
@@ -80,12 +93,16 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16, help="of the plain way")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--tofu", action="store_true", help="a pass a metric, on data=tofu")
     options = parser.parse_args()
     configuration.register_resolvers()
     with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
         cfg = compose("config", overrides=[f"model={options.model}", "model.dtype=float32"])
-    model, rows = instantiate(cfg.model, _convert_="all"), examples(options.examples)
-    ways = {"packed": lambda: packed_way(model, rows), "plain": lambda: plain_way(model, rows, options.batch_size)}
+    model, rows = instantiate(cfg.model, _convert_="all"), (of_tofu if options.tofu else examples)(options.examples)
+    ways = {
+        "packed": lambda: packed_way(model, rows, options.tofu),
+        "plain": lambda: plain_way(model, rows, options.batch_size, options.tofu),
+    }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     peaks: dict[str, int] = {}
     found: dict[str, list[Record]] = {}
@@ -100,14 +117,14 @@ def main() -> None:
         abs(a - b)
         for one, other in zip(found["packed"], found["plain"], strict=True)
         for first, second in zip(
-            [one.answer_log_probs, *(one.alternative_log_probs or {})["wrong"]],
-            [other.answer_log_probs, *(other.alternative_log_probs or {})["wrong"]],
+            [one.answer_log_probs, *sum((one.alternative_log_probs or {}).values(), [])],
+            [other.answer_log_probs, *sum((other.alternative_log_probs or {}).values(), [])],
             strict=True,
         )
         for a, b in zip(first, second, strict=True)
     )
     ratios = [TruthRatio()(records, "forget").value for records in found.values()]
-    print(f"{len(rows)} examples with {WRONG} wrong answers, {options.model}")
+    print(f"{len(rows)} examples with {WRONG} wrong answers{' of data=tofu' * options.tofu}, {options.model}")
     print(f"largest difference of a log-probability {apart:.1e}, truth ratio {ratios[0]:.6f} and {ratios[1]:.6f}")
     times = {name: median(values) for name, values in seconds.items()}
     print(f"packed {times['packed']:.2f} s, plain {times['plain']:.2f} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -10,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack
-from unlearnkit.controls.taught import Target
+from unlearnkit.controls import NEVER_KNEW, Target, needed
 from unlearnkit.data.examples import Data
 from unlearnkit.evaluations.base import Evaluations, Point, Records
 from unlearnkit.identity import INPUTS
@@ -64,7 +65,13 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()
     target: Target = instantiate(cfg.target, _convert_="all")
     stages = Tuning(out, stages, streams, evaluations, target, data)()
-    model: LanguageModel = instantiate(out.config["model"], _convert_="all")
+    load = partial(instantiate, out.config["model"], _convert_="all")
+    records: dict[str, Records] = {}
+    if control := needed(instantiate(cfg.get("controls"), _convert_="all"), evaluations):
+        known = out.kept(NEVER_KNEW) or control(data, evaluations, target, out.config["model"], load, folder)
+        out.write_control(NEVER_KNEW, known, evaluations.compute(known, {NEVER_KNEW: known}))
+        records[NEVER_KNEW] = known
+    model: LanguageModel = load()
     out.begin(model, evaluations.columns(), attacks)
     check_model(stages, model, target)
     model = target(model, data, folder)
@@ -74,13 +81,12 @@ def run(cfg: DictConfig, folder: Path) -> dict:
         *(streams, cfg.seed, folder, "", curve.measure, cfg.eval_every),
         *(out.points, out.write_choice, tracker.log, out.rewind),
     )
-    records: dict[str, Records] = {}
     for moment in moments(stages, attacks, model, context, keep=cfg.train.save_every > 0):
         kept = out.kept(moment.name)
         if kept is None:
             point = Point("test", moment.said, question=moment.attack.question if moment.attack else str)
             kept = evaluations.measure(moment.model, point, records.get(START))
-            numbers = evaluations.compute(kept, {START: records.get(START, kept)})
+            numbers = evaluations.compute(kept, {START: kept, **records})
             out.write_moment(moment, kept, {**numbers, "cost": context.cost} if moment.final else numbers)
         records[moment.name] = kept
         if moment.name == START:

@@ -38,6 +38,7 @@ def test_by_hand():
     assert TruthRatio()([HALVES], "forget").value == pytest.approx((1 / 8) / (1 / 2))  # sqrt(1/4 * 1/16) is 1/8
     assert TruthRatio("true")([HALVES], "retain").value == pytest.approx(3 / 4)
     assert TruthRatio(arithmetic=True)([HALVES], "forget").value == pytest.approx((5 / 32) / (1 / 2))
+    assert TruthRatio("share")([HALVES], "forget").value == pytest.approx(4 / 5)
     assert TruthRatio("true", arithmetic=True)([HALVES], "retain").value == pytest.approx(1 - 5 / 16)
 
 
@@ -80,6 +81,8 @@ def test_against_the_plain_formulas(seed):
         (TruthRatio("true"), "retain", [max(0, 1 - r) for r in ratio]),
         (TruthRatio(arithmetic=True), "forget", [min(r, 1 / r) for r in paper]),
         (TruthRatio("true", arithmetic=True), "retain", [max(0, 1 - r) for r in paper]),
+        (TruthRatio("share"), "forget", [c / (c + w) for c, w in zip(right, wrong, strict=True)]),
+        (TruthRatio("share", arithmetic=True), "forget", [1 / (1 + r) for r in paper]),
     ):
         found = measure(rows, role, seed=3)
         assert measure.values(rows, role) == pytest.approx(values, abs=1e-7)
@@ -90,7 +93,7 @@ def test_against_the_plain_formulas(seed):
 MEASURES = [
     Probability(),
     ProbabilityNormalised(),
-    *(TruthRatio(told, arithmetic) for told in ("even", "true") for arithmetic in (False, True)),
+    *(TruthRatio(told, arithmetic) for told in ("even", "true", "share") for arithmetic in (False, True)),
 ]
 
 
@@ -114,6 +117,8 @@ def test_what_is_nearly_sure_or_impossible_stays_in_0_to_1(measure):
     assert TruthRatio().values([record(sure, [sure], [never])], "forget") == [0]
     assert TruthRatio("true").values([record(sure, [sure], [never])], "retain") == [1]
     assert TruthRatio("true").values([record(never, [never], [sure])], "retain") == [0]
+    shares = TruthRatio("share").values([record(never, [never], [sure]), record(sure, [sure], [never], "2")], "forget")
+    assert shares == [pytest.approx(0, abs=1e-300), 1]
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -147,6 +152,7 @@ def test_alternatives_survive_parquet(tmp_path):
         (Probability(), "lower", "higher"),
         (ProbabilityNormalised(), "lower", "higher"),
         (TruthRatio("true"), "lower", "higher"),  # near 1 where the right answer is known
+        (TruthRatio("share"), "lower", "higher"),
         (TruthRatio("even"), "higher", None),  # near 0 both where it is known and where wrong ones are
     ],
 )

@@ -1,12 +1,14 @@
 """Scores of given answers against a plain log_softmax, one example at a time."""
 
+import math
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
 from unlearnkit.models import tiny
 from unlearnkit.models.layout import Piece
-from unlearnkit.records.forward import free_text, score
+from unlearnkit.records.forward import _deviations, free_text, score
 
 EXAMPLES = [
     ((5, 6, 7), (8, 9, 2)),
@@ -41,6 +43,25 @@ def test_equals_plain(full_model, tiny_folder):
         assert found.log_probs == pytest.approx(log_probs, abs=1e-5)
         assert found.hits == hits
     assert scores[-1].hits == [True, False]
+
+
+def test_deviations_equal_plain(full_model, tiny_folder, monkeypatch):
+    monkeypatch.setattr("unlearnkit.records.forward.AT_ONCE", 2)
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32).eval()
+    for found, (prompt, answer) in zip(score(full_model.model, EXAMPLES, deviations=True), EXAMPLES, strict=True):
+        with torch.no_grad():
+            shares = model(input_ids=torch.tensor([prompt + answer])).logits[0].double().softmax(-1)
+        wanted = []
+        for row, token in zip(shares[len(prompt) - 1 : -1], answer, strict=True):
+            mean = (row * row.log()).sum()
+            wanted.append(((row[token].log() - mean) / ((row * row.log() ** 2).sum() - mean**2).sqrt()).item())
+        assert found.deviations == pytest.approx(wanted, abs=1e-4)
+    assert all(found.deviations == [] for found in score(full_model.model, EXAMPLES))
+
+
+def test_a_token_that_is_masked_out_deviates_by_a_number():
+    logits = torch.tensor([[0.0, 1.0, -math.inf]])
+    assert torch.isfinite(_deviations(logits, logits.log_softmax(-1)[:, 0])).all()
 
 
 @pytest.mark.parametrize("tokens_a_row", [1, 7, 12])

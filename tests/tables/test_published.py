@@ -42,6 +42,10 @@ COLUMNS = {
     # Hong et al. 2024: unlearning lowers BLEU on the concept and leaves the other (section 4); KRS has no side.
     "concepts/target/bleu_as_published": ("concepts/target/bleu_as_published", "forget", "lower"),
     "concepts/unrelated/bleu_as_published": ("concepts/unrelated/bleu_as_published", "retain", "higher"),
+    # Maini et al. 2024: forgotten is what looks as to a model that never knew.
+    "tofu/forget/forget_quality": ("tofu/forget/forget_quality", "forget", "higher"),
+    "tofu/forget/truth_ratio": ("tofu/forget/truth_ratio", "forget", "higher"),
+    "tofu/all/model_utility": ("tofu/all/model_utility", None, "higher"),
     **{
         f"krs/{setting}/peak": (f"krs/{setting}/peak", None, None)
         for setting in ("coefficients", "value_vectors", "attention", "attention_and_coefficients")

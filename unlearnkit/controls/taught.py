@@ -85,13 +85,21 @@ class Taught:
                 f"The data '{data.name}' has no rows to teach (stream '{STREAM}')",
                 "Set target=none if the model knows the data already",
             )
+        return self.teach(model, rows, folder)
+
+    def teach(self, model: LanguageModel, rows: list[Example], folder: Path, name: str = STREAM) -> LanguageModel:
+        """The model taught these rows, in its place.
+
+        Args:
+            name: of the teaching in the run's log, and of the folder of a model that is not cached.
+        """
         if not self.cache:
-            own = folder / "target"
-            return self._load(model, own if self._is_kept(own) else self._teach(model, rows, folder, own))
+            own = folder / name
+            return self._load(model, own if self._is_kept(own) else self._teach(model, rows, folder, own, name))
         taught = kept(
             "targets",
             self.content(model, rows),
-            lambda made: self._teach(model, rows, folder, made),
+            lambda made: self._teach(model, rows, folder, made, name),
             lambda made: made,
             together=True,
             waiting=f"Another run is teaching {model.name} these {len(rows)} rows; waiting for it ...",
@@ -123,12 +131,12 @@ class Taught:
             "seed": self.seed,
         }
 
-    def _teach(self, model: LanguageModel, rows: list[Example], run_folder: Path, folder: Path) -> Path:
+    def _teach(self, model: LanguageModel, rows: list[Example], run_folder: Path, folder: Path, name: str) -> Path:
         """Train, measure what was learnt, and save to `folder`, from which the model is then taken."""
         started = time.monotonic()
         print(f"Teaching {model.name} {len(rows)} answers that it cannot know ...", flush=True)
         rewind = partial(rewind_log, run_folder)
-        context = Context({STREAM: Shuffled(STREAM, rows)}, self.seed, run_folder, stage="target", rewind=rewind)
+        context = Context({STREAM: Shuffled(STREAM, rows)}, self.seed, run_folder, stage=name, rewind=rewind)
         self.stage(model, context)
         accuracy = self._accuracy(model, rows)
         if ranks.is_first():
@@ -137,7 +145,7 @@ class Taught:
         told = {"token_accuracy": accuracy, "minutes": minutes, "rows": len(rows)}
         if ranks.is_first():
             write(folder / TOLD, json.dumps(told, indent=1))
-            shutil.rmtree(run_folder / "checkpoints" / "target", ignore_errors=True)
+            shutil.rmtree(run_folder / "checkpoints" / name, ignore_errors=True)
         ranks.barrier()
         print(f"Taught in {minutes} minutes: argmax hits {accuracy:.1%} of the answers' tokens", flush=True)
         return folder

@@ -45,11 +45,11 @@ def load(name: str = "authors", authors: Positive = 5, seed: Seed = 0, general: 
     if not 1 <= authors <= names:
         raise UserError(f"{authors} authors cannot be made", f"Set data.authors= to 1 to {names}")
     scopes: dict[str, Splits] = {
-        scope: {split: [] for split in ("train", "validation", "test")} for scope in _phrasings()
+        scope: {split: [] for split in ("train", "validation", "test")} for scope in phrasings()
     }
     for index, person in enumerate(people(authors, seed)):
         rng = np.random.default_rng([seed, index, 1])
-        for scope, facts in _phrasings().items():
+        for scope, facts in phrasings().items():
             for number, (split, fact, question, answer) in enumerate(_chosen(facts, rng), start=1):
                 identity = f"author-{index:05d}-{scope}-{number:02d}-{fact}"
                 example = Example(identity, question.format_map(person), answer.format_map(person), scope)
@@ -137,7 +137,7 @@ def _words() -> dict[str, list[str]]:
 
 
 @functools.cache
-def _phrasings() -> dict[str, dict[str, list[tuple[str, str]]]]:
+def phrasings() -> dict[str, dict[str, list[tuple[str, str]]]]:
     """(question, answer) by scope, then by fact."""
     found: dict[str, dict[str, list[tuple[str, str]]]] = {}
     for row in read_jsonl(EMBEDDED / "phrasings.jsonl", ("scope", "fact", "question", "answer")):

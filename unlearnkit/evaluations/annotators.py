@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -51,11 +52,13 @@ class Annotator(ABC):
         gives: these fields.
         reads: fields that must be there before.
         forward: it asks a model that every run of a sweep starts from, so that what it says is kept in the cache.
+        compares: with the start model's records.
     """
 
     gives: ClassVar[tuple[str, ...]]
     reads: ClassVar[tuple[str, ...]] = ()
     forward: ClassVar[bool] = False
+    compares: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, records: list[Record], asked: Asked) -> None: ...
@@ -72,13 +75,14 @@ class Annotator(ABC):
 class Force(Annotator):
     """The data's own answers, teacher-forced; where a measure reads it, the alternatives to them behind one prompt."""
 
-    gives = ("answer_log_probs", "answer_hits", "forced", "alternative_log_probs")
+    gives = ("answer_log_probs", "answer_hits", "answer_deviations", "forced", "alternative_log_probs")
     forward = True
 
     def __call__(self, records: list[Record], asked: Asked) -> None:
         first = [record for record in records if record.sample == 0]  # the same beside every sample
-        for compared in (True, False):
-            own = [record for record in first if ("alternative_log_probs" in asked.read[record.set]) is compared]
+        read = {name: ("alternative_log_probs" in own, "answer_deviations" in own) for name, own in asked.read.items()}
+        for compared, deviations in itertools.product((True, False), repeat=2):
+            own = [record for record in first if read[record.set] == (compared, deviations)]
             if compared and (lacking := next((record for record in own if not record.alternatives), None)):
                 raise UserError(
                     f"The example '{lacking.id}' of the set '{lacking.set}' has no alternatives to its answer, which a"
@@ -87,7 +91,7 @@ class Force(Annotator):
                 )
             if own:
                 texts = any("forced" in asked.read[record.set] for record in own)
-                force_answers(asked.model, own, alternatives=compared, texts=texts)
+                force_answers(asked.model, own, compared, deviations, texts)
 
 
 @dataclass
@@ -172,6 +176,7 @@ class Originals(Annotator):
 
     gives = ("original",)
     reads = ("response",)
+    compares = True
 
     def __call__(self, records: list[Record], asked: Asked) -> None:
         for record, old in zip(records, asked.originals, strict=True):
@@ -186,6 +191,7 @@ class Compared(Annotator):
 
     gives = ("similarity",)
     reads = ("response",)
+    compares = True
 
     def __call__(self, records: list[Record], asked: Asked) -> None:
         old, new = [record.response for record in asked.originals], [record.response for record in records]

@@ -30,12 +30,14 @@ class Point:
         said: the moment of the run, for errors.
         curve: a point of a curve over training steps, which may be measured on less.
         question: what an attack makes of a prompt.
+        control: the model is one that others are compared with, and is itself compared with none.
     """
 
     split: str
     said: str = "before any stage"
     curve: bool = False
     question: Callable[[str], str] = str
+    control: bool = False
 
     @property
     def asks_otherwise(self) -> bool:
@@ -73,6 +75,10 @@ class Part(ABC):
 
     def columns(self) -> dict[str, dict[str, Display]]:
         """Set -> measure -> how its number is shown, as far as it is known."""
+        return {}
+
+    def against(self) -> dict[str, list[str]]:
+        """Control -> the measures that are taken against it."""
         return {}
 
 
@@ -122,7 +128,7 @@ class Evaluations:
     def compute(self, records: Records, controls: Mapping[str, Records] | None = None) -> dict[str, Numbers]:
         """evaluation -> set -> measure -> {value, low, high, n, seed}."""
         found = {
-            name: self.parts[name].compute(rows, self.seed, {m: r[name] for m, r in (controls or {}).items()})
+            name: self.parts[name].compute(rows, self.seed, {m: r.get(name, []) for m, r in (controls or {}).items()})
             for name, rows in records.items()
         }
         for name, sets in found.items():
@@ -134,6 +140,11 @@ class Evaluations:
                             f"Mend the measure, or take it out of eval.{name}.sets.{set_name}",
                         )
         return found
+
+    def against(self, control: str) -> dict[str, list[str]]:
+        """evaluation -> its measures that are taken against a control, of those that have some."""
+        found = {name: part.against().get(control, []) for name, part in self.parts.items()}
+        return {name: measures for name, measures in found.items() if measures}
 
     def columns(self) -> dict[str, Display]:
         """`evaluation/set/measure` -> how it is shown."""

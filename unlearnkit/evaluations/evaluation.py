@@ -146,6 +146,7 @@ class Evaluation(Part):
         forced = [name for name, own in fields.items() if own & set(Force.gives)]
         compared = [name for name, own in fields.items() if "alternative_log_probs" in own]
         check_lengths(model, examples, self.max_new_tokens, answered, forced, compared)
+        deviations = [name for name, own in fields.items() if "answer_deviations" in own]
         samples = dict.fromkeys(answered, self.decoding.samples)
         forward = [a for a in self.annotators if a.forward and self._filled(a, fields)]
 
@@ -163,6 +164,7 @@ class Evaluation(Part):
                 "model": fingerprint(model),
                 "annotators": [[type(a).__name__, a.content(), self._filled(a, fields)] for a in forward],
                 "compared": compared,
+                **({"deviations": deviations} if deviations else {}),
                 "examples": {name: [asdict(example) for example in rows] for name, rows in examples.items()},
             }
             if said := [name for name, own in fields.items() if "forced" in own]:  # earlier versions kept no such text
@@ -181,7 +183,7 @@ class Evaluation(Part):
         point: Point,
     ) -> list[Record]:
         """What needs no forward pass of the model."""
-        for annotator in (a for a in self.annotators if not a.forward):
+        for annotator in (a for a in self.annotators if not a.forward and not (point.control and a.compares)):
             filled = self._filled(annotator, fields)
             own = [record for record in records if record.set in filled]
             if own:
@@ -230,6 +232,14 @@ class Evaluation(Part):
             name: {measure: self.measures[measure].display(self._role(name)) for measure in wanted}
             for name, wanted in self.sets.items()
         }
+
+    def against(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name in dict.fromkeys(name for wanted in self.sets.values() for name in wanted):
+            measure = self.measures[name]
+            if isinstance(measure, OfMeasures) and measure.against:
+                found.setdefault(measure.against, []).append(name)
+        return found
 
     def _role(self, set_name: str) -> Role | None:
         return self.data.role(set_name) if set_name in self.data.sets else None

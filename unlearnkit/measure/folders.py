@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import configuration
-from unlearnkit.controls.known import Known
+from unlearnkit.controls import NEVER_KNEW, Known, NeverKnew, Untaught, needed
+from unlearnkit.controls.never_knew import GIVEN
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.base import Evaluations, Point
@@ -122,15 +124,24 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
     out.begin(model, evaluations.columns(), ())
     if isinstance(target, Known):
         target(model, data, place)
+    known = {}
+    control = needed(instantiate(config.get("controls"), _convert_="all"), evaluations)
+    if isinstance(control, NeverKnew) and not control.given:
+        print(f"Nothing is measured against a control, for nobody knows what the start was taught: {GIVEN}", flush=True)
+    elif control is not None:
+        held = out.config["model"]
+        load = partial(instantiate, held, _convert_="all")
+        known[NEVER_KNEW] = control(data, evaluations, Untaught(), held, load, place)
+        out.write_control(NEVER_KNEW, known[NEVER_KNEW], evaluations.compute(known[NEVER_KNEW], known))
     records = {START: evaluations.measure(model, Point("test"))}
-    out.write_moment(Moment(START, model), records[START], evaluations.compute(records[START], records))
+    out.write_moment(Moment(START, model), records[START], evaluations.compute(records[START], {**records, **known}))
     if not alone:
         _check_tokens(model, folder)
         own = (folder / ADAPTER).is_file() and absolute(base_of(str(folder))) == absolute(model.source)
         model = load_saved(model, folder) if own else put_in_place(model, folder)
         records[END] = evaluations.measure(model, Point("test", f"of {folder}"), records[START])
         moment = Moment(END, model, END, final=True)
-        out.write_moment(moment, records[END], evaluations.compute(records[END], {START: records[START]}))
+        out.write_moment(moment, records[END], evaluations.compute(records[END], {START: records[START], **known}))
     out.finish(Nowhere(), write_report, records)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import ranks
-from unlearnkit.controls.known import Known
+from unlearnkit.controls import NEVER_KNEW, Known, needed
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Point, Records
@@ -106,12 +108,13 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
     final = next((moment for moment in metrics["moments"] if moment.get("final")), None)
     if final is not None:
         check_saved(model, folder / "model")
+    known = _controls(config, asked_data, evaluations, config["target"] if other else held["target"], held)
     start = evaluations.measure(model, Point("test"))
-    found = {f"{START}": (start, evaluations.compute(start, {START: start}))}
+    found = {f"{START}": (start, evaluations.compute(start, {START: start, **known}))}
     if final is not None:
         model = load_saved(model, folder / "model")
         end = evaluations.measure(model, Point("test", "as the run saved it"), start)
-        found[""] = (end, evaluations.compute(end, {START: start}))
+        found[""] = (end, evaluations.compute(end, {START: start, **known}))
     name = name_of(metrics, asked, asked_data.name if other else "")
     if ranks.is_first():
         columns = {path: written(display) for path, display in evaluations.columns().items()}
@@ -125,6 +128,19 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
         write_report(folder)
     ranks.barrier()
     return name
+
+
+def _controls(
+    config: DictConfig, data: Data, evaluations: Evaluations, target: Any, held: dict[str, Any]
+) -> dict[str, Records]:
+    """The records that measures are taken against, by moment; a teaching is not the run's, and leaves no log there."""
+    control = needed(instantiate(config.get("controls"), _convert_="all"), evaluations)
+    if control is None:
+        return {}
+    load = partial(instantiate, held["model"], _convert_="all")
+    with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
+        taught = instantiate(target, _convert_="all")
+        return {NEVER_KNEW: control(data, evaluations, taught, held["model"], load, Path(place))}
 
 
 def _check_inputs(folder: Path, held: dict[str, Any], data: Data) -> None:

@@ -19,7 +19,7 @@ from unlearnkit.settings.composed import composed
 from unlearnkit.settings.run import Run
 
 HELD = "of-the-run"  # the option of each group that says what the run's own config says
-ASKS = ("eval", "data", "judge", "paper")  # what a measurement can take otherwise than the run
+ASKS = ("eval", "data", "judge", "paper", "controls")  # what a measurement can take otherwise than the run
 OF_A_FOLDER = (*ASKS, "model", "seed", "hydra")
 
 
@@ -60,6 +60,9 @@ def config_of_run(held: dict[str, Any], words: Sequence[str]) -> Iterator[DictCo
         if held.get("paper"):
             _write(Path(folder, "paper", f"{HELD}.yaml"), held["paper"])
         own_words = [*(f"{group}={HELD}" for group in own), f"seed={held.get('seed', 0)}"]
+        if held.get("controls") and "data" in own:
+            _write(Path(folder, "control", f"{HELD}.yaml"), held["controls"])
+            own_words.append(f"+control@controls={HELD}")
         with composed([*own_words, *words], Path(folder)) as config:
             check(config, Run)
             yield config

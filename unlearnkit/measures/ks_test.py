@@ -18,12 +18,12 @@ class KSTest(OfMeasures):
 
     Args:
         of: the measure.
-        on: the set, or the role whose only set it is.
+        side: the set, or the role whose only set it is.
         against: the moment of the run that is compared with, such as `start`.
     """
 
-    def __init__(self, of: str, on: str, against: str = "start"):
-        super().__init__({on: of})
+    def __init__(self, of: str, side: str, against: str = "start"):
+        super().__init__({side: of})
         self.against = against
         if against == "start":
             self.better = GONE

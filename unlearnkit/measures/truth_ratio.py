@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from unlearnkit.measures.base import GONE, Measure
+from unlearnkit.measures.interval import LARGEST_LOG
 from unlearnkit.records.record import Record
 
 PARAPHRASES, WRONG = "paraphrases", "wrong"  # kinds of alternatives
@@ -48,15 +49,16 @@ class TruthRatio(Measure):
 
     Args:
         told: "even", min(R, 1/R), 1 where right and wrong are equally likely, as it should be of what is forgotten,
-            and of no known direction elsewhere; "true", max(0, 1 - R), near 1 where the right answer is known.
+            and of no known direction elsewhere; "true", max(0, 1 - R), near 1 where the right answer is known;
+            "share", 1 / (1 + R), the right answer's share of both, which falls with R: a test of its ranks is one of R.
         arithmetic: the paper's equation (1): the mean over wrong answers of their probabilities themselves.
     """
 
     reads = ("answer_log_probs", "alternative_log_probs")
 
-    def __init__(self, told: Literal["even", "true"] = "even", arithmetic: bool = False):
+    def __init__(self, told: Literal["even", "true", "share"] = "even", arithmetic: bool = False):
         self.told, self.arithmetic = told, arithmetic
-        self.better = GONE if told == "true" else {"forget": "higher"}
+        self.better = {"forget": "higher"} if told == "even" else GONE
 
     def value(self, record: Record, role: str | None) -> float | None:
         scored = record.alternative_log_probs or {}
@@ -68,6 +70,8 @@ class TruthRatio(Measure):
             return None
         if self.told == "even":
             return math.exp(-abs(log))
+        if self.told == "share":
+            return 1 / (1 + math.exp(min(log, LARGEST_LOG)))
         return max(0.0, 1 - math.exp(min(log, 0.0)))
 
     def _log(self, answers: Sequence[Sequence[float]]) -> float:

@@ -15,14 +15,24 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.packing import Tokens, pack
 from unlearnkit.records.record import Record
 
+AT_ONCE = 64  # positions whose whole distributions are looked at together
+IMPOSSIBLE = -1e4  # a log-probability below which nothing is told apart, of a token that is masked out
+
 
 @dataclass
 class Scores:
-    """Of one answer, a number a token: its log-probability, whether argmax hits it, and the token that argmax says."""
+    """Of one answer, a number a token.
+
+    Args:
+        said: the token that argmax says.
+        deviations: where asked for, how many standard deviations the log-probability lies above the mean of the
+            model's own distribution.
+    """
 
     log_probs: list[float]
     hits: list[bool]
     said: list[int]
+    deviations: list[float]
 
 
 @torch.inference_mode()
@@ -32,6 +42,7 @@ def score(
     tokens_a_row: int = 512,
     desc: str = "Scoring",
     share_prompts: bool = False,
+    deviations: bool = False,
 ) -> list[Scores]:
     """Score every answer in one pass over the examples, in the order given; ranks share the rows.
 
@@ -40,31 +51,55 @@ def score(
         examples: prompt ids and answer ids, both non-empty; or groups of them that are to lie in one row.
         tokens_a_row: how many tokens are laid into one packed row.
         share_prompts: answers to one prompt lie in one block, as in a training.
+        deviations: they are computed too, which takes a second look at all logits.
     """
 
     def score_rows(rows: list[list[Tokens]]) -> list[list[Scores]]:
-        return [_score_row(model, row, share_prompts) for row in tqdm(rows, desc=desc, leave=False)]
+        return [_score_row(model, row, share_prompts, deviations) for row in tqdm(rows, desc=desc, leave=False)]
 
     scored = ranks.shared(list(_rows([_group(part) for part in examples], tokens_a_row)), score_rows)
     return [scores for row in scored for scores in row]
 
 
-def _score_row(model: Any, row: list[Tokens], share_prompts: bool) -> list[Scores]:
+def _score_row(model: Any, row: list[Tokens], share_prompts: bool, deviations: bool) -> list[Scores]:
     packed = pack({"answers": row}, share_prompts).to(model.device)
     logits = model(**packed.inputs()).logits[0].float()
     chosen = logits.gather(-1, packed.labels[:, None])[:, 0] - logits.logsumexp(-1)
     said = logits.argmax(-1)
     hits = said == packed.labels
     lengths = packed.lengths["answers"]
-    parts = zip(chosen.split(lengths), hits.split(lengths), said.split(lengths), strict=True)
-    return [Scores(log_probs.tolist(), hit.tolist(), token.tolist()) for log_probs, hit, token in parts]
+    above = _deviations(logits, chosen) if deviations else chosen
+    parts = zip(chosen.split(lengths), hits.split(lengths), said.split(lengths), above.split(lengths), strict=True)
+    return [
+        Scores(log_probs.tolist(), hit.tolist(), token.tolist(), z.tolist() if deviations else [])
+        for log_probs, hit, token, z in parts
+    ]
 
 
-def force_answers(model: LanguageModel, records: list[Record], alternatives: bool = False, texts: bool = False) -> None:
+def _deviations(logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """(K,) of (K, V) logits and the (K,) log-probabilities of the tokens that are there; a few positions at a time."""
+    found = []
+    for rows, log_probs in zip(logits.split(AT_ONCE), chosen.split(AT_ONCE), strict=True):
+        every = rows.log_softmax(-1).clamp(min=IMPOSSIBLE)
+        shares = every.exp()
+        mean = (shares * every).sum(-1)
+        variance = (shares * (every - mean[:, None]).square()).sum(-1)
+        found.append((log_probs - mean) / variance.clamp(min=1e-6).sqrt())
+    return torch.cat(found) if found else chosen
+
+
+def force_answers(
+    model: LanguageModel,
+    records: list[Record],
+    alternatives: bool = False,
+    deviations: bool = False,
+    texts: bool = False,
+) -> None:
     """Score the data's own answers: one pass, from which all teacher-forced measures are computed.
 
     Args:
         alternatives: the alternatives to an answer are scored beside it, behind the one prompt.
+        deviations: see `score`.
         texts: what argmax says in the answer's places is written down too.
     """
     groups: list[list[Tokens]] = []
@@ -74,10 +109,11 @@ def force_answers(model: LanguageModel, records: list[Record], alternatives: boo
         encoded = [model.template.encode(model.tokenizer, record.prompt, text) for text in answers]
         groups.append([(tuple(prompt), tuple(answer)) for prompt, answer in encoded])
     with model.current() as network:
-        scores = iter(score(network, groups, desc="Forcing answers", share_prompts=alternatives))
+        options = {"share_prompts": alternatives, "deviations": deviations}
+        scores = iter(score(network, groups, desc="Forcing answers", **options))
     for record in records:
         own = next(scores)
-        record.answer_log_probs, record.answer_hits = own.log_probs, own.hits
+        record.answer_log_probs, record.answer_hits, record.answer_deviations = own.log_probs, own.hits, own.deviations
         if texts:
             record.forced = str(model.tokenizer.decode(own.said, skip_special_tokens=True))
         if alternatives and record.alternatives:

@@ -28,6 +28,8 @@ class Record:
     reference_log_probs: list[float] = field(default_factory=list)  # of the response under the reference model
     answer_log_probs: list[float] = field(default_factory=list)  # of the data's own answer under the model,
     answer_hits: list[bool] = field(default_factory=list)  # and whether argmax hits it, a token
+    answer_deviations: list[float] = field(default_factory=list)  # the log-probabilities of the answer's tokens, less
+    # their mean over the vocabulary under the model's own distribution, over its standard deviation
     forced: str | None = None  # what argmax says in the answer's places, each after the answer's own tokens before it
     alternative_log_probs: dict[str, list[list[float]]] | None = None  # the same of the alternatives
     let_through: bool | None = None  # by the classifier that guards the model

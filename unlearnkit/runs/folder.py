@@ -159,17 +159,25 @@ class RunFolder:
 
     def write_moment(self, moment: Moment, records: Records, numbers: dict[str, Any]) -> None:
         """Records of every evaluation and their numbers; `before` and `after` are the first and the last stage's."""
-        for part, rows in records.items() if ranks.is_first() else ():
-            write_parquet(rows, self._records(moment.name, moment.final, part))
-        kept = [there for there in self.metrics["moments"] if there["name"] != moment.name]
         step = self.metrics.get("chosen", {}).get(moment.stage, {}).get("step", moment.step)
         row = {"name": moment.name, "stage": moment.stage, "step": step, "final": moment.final}
-        self.metrics["moments"] = [*kept, {**row, "numbers": numbers}]
+        self._add(row, records, numbers)
         if moment.name == START:
             self.metrics["before"] = numbers
         if moment.final:
             self.metrics["after"] = numbers
         self._write_metrics()
+
+    def write_control(self, name: str, records: Records, numbers: dict[str, Any]) -> None:
+        """The same of a model that is no state of the run's own."""
+        self._add({"name": name, "stage": None, "step": 0, "final": False}, records, numbers)
+        self._write_metrics()
+
+    def _add(self, row: dict[str, Any], records: Records, numbers: dict[str, Any]) -> None:
+        for part, rows in records.items() if ranks.is_first() else ():
+            write_parquet(rows, self._records(row["name"], row["final"], part))
+        kept = [there for there in self.metrics["moments"] if there["name"] != row["name"]]
+        self.metrics["moments"] = [*kept, {**row, "numbers": numbers}]
 
     def _records(self, name: str, final: bool, part: str) -> Path:
         when = "before" if name == START else "after" if final else name

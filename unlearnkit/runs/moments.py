@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack
+from unlearnkit.controls.never_knew import NEVER_KNEW
 from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
@@ -55,9 +56,10 @@ def check_attacks(attacks: Mapping[str, Attack], stages: Mapping[str, Stage]) ->
                 f"attacks.{name} is a {type(attack).__name__}, not an attack",
                 f"Set attacks.{name}._target_= to a class of unlearnkit.attacks, or to one that inherits Attack",
             )
-        if name in stages or name == START or "/" in name:
+        if name in stages or name in (START, NEVER_KNEW) or "/" in name:
+            taken = ", ".join((START, NEVER_KNEW, *stages))
             raise UserError(
-                f"The attack '{name}' is called as another moment of the run: {', '.join((START, *stages))}",
+                f"The attack '{name}' is called as another moment of the run: {taken}",
                 "Give it another name below attacks:",
             )
 

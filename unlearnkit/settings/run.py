@@ -16,6 +16,7 @@ class Run:
     data: Annotated[Any, Made("unlearnkit.data.examples.Data")]
     logger: Annotated[Any, Made("unlearnkit.runs.tracking.Tracker")]
     eval: dict[str, Annotated[Any, Made("unlearnkit.evaluations.Part")]]
+    controls: dict[str, Annotated[Any, Made("unlearnkit.controls.Control")] | None] | None
     attacks: dict[str, Annotated[Any, Made("unlearnkit.attacks.Attack")]]
     streams: dict[str, Annotated[Any, Made()]]
     train: Annotated[
@@ -59,10 +60,11 @@ class Build:
 
 
 class Guarding:
-    """`python -m unlearnkit.evaluations.scope_classifier`; `target`, `eval` and `paper` come along with a data set."""
+    """`python -m unlearnkit.evaluations.scope_classifier`; what `Unread` stands at comes along with a data set."""
 
     target: Annotated[Any, Unread()]
     eval: Annotated[Any, Unread()]
+    controls: Annotated[Any, Unread()]
     paper: Annotated[Any, Unread()]
     data: Annotated[Any, Made("unlearnkit.data.examples.Data")]
     kind: str

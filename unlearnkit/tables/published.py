@@ -26,6 +26,9 @@ MEASURES: dict[str, m.Measure] = {
     "bleu": m.Bleu(),
     "bleu_as_published": m.BleuAsPublished(),
     "average_success": m.Mean({"forget": "success", "retain": "success"}),
+    "truth_ratio": m.TruthRatio(),
+    "forget_quality": m.KSTest("truth_ratio_share", "forget", "never_knew"),
+    "model_utility": m.HarmonicMean({"retain": "probability"}),  # and more; of any it is shown alike
 }
 RENAMED = {
     **{f"{side}_{name}": name for side in ("unlearn", "retention") for name in ("success", "success_whole", "rouge_l")},

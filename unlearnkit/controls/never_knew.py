@@ -1,0 +1,138 @@
+"""The model that never knew: what unlearning is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from unlearnkit.controls.stored import check_never_taught, stored
+from unlearnkit.controls.taught import STREAM, Target, Taught
+from unlearnkit.data.examples import Data, Example
+from unlearnkit.errors import UserError
+from unlearnkit.evaluations.base import Evaluations, Point, Records
+from unlearnkit.models import LanguageModel, load
+
+NEVER_KNEW = "never_knew"
+GIVEN = (
+    "controls.never_knew.hub=ORG/NAME, controls.never_knew.path=FOLDER or controls.never_knew.records=FILE gives one,"
+    " and controls.never_knew=null does without"
+)
+
+
+class Control(Protocol):
+    """Makes the records that measures are taken against."""
+
+    def __call__(
+        self,
+        data: Data,
+        evaluations: Evaluations,
+        target: Target,
+        model: dict[str, Any],
+        make: Callable[[], LanguageModel],
+        folder: Path,
+    ) -> Records: ...
+
+
+class NeverKnew:
+    """The same model, taught the same way without what is to be forgotten, once, in the cache.
+
+    Args:
+        hub, path: a checkpoint in its place.
+        records: what was stored of such a model: a run's records (PARQUET), or a peer's log (JSON; `records.peers`).
+
+    Raises:
+        UserError: several of these.
+    """
+
+    def __init__(self, hub: str | None = None, path: str | None = None, records: str | None = None):
+        self.hub, self.path, self.records = hub, path, records
+        if len(self.given) > 1:
+            raise UserError(
+                f"The control is given twice: {', '.join(f'{name}={value}' for name, value in self.given.items())}",
+                f"Leave one of controls.never_knew.{' and controls.never_knew.'.join(self.given)} out",
+            )
+
+    @property
+    def given(self) -> dict[str, str]:
+        """What is there in place of a teaching; empty if nothing."""
+        return {name: value for name, value in vars(self).items() if value}
+
+    def __call__(
+        self,
+        data: Data,
+        evaluations: Evaluations,
+        target: Target,
+        model: dict[str, Any],
+        make: Callable[[], LanguageModel],
+        folder: Path,
+    ) -> Records:
+        """Its records in every evaluation, or in those that are stored.
+
+        Args:
+            target: how the run's model is taught.
+            model: the config of the run's model.
+            make: loads it.
+            folder: the run's, which logs the teaching.
+
+        Raises:
+            UserError: nothing to teach without the forget side, a control that cannot be told from the taught model,
+                or records of other data.
+        """
+        if self.records:
+            found = stored(Path(self.records).expanduser(), data, evaluations.against(NEVER_KNEW))
+        else:
+            point = Point("test", f"of the control '{NEVER_KNEW}'", control=True)
+            found = evaluations.measure(self._model(data, target, model, make, folder), point)
+        check_never_taught(found, data, self.records or self.path or self.hub or "as it was taught")
+        return found
+
+    def _model(
+        self, data: Data, target: Target, model: dict[str, Any], make: Callable[[], LanguageModel], folder: Path
+    ) -> LanguageModel:
+        if self.path or self.hub:
+            held = make()  # of which the way to ask is taken
+            return load(NEVER_KNEW, self.hub, self.path, dtype=model.get("dtype", "auto"), template=held.template)
+        if not isinstance(target, Taught):
+            raise UserError(
+                f"A measure is taken against a model that never knew, and nothing says how the data '{data.name}' are"
+                " taught: the target is the model as it is",
+                GIVEN,
+            )
+        return target.teach(make(), never_taught(data), folder, NEVER_KNEW)
+
+
+def never_taught(data: Data) -> list[Example]:
+    """What the target is taught, without all that is on the forget side of any stream or set.
+
+    Raises:
+        UserError: that is nothing, or all of it.
+    """
+    sides = {**{name: [rows] for name, rows in data.streams.items()}, **{n: s.values() for n, s in data.sets.items()}}
+    forgotten = {
+        (row.prompt, row.response)
+        for name, parts in sides.items()
+        if data.role(name) == "forget" and name != STREAM
+        for rows in parts
+        for row in rows
+    }
+    taught = data.streams.get(STREAM, [])
+    kept = [row for row in taught if (row.prompt, row.response) not in forgotten]
+    if not kept or len(kept) == len(taught):
+        raise UserError(
+            f"Of {len(taught)} rows that the data '{data.name}' teach, {len(taught) - len(kept)} are to be forgotten: a"
+            " model that never knew them would be taught " + ("nothing" if not kept else "the same"),
+            GIVEN,
+        )
+    return kept
+
+
+def needed(controls: Mapping[str, Control | None] | None, evaluations: Evaluations) -> Control | None:
+    """What makes the control that measures ask for; None where none does, or where the config does without.
+
+    Args:
+        controls: of the config; one that is not there is made.
+    """
+    if not evaluations.against(NEVER_KNEW):
+        return None
+    return (controls or {}).get(NEVER_KNEW, NeverKnew())
