@@ -73,10 +73,11 @@ def test_without_stages_it_is_on_the_start_alone(tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text())["after"] is None
 
 
-@pytest.mark.parametrize("name", ["finetune", "start"])
+@pytest.mark.parametrize("name", ["finetune", "start", "never_knew"])
 def test_an_attack_is_not_called_as_another_moment(name, tmp_path):
     attack = f"+attacks.{name}={{_target_: unlearnkit.attacks.System, words: x}}"
-    with pytest.raises(UserError, match=f"The attack '{name}' is called as another moment of the run: start, finetune"):
+    taken = "start, never_knew, finetune"
+    with pytest.raises(UserError, match=f"The attack '{name}' is called as another moment of the run: {taken}"):
         run(composed(attack, "+method=ga", *SCOPES), tmp_path)
 
 
