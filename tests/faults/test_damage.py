@@ -57,6 +57,7 @@ DAMAGES = {"emptied": lambda content: b"", "turned": turned, **{f"cut at {s}": c
 SAMPLE = {
     "finished": (("config.yaml", "metrics.json"), {"healed": 0, "refused": 4}),
     "training": (("complete.json", "before-safety.parquet", "metrics.json", "log.jsonl"), {"healed": 6, "refused": 2}),
+    "ending": (("before-safety.parquet",), {"healed": 2, "refused": 0}),
     "taught": (("target.json",), {"healed": 2, "refused": 0}),
 }
 

@@ -176,8 +176,9 @@ class RunFolder:
     def _add(self, row: dict[str, Any], records: Records, numbers: dict[str, Any]) -> None:
         for part, rows in records.items() if ranks.is_first() else ():
             write_parquet(rows, self._records(row["name"], row["final"], part))
-        kept = [there for there in self.metrics["moments"] if there["name"] != row["name"]]
-        self.metrics["moments"] = [*kept, {**row, "numbers": numbers}]
+        by_name = {there["name"]: there for there in self.metrics["moments"]}
+        by_name[row["name"]] = {**row, "numbers": numbers}  # one that is measured anew keeps its place
+        self.metrics["moments"] = list(by_name.values())
 
     def _records(self, name: str, final: bool, part: str) -> Path:
         when = "before" if name == START else "after" if final else name
