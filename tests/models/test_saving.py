@@ -14,9 +14,9 @@ from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from unlearnkit.models import load, tiny
-from unlearnkit.models.adapter import outputs
 from unlearnkit.models.card import unread
 from unlearnkit.models.saving import absolute, make_portable, written
+from unlearnkit.models.switching import outputs
 
 TESTS = Path(__file__).parents[1]
 ADAPTED = ("llama-llama3", "qwen2", "gpt2", "opt", "gpt_neox", "mistral", "phi3", "olmo2")

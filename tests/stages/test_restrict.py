@@ -10,8 +10,8 @@ from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
 from unlearnkit.losses import NLL
 from unlearnkit.models import Template, checkpoints, load_source, tiny
-from unlearnkit.models.adapter import in_bare
 from unlearnkit.models.anatomy import PLACES
+from unlearnkit.models.switching import in_bare
 from unlearnkit.stages import Context, Finetune, Locate, Restrict
 
 LORA = {"r": 2, "target_modules": ["q_proj"]}

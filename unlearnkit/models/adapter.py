@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
@@ -21,8 +20,19 @@ from unlearnkit.models.anatomy import bare
 from unlearnkit.models.lineage import Kept, Lineage, Reference, narrow_copy, swapped
 from unlearnkit.models.quantised import check_exact
 from unlearnkit.models.split import TAKEN, add_taken, check_plain, fill, fresh_layers, join
+from unlearnkit.models.switching import (
+    DEFAULT,
+    START,
+    adapter_at,
+    adapter_off,
+    biases_of,
+    in_bare,
+    merged,
+    of_adapter,
+    outputs,
+    same_flags,
+)
 
-DEFAULT, START = "default", "start"  # PEFT's names of the adapter that is trained and of the one it began as
 INITIAL = (True, "gaussian")  # init_lora_weights that leave the model as it is
 
 
@@ -71,7 +81,7 @@ class AdapterLineage(Lineage):
         lora = {**self.lora, "target_modules": self.targets} if self.targets else self.lora
         self.network = get_peft_model(self.network, LoraConfig(task_type="CAUSAL_LM", **lora))
         for name, parameter in self.network.named_parameters():
-            if parameter.requires_grad and not _of_adapter(name):
+            if parameter.requires_grad and not of_adapter(name):
                 self._remember(parameter)
 
     def confine(self, chosen: set[str]) -> None:
@@ -84,7 +94,7 @@ class AdapterLineage(Lineage):
                     "Choose linear layers, or train the weights themselves with model.lora=null",
                 )
             self.make_trainable()
-        trained = {p for name, p in self.network.named_parameters() if _of_adapter(name, DEFAULT)} | {*self.originals}
+        trained = {p for name, p in self.network.named_parameters() if of_adapter(name, DEFAULT)} | {*self.originals}
         named = {name: parameter for name, parameter in self.network.named_parameters() if parameter in trained}
         if not any(in_bare(name) in chosen for name in named):
             some = ", ".join(sorted(chosen)[:3])
@@ -116,7 +126,7 @@ class AdapterLineage(Lineage):
         fill(self.network, DEFAULT, parts)
 
     def _add_taken(self) -> None:
-        with _same_flags(self.network):
+        with same_flags(self.network):
             add_taken(self.network, DEFAULT)
 
     @property
@@ -143,7 +153,7 @@ class AdapterLineage(Lineage):
         self._drop()
         taught = PeftModel.from_pretrained(self.network, folder, is_trainable=not merge)
         self.taught = folder
-        self.in_memory = not merge and _bias(taught) == "none"
+        self.in_memory = not merge and biases_of(taught) == "none"
         if merge:
             self.network, self.own_base = merged(taught, keep=True).eval(), False
             return
@@ -180,14 +190,16 @@ class AdapterLineage(Lineage):
         return self.taught is not None and self.own_base
 
     def _base_originals(self) -> dict[nn.Parameter, torch.Tensor]:
-        own = {parameter for name, parameter in self.network.named_parameters() if _of_adapter(name)}
+        own = {parameter for name, parameter in self.network.named_parameters() if of_adapter(name)}
         return {parameter: value for parameter, value in self.originals.items() if parameter not in own}
 
     def reference(self, state: str, narrow: torch.dtype) -> Reference:
         untouched = not self._base_originals()
         if untouched and (self.in_memory if state == "loaded" else not self._goes_on):
             return Reference(switch=adapter_off)
-        if untouched and state == "start" and _bias(self.network) == "none":  # PEFT has no second adapter with biases
+        if (
+            untouched and state == "start" and biases_of(self.network) == "none"
+        ):  # PEFT has no second adapter with biases
             self._add_start()
             return Reference(switch=partial(adapter_at, name=START))
         with self.start() if state == "start" else self.loaded() as network:
@@ -197,7 +209,7 @@ class AdapterLineage(Lineage):
         """A frozen second copy of the adapter that the model was taught with."""
         if START in self.network.peft_config:
             return
-        with _same_flags(self.network):
+        with same_flags(self.network):
             self.network.load_adapter(self.taught, START, is_trainable=False)
 
     def negate(self, scale: float, folder: Path) -> None:
@@ -227,7 +239,7 @@ class AdapterLineage(Lineage):
         """What was learnt is a product of A and B alone, so that B's sign is its sign."""
         if not self.has_adapter or self._goes_on or self.originals:
             return False
-        own = [name for name, _ in self.network.named_parameters() if _of_adapter(name, DEFAULT)]
+        own = [name for name, _ in self.network.named_parameters() if of_adapter(name, DEFAULT)]
         return all(any(part in name for part in (".lora_A.", ".lora_B.", ".lora_embedding_")) for name in own)
 
     @torch.no_grad()
@@ -255,7 +267,7 @@ class AdapterLineage(Lineage):
         return what, {
             name: parameter
             for name, parameter in named.items()
-            if _of_adapter(name, DEFAULT, TAKEN) or parameter in self.originals
+            if of_adapter(name, DEFAULT, TAKEN) or parameter in self.originals
         }
 
     def restore(self, what: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
@@ -275,7 +287,7 @@ class AdapterLineage(Lineage):
         return self.has_adapter and self.own_base and all(self._trained_by_peft(p) for p in self._base_originals())
 
     def _trained_by_peft(self, parameter: nn.Parameter) -> bool:
-        return _bias(self.network) != "none" and any(
+        return biases_of(self.network) != "none" and any(
             p is parameter for n, p in self.network.named_parameters() if "bias" in n
         )
 
@@ -292,79 +304,3 @@ class AdapterLineage(Lineage):
         if not self.has_adapter:
             return self.network
         return merged(copy.deepcopy(self.network).requires_grad_(False).eval(), keep=True)
-
-
-@contextlib.contextmanager
-def adapter_off(network: Any) -> Iterator[None]:
-    """The base alone, for the length of a `with`; what is trainable stays so. A bare network is its own base."""
-    with _same_flags(network), network.disable_adapter() if isinstance(network, PeftModel) else nullcontext():
-        yield
-
-
-@contextlib.contextmanager
-def adapter_at(network: Any, name: str) -> Iterator[None]:
-    """Another of the network's adapters, for the length of a `with`; what is trainable stays so."""
-    with _same_flags(network):
-        network.base_model.set_adapter(name, inference_mode=True)
-        try:
-            yield
-        finally:
-            network.base_model.set_adapter(DEFAULT)
-
-
-@contextlib.contextmanager
-def _same_flags(network: nn.Module) -> Iterator[None]:
-    """PEFT makes an adapter that it switches on trainable, also what a stage has frozen."""
-    flags = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
-    try:
-        yield
-    finally:
-        for name, parameter in network.named_parameters():
-            if parameter.requires_grad != flags.get(name, False):
-                parameter.requires_grad_(flags.get(name, False))
-
-
-def outputs(network: PeftModel) -> list[nn.Parameter]:
-    """The matrices whose sign is the adapter's sign: LoRA's B, and the B of embeddings."""
-    named = network.named_parameters()
-    ends = (".lora_B.", ".lora_embedding_B.")
-    return [p for name, p in named if _of_adapter(name, DEFAULT, TAKEN) and any(end in name for end in ends)]
-
-
-def merged(network: Any, keep: bool) -> Any:
-    """The bare network, with the adapter in its weights or without it."""
-    if not isinstance(network, PeftModel):
-        return network
-    if not keep:
-        for name in list(network.peft_config):  # else PEFT would keep modules_to_save as they were trained
-            network.delete_adapter(name)
-        return network.unload()
-    check_exact(network, "merge an adapter into")
-    _untie(network.get_base_model())
-    return network.merge_and_unload(adapter_names=[DEFAULT, *[TAKEN] * (TAKEN in network.peft_config)])
-
-
-def _untie(bare: Any) -> None:
-    """An adapter on one of two layers that share a weight would be merged into both."""
-    ends = [bare.get_input_embeddings(), bare.get_output_embeddings()]
-    wrapped = [getattr(end, "base_layer", getattr(end, "original_module", end)) for end in ends]
-    if wrapped != ends and wrapped[0].weight is wrapped[1].weight:
-        wrapped[1].weight = nn.Parameter(wrapped[1].weight.detach().clone(), requires_grad=False)
-    if wrapped != ends:
-        bare.config.tie_word_embeddings = False
-
-
-def _bias(network: Any) -> str:
-    """Which biases of the base PEFT trains: "none", "all" or "lora_only"."""
-    return getattr(network.peft_config[DEFAULT], "bias", "none")
-
-
-def in_bare(name: str) -> str:
-    """The name in the bare network of the weight that a parameter is, or stands over or in the place of."""
-    name = name.removeprefix("base_model.model.").replace(".base_layer.", ".").replace(".original_module.", ".")
-    return re.sub(r"\.lora_\w+\.\w+(\.weight)?$", ".weight", re.sub(r"\.modules_to_save\.\w+\.", ".", name))
-
-
-def _of_adapter(name: str, *adapters: str) -> bool:
-    """A parameter's name has one of the adapters in it; of none that are named, any."""
-    return not set(adapters or (DEFAULT, START, TAKEN)).isdisjoint(name.split("."))

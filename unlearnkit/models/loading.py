@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from unlearnkit import ranks
 from unlearnkit.content import digest_of
 from unlearnkit.errors import UserError
-from unlearnkit.models.adapter import AdapterLineage, merged
+from unlearnkit.models.adapter import AdapterLineage
 from unlearnkit.models.admission import check_packing
 from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.models.failures import told
@@ -24,6 +24,7 @@ from unlearnkit.models.lora import Lora, check_targets
 from unlearnkit.models.precision import Dtype, chosen
 from unlearnkit.models.quantised import check_quantised
 from unlearnkit.models.sources import base_of, check_folder, locate
+from unlearnkit.models.switching import merged
 from unlearnkit.models.templates import Template
 from unlearnkit.models.whole import WholeLineage
 from unlearnkit.settings.bounds import Name

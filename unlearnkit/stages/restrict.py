@@ -10,9 +10,9 @@ import torch
 
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.adapter import in_bare
 from unlearnkit.models.anatomy import Part, places_of
 from unlearnkit.models.reading import layers_of, number_of, place_of_layers
+from unlearnkit.models.switching import in_bare
 from unlearnkit.settings.bounds import Depth
 from unlearnkit.stages.base import Context, Stage
 
