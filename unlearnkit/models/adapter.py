@@ -115,13 +115,24 @@ class AdapterLineage(Lineage):
         }
 
     def check_split(self) -> None:
+        """`split` can be done.
+
+        Raises:
+            UserError: LoRA is more than two matrices beside linear layers, or the base is quantised.
+        """
         check_plain(self.lora)
         check_exact(self.network, "split")
 
     def fresh_layers(self) -> dict[str, Any]:
+        """Adapted modules by their paths, of an adapter that has learnt nothing yet."""
         return fresh_layers(self.network, DEFAULT)
 
     def split(self, parts: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Move a product of low rank out of each base weight into the adapter, which leaves the model as it is.
+
+        Args:
+            parts: adapted module -> (A, B).
+        """
         self._add_taken()
         fill(self.network, DEFAULT, parts)
 

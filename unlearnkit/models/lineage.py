@@ -18,8 +18,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from unlearnkit.errors import UserError
-
 Kept = tuple[dict[str, Any], dict[str, torch.Tensor]]  # what the weights are, parameter name -> tensor
 
 
@@ -76,30 +74,6 @@ class Lineage(ABC):
         Raises:
             UserError: the lineage cannot train any of them.
         """
-
-    def check_split(self) -> None:
-        """`split` can be done.
-
-        Raises:
-            UserError: it cannot.
-        """
-        raise UserError(
-            "The stage 'fila' begins a LoRA adapter, and model.lora=null trains all weights",
-            "Set model.lora={r: 32, lora_alpha: 64, target_modules: all-linear}, or leave the stage out with"
-            " '~stages.fila'",
-        )
-
-    def fresh_layers(self) -> dict[str, Any]:
-        """Adapted modules by their paths, of an adapter that has learnt nothing yet."""
-        raise NotImplementedError
-
-    def split(self, parts: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
-        """Move a product of low rank out of each base weight into the adapter, which leaves the model as it is.
-
-        Args:
-            parts: adapted module -> (A, B).
-        """
-        raise NotImplementedError
 
     @abstractmethod
     def teach(self, folder: str, merge: bool = False) -> None:

@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from tqdm.auto import tqdm
 
 from unlearnkit import ranks
+from unlearnkit.errors import UserError
 from unlearnkit.measures.interval import plain_mean
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.adapter import AdapterLineage
 from unlearnkit.models.packing import Tokenise, Tokens, pack
 from unlearnkit.settings.bounds import Positive
 from unlearnkit.stages.base import Context, Stage
@@ -53,15 +55,16 @@ class Fila(Stage):
         return {"forget": self.forget, "retain": self.retain}
 
     def check_model(self, model: LanguageModel) -> None:
-        model.weights.check_split()
+        _adapter(model).check_split()
 
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         started = time.perf_counter()
         torch.manual_seed(context.seed)  # of a fresh adapter's first weights, as in the finetune stage
-        model.weights.make_trainable()
-        layers = model.weights.fresh_layers()
+        adapter = _adapter(model)
+        adapter.make_trainable()
+        layers = adapter.fresh_layers()
         parts = ranks.from_first(lambda: self._parts(model, context, layers))
-        model.weights.split(parts)
+        adapter.split(parts)
         seconds = time.perf_counter() - started
         context.cost[context.stage] = {"seconds": asdict(plain_mean([seconds], seed=context.seed))}
         print(f"FILA: {len(parts)} of {len(layers)} adapted matrices begin where the forget side lies", flush=True)
@@ -115,6 +118,19 @@ class Fila(Stage):
         drawn = context.streams[stream].draw(context.seed, 0, count)
         rows = [tokenise(example) for group in drawn for example in group]
         return [rows[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size)]
+
+
+def _adapter(model: LanguageModel) -> AdapterLineage:
+    """Raises:
+    UserError: all weights are trained.
+    """
+    if not isinstance(model.weights, AdapterLineage):
+        raise UserError(
+            "The stage 'fila' begins a LoRA adapter, and model.lora=null trains all weights",
+            "Set model.lora={r: 32, lora_alpha: 64, target_modules: all-linear}, or leave the stage out with"
+            " '~stages.fila'",
+        )
+    return model.weights
 
 
 def mean_loss(model: LanguageModel, batch: list[Tokens]) -> torch.Tensor:
