@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnkit.cache import kept
-from unlearnkit.errors import UserError, first_line
+from unlearnkit.errors import UserError, beginning, first_line
 from unlearnkit.files import write
 from unlearnkit.settings.yaml import ADDED, groups
 
@@ -71,7 +71,7 @@ def written(value: Any, key: str) -> str:
     if isinstance(value, Mapping) and all(isinstance(name, str) and PLAIN.fullmatch(name) for name in value):
         return "{" + ",".join(f"{name}:{written(one, key)}" for name, one in value.items()) + "}"
     raise UserError(
-        f"{key} is {str(value)[:60]!r} ({type(value).__name__}), which no config can hold",
+        f"{key} is {beginning(str(value), 60)!r} ({type(value).__name__}), which no config can hold",
         "Give text, a number, True, False, None, a list of these, or a mapping with plain names",
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from unlearnkit.errors import beginning
+
 
 class Malformed(ValueError):
     """Why an answer is refused; the request is then made again."""
@@ -139,4 +141,4 @@ def _filled(value: str, what: str) -> str:
 
 
 def _short(text: str) -> str:
-    return text.strip().replace("\n", " ")[:60]
+    return beginning(text.strip().replace("\n", " "), 60)

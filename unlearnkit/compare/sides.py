@@ -9,7 +9,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, beginning
 from unlearnkit.identity import ABSENT, config_in, flat
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.interval import Estimate
@@ -161,7 +161,7 @@ def _apart(name: str, mine: Mapping[Any, Any], theirs: Mapping[Any, Any], first:
         return ""
     row_id, prompt, answer = alone[0][1][0]
     counts = " and ".join(f"{len(rows)} {'row' if len(rows) == 1 else 'rows'} only in {side}" for side, rows in alone)
-    return f"{name} has {counts}, such as {row_id} ({prompt[:60] or answer[:60]!r})"
+    return f"{name} has {counts}, such as {row_id} ({beginning(prompt or answer, 60)!r})"
 
 
 def _less(rows: Mapping[Any, Any], others: Mapping[Any, Any]) -> list[Any]:

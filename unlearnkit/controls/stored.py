@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from unlearnkit.data.examples import Data, Example
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, beginning
 from unlearnkit.evaluations.base import Records
 from unlearnkit.measures.truth_ratio import Probability
 from unlearnkit.records.peers import read_log
@@ -50,7 +50,7 @@ def _matched(path: Path, records: list[Record], data: Data) -> Iterable[Record]:
         if own is None and record.id.isdigit() and int(record.id) < len(rows[record.set]):
             own = rows[record.set][int(record.id)]
         if own is None or not _same(record, own):
-            there = f"is '{own.prompt[:60]}'" if own else "is not there"
+            there = f"is '{beginning(own.prompt, 60)}'" if own else "is not there"
             raise UserError(
                 f"{path} is of other data than '{data.name}': its row {record.id} of the set '{record.set}' is"
                 f" '{_asked(record)}', which here {there}",
@@ -66,7 +66,7 @@ def _same(record: Record, row: Example) -> bool:
 
 
 def _asked(record: Record) -> str:
-    return " ".join((record.prompt or record.answer).split())[:80]
+    return beginning(" ".join((record.prompt or record.answer).split()), 80)
 
 
 def check_never_taught(records: Records, data: Data, source: str) -> None:

@@ -130,7 +130,7 @@ def _no_json(path: Path, number: int, error: Exception, line: str) -> UserError:
     """JSON that is none, is nested too deeply, or holds a number that is too long."""
     why = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error, 80)
     return UserError(
-        f"{path}:{number}: not JSON ({why}): {line[:120]}",
+        f"{path}:{number}: not JSON ({why}): {beginning(line, 120)}",
         f"Mend {path.name}: one object a line, or one list of objects",
     )
 

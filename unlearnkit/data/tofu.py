@@ -10,7 +10,7 @@ from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.overlap import normalised
 from unlearnkit.data.scopes import general_examples
 from unlearnkit.data.tofu_parts import ASKED_OTHERWISE, PARAPHRASED, WRONG, Parts, Placed, is_text
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, beginning
 from unlearnkit.settings.bounds import Positive
 
 REST = {"forget01": "retain99", "forget05": "retain95", "forget10": "retain90"}
@@ -94,7 +94,7 @@ def _measured(
         own = known.get((row["question"], row["answer"]))
         if taught is not None and own is None:
             raise UserError(
-                f"{place}: this row is none of {part}: {row['question'][:120]}",
+                f"{place}: this row is none of {part}: {beginning(row['question'], 120)}",
                 f"Give the perturbed file that was made of {part}",
             )
         stem = Path(place.rpartition(":")[0]).stem.removesuffix("_perturbed")
@@ -127,7 +127,7 @@ def _check_apart(retain: str, kept: list[Placed], forget: str, gone: list[Placed
     if both := [placed for placed in gone if (placed[1]["question"], placed[1]["answer"]) in known]:
         raise UserError(
             f"{len(both)} of {len(gone)} rows of {forget} are in {retain} too, first {both[0][0]}:"
-            f" {both[0][1]['question'][:100]}",
+            f" {beginning(both[0][1]['question'], 100)}",
             f"Give the {retain} that was made with this {forget}",
         )
 
@@ -141,7 +141,7 @@ def _check_unseen(holdout: list[Placed], taught: tuple[Placed, ...]) -> None:
         if (key := normalised(row["question"])) in places
     ]
     if both:
-        told = ", ".join(f"{place} ({question[:60]}) is {other}" for place, question, other in both[:3])
+        told = ", ".join(f"{place} ({beginning(question, 60)}) is {other}" for place, question, other in both[:3])
         more = f" and {len(both) - 3} more" if len(both) > 3 else ""
         raise UserError(
             f"{len(both)} of {len(holdout)} holdout rows are taught too: {told}{more}",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, first_line
 from unlearnkit.models.attention import NotCarried, packed_inputs
 from unlearnkit.models.layout import Layout, Piece
 
@@ -48,7 +48,7 @@ def _refusal(model: PreTrainedModel) -> str:
     except torch.OutOfMemoryError:
         raise
     except Exception as failure:  # whatever an architecture's own code does with rows like these
-        return f"{type(failure).__name__}: {str(failure).splitlines()[0][:120]}"
+        return f"{type(failure).__name__}: {first_line(failure, 120)}"
     if not error <= ERROR.get(model.dtype, ERROR_16_BITS):
         return f"packed and separate logits differ by {error:.1e}"
     if not leaked <= LEAK.get(model.dtype, LEAK_16_BITS):

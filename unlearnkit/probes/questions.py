@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, beginning
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.attention import packed_inputs
 from unlearnkit.models.packing import pack
@@ -62,8 +62,8 @@ def ask(model: LanguageModel, prompts: list[str], tokens: int, as_published: boo
         longest = max(range(len(asked)), key=lambda number: len(asked[number]))
         lower = "Set eval.krs.tokens= lower, or shorten" if width < model.max_length else "Shorten or remove"
         raise UserError(
-            f"The question {prompts[longest][:60]!r} has {width} tokens and its answer up to {tokens}: the context of"
-            f" '{model.name}' holds {model.max_length}",
+            f"The question {beginning(prompts[longest], 60)!r} has {width} tokens and its answer up to {tokens}:"
+            f" the context of '{model.name}' holds {model.max_length}",
             f"{lower} the question",
         )
     questions = []

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, beginning
 from unlearnkit.records.record import Record
 
 FORMS = "the eval_log_aggregated.json of TOFU's authors, or OpenUnlearning's TOFU_EVAL.json"
@@ -37,9 +37,9 @@ def read_log(path: Path) -> list[Record]:
     except OSError as error:
         raise UserError(f"No log at {path}: {error.strerror or error}", "Give the path of one") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is no log that is read here ({error!r})"[:300], f"Give {FORMS}") from error
+        raise UserError(f"{path} is no log that is read here ({beginning(repr(error))})", f"Give {FORMS}") from error
     if not found:
-        raise UserError(f"{path} tells of no rows; it has: {', '.join(map(str, told))[:200]}", f"Give {FORMS}")
+        raise UserError(f"{path} tells of no rows; it has: {beginning(', '.join(map(str, told)))}", f"Give {FORMS}")
     return found
 
 

@@ -49,5 +49,5 @@ def push(folder: Path, repo: str | None) -> None:
     except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
         why = first_line(error)
         fix = f"The run is finished; send it with 'hf upload {repo} {folder / 'model'}'. {LOGIN}"
-        raise UserError(f"The hub did not take {repo}: {why[:200]}", fix) from error
+        raise UserError(f"The hub did not take {repo}: {why}", fix) from error
     print(f"Sent to {place}", flush=True)

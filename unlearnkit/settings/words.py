@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
+from unlearnkit.errors import beginning
 from unlearnkit.settings.bounds import Bound
 
 MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
@@ -57,7 +58,7 @@ def shown(value: Any) -> str:
     text = "a mapping" if isinstance(value, Mapping) else "" if isinstance(value, list) else written(value)
     text = text or "[" + ", ".join(shown(item) for item in value) + "]"
     text = text.encode("utf-8", "replace").decode().replace("\n", "\\n")
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= 60 else beginning(text, 57) + "..."
 
 
 def written(value: Any) -> str:

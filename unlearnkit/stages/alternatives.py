@@ -9,7 +9,7 @@ from dataclasses import replace
 from unlearnkit.data.alternatives import Alternatives, request
 from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import Stream
-from unlearnkit.errors import UserError
+from unlearnkit.errors import UserError, beginning
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.cache import cached
@@ -103,7 +103,8 @@ def _checked(
         other = f"streams.{name}.temperature= above {stream.temperature:g}"
         raise UserError(
             f"The stream '{name}' asks for {stream.count} alternatives to each answer: in {ROUNDS} rounds"
-            f" {model.name} wrote {have} to '{(fewest.prompt or fewest.response)[:80]}' that differ and are not empty",
+            f" {model.name} wrote {have} to '{beginning(fewest.prompt or fewest.response, 80)}' that differ and"
+            " are not empty",
             f"Set streams.{name}.count={have}, or {other}" if have else f"Set {other}, or take such rows out",
         )
     return {example: texts[: stream.count] for example, texts in found.items()}

@@ -81,19 +81,21 @@ def matched(
 
 def _of_method(group: Sequence[Run], at: float, forget: str | None, keep: str | None) -> tuple[list[Run], str]:
     """The test runs with the chosen checkpoint's numbers in place of the end's, and what was chosen."""
-    split = {run.folder: str(config_in(run.folder).get(SPLIT, VALIDATION)) for run in group}
+    configs = {run.folder: config_in(run.folder) for run in group}
+    rates = {folder: float(config["train"]["arguments"]["learning_rate"]) for folder, config in configs.items()}
+    split = {folder: str(config.get(SPLIT, VALIDATION)) for folder, config in configs.items()}
     sides = {name: [run for run in group if split[run.folder] == name] for name in (VALIDATION, TEST)}
     if lacking := next((name for name, own in sides.items() if not own), None):
         return [], f"left out, for no run of it has a curve on {lacking}"
     curves = {run.folder: points_of(run) for run in group}
     known = list(dict.fromkeys(column for run in group for column in curves[run.folder]))
     best, kept = _column(known, forget, "forget"), _column(known, keep, "retain")
-    there = _places(sides[TEST], curves, best)
-    choice = choose(sides[VALIDATION], curves, best, kept, at, there)
+    there = _places(sides[TEST], curves, rates, best)
+    choice = choose(sides[VALIDATION], curves, rates, best, kept, at, there)
     told = [
         replace(run, folder=run.folder / "matched", before=_at(curves[run.folder], 0), after=_at(own, choice.step))
         for run in sides[TEST]
-        if _rate(run) == choice.rate and choice.step in (own := curves[run.folder])[best]
+        if rates[run.folder] == choice.rate and choice.step in (own := curves[run.folder])[best]
     ]
     what = "the start itself" if choice.step == 0 else f"step {choice.step} at a rate of {choice.rate:g}"
     return told, f"{what}, which keeps {choice.kept:.0%} of {'/'.join(kept)} on validation"
@@ -102,6 +104,7 @@ def _of_method(group: Sequence[Run], at: float, forget: str | None, keep: str | 
 def choose(
     runs: Sequence[Run],
     curves: Mapping[Path, Mapping[Column, Points]],
+    rates: Mapping[Path, float],
     best: Column,
     kept: Column,
     at: float,
@@ -111,13 +114,13 @@ def choose(
 
     Args:
         runs: of one method, with their curves on validation.
-        curves: of each run, by its folder.
+        curves, rates: of each run, by its folder.
         there: the places that the test runs have measured.
     """
     sign = 1 if best.display.better == "higher" else -1
     found: list[tuple[float, Place, float]] = []
-    for place in sorted(set(_places(runs, curves, best)) & set(there)):
-        own = [curves[run.folder] for run in runs if _rate(run) == place[1]]
+    for place in sorted(set(_places(runs, curves, rates, best)) & set(there)):
+        own = [curves[run.folder] for run in runs if rates[run.folder] == place[1]]
         shares = [share(kept, points[kept][place[0]], points[kept][0]) for points in own]
         values = [_even(best, points[best][place[0]]) for points in own]
         mean = fmean(shares) if place[0] else 1.0
@@ -136,16 +139,14 @@ def _even(column: Column, estimate: Estimate) -> float:
     return math.log(estimate.value) if estimate.value > 0 else math.nan
 
 
-def _places(runs: Sequence[Run], curves: Mapping[Path, Mapping[Column, Points]], best: Column) -> list[Place]:
+def _places(
+    runs: Sequence[Run], curves: Mapping[Path, Mapping[Column, Points]], rates: Mapping[Path, float], best: Column
+) -> list[Place]:
     """The steps that all seeds of a rate have measured."""
     by_rate: dict[float, list[set[int]]] = {}
     for run in runs:
-        by_rate.setdefault(_rate(run), []).append(set(curves[run.folder].get(best, {})))
+        by_rate.setdefault(rates[run.folder], []).append(set(curves[run.folder].get(best, {})))
     return [(step, rate) for rate, steps in by_rate.items() for step in set.intersection(*steps)]
-
-
-def _rate(run: Run) -> float:
-    return float(config_in(run.folder)["train"]["arguments"]["learning_rate"])
 
 
 def _at(points: Mapping[Column, Points], step: int) -> dict[Column, Estimate]:
