@@ -80,7 +80,7 @@ def unbroken(tmp_path_factory):
     out, _ = ended(start(*TWO, cwd=folder))
     assert "sku_figure4-smoke: 2 cells in results/runs, 2 missing" in out
     assert re.search(r"ft, tiny, mischief, seed 0: done in .* minutes \(1 of 2 cells, about .* left\)", out)
-    assert re.search(r"sku, tiny, mischief, seed 0: done in .* minutes \(2 of 2 cells\)", out)
+    assert re.search(r"sku_as_published, tiny, mischief, seed 0: done in .* minutes \(2 of 2 cells\)", out)
     return two(folder).cells
 
 

@@ -22,6 +22,7 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import rewind_log
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.models.loading import check_files
+from unlearnkit.models.quantised import check_exact
 from unlearnkit.records.forward import force_answers
 from unlearnkit.records.generate import records_of
 from unlearnkit.settings.bounds import Seed, Share
@@ -39,6 +40,8 @@ class Target(Protocol):
 
     merge: bool
 
+    def check_model(self, model: LanguageModel) -> None: ...
+
     def __call__(self, model: LanguageModel, data: Data, folder: Path) -> LanguageModel: ...
 
 
@@ -46,6 +49,9 @@ class Untaught:
     """The model as it is."""
 
     merge = True
+
+    def check_model(self, model: LanguageModel) -> None:
+        """Any model will do."""
 
     def __call__(self, model: LanguageModel, data: Data, folder: Path) -> LanguageModel:
         return model
@@ -69,6 +75,15 @@ class Taught:
     ):
         self.stage, self.cache, self.seed = stage, cache, seed
         self.min_accuracy, self.merge = min_accuracy, merge
+
+    def check_model(self, model: LanguageModel) -> None:
+        """What was taught can be put into the base, if it is to be.
+
+        Raises:
+            UserError: the base is quantised.
+        """
+        if self.merge:
+            check_exact(model.model, "merge an adapter into")
 
     def __call__(self, model: LanguageModel, data: Data, folder: Path) -> LanguageModel:
         """The target in the model's place.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import unlearnkit
 from unlearnkit import ranks
 from unlearnkit.content import contents_of, digest
-from unlearnkit.controls.taught import Target, Taught
 from unlearnkit.data.examples import Data, nonempty
 from unlearnkit.data.streams import Shuffled, Stream, how_to_give
 from unlearnkit.errors import UserError, nearest
@@ -17,10 +16,12 @@ from unlearnkit.files import writable
 from unlearnkit.identity import NO_MATTER, flat, versions
 from unlearnkit.inputs import inputs, rows_of
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.quantised import check_exact
 from unlearnkit.stages import Finetune
 from unlearnkit.stages.base import Stage
 from unlearnkit.stages.selection import Numbers, Selection
+
+if TYPE_CHECKING:  # controls evaluate, and this module is read where nothing of that is installed (benchmarks/gpu.py)
+    from unlearnkit.controls.taught import Target
 
 
 def agreed_inputs(config: dict[str, Any], data: Data) -> dict[str, str]:
@@ -155,8 +156,8 @@ def check_model(stages: dict[str, Stage], model: LanguageModel, target: Target |
     Raises:
         UserError: one says that it cannot.
     """
-    if isinstance(target, Taught) and target.merge:
-        check_exact(model.model, "merge an adapter into")
+    if target is not None:
+        target.check_model(model)
     for name, stage in stages.items():
         if stage.needs_fresh and target is not None and not target.merge:
             raise UserError(
