@@ -117,8 +117,36 @@ def test_another_evaluation_and_other_data_become_moments_of_their_own(copy):
     told = {"/".join(column) for column in before_and_after(after)[1]}
     assert {"safety/normal/similarity", "measured-2/safety/normal/similarity"} <= told
     assert "measured.authors / scopes / unlearn" in (copy / "report.html").read_text()
+    assert "| measured.authors/scopes/unlearn | " in (copy / "model" / "README.md").read_text()
     rows = read_parquet(copy / "records" / "measured.authors-scopes.parquet")
     assert {row.set for row in rows} == {"unlearn", "retention"}
+
+
+def test_the_model_card_has_what_was_measured_later_and_keeps_the_rest(copy, tmp_path):
+    (tmp_path / "arc").mkdir()
+    choices = [
+        {"text": text, "label": label} for label, text in zip("ABCD", ("blue", "red", "low", "high"), strict=True)
+    ]
+    row = {"id": "a", "question": {"stem": "What is the sky?", "choices": choices}, "answerKey": "A"}
+    (tmp_path / "arc" / "arc_challenge_test.jsonl").write_text(json.dumps(row) + "\n")
+    card = copy / "model" / "README.md"
+    before = card.read_text()
+    assert "No general tasks" in before
+    general = (
+        f"eval.general.data_dir={tmp_path / 'arc'}",
+        "eval.general.tasks=[arc_challenge]",
+        "eval.general.average=[]",
+    )
+    measure_run(copy, ["eval=general", *general])
+    after = card.read_text()
+    assert "No general tasks" not in after and "| measured/general/arc_challenge |" in after
+    assert [line for line in before.splitlines() if line not in after.splitlines() and "No general" not in line] == []
+    card.write_text(after.replace("## What it was measured to do", "## My own words"))
+    measure_run(copy, ["eval.safety.limit=1"])
+    assert "## My own words" in card.read_text() and "measured/safety" not in card.read_text()
+    card.unlink()
+    measure_run(copy, ["eval.safety.limit=1"])
+    assert not card.exists()
 
 
 def test_the_runs_settings_of_the_evaluation_are_kept_where_no_word_changes_them(copy):

@@ -52,6 +52,19 @@ def test_nothing_is_said_of_what_was_kept(after, tmp_path):
     assert warning(tmp_path, WORDS) == []
 
 
+@pytest.mark.parametrize(
+    ("ends", "said"), [((0.1, 0.9, 0.0, 0.2), False), ((0.4, 0.9, 0.0, 0.39), True), ((None, None, 0.0, 0.2), True)]
+)
+def test_what_may_be_chance_is_not_said(ends, said, tmp_path):
+    """Success 0.8 and then 0.1, with the ends of the intervals of both."""
+    write(tmp_path, numbers(0.0, 10.0, 0.1))
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    for when, (low, high) in (("before", ends[:2]), ("after", ends[2:])):
+        metrics[when]["e"]["good"]["success"] |= {"low": low, "high": high}
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    assert bool(warning(tmp_path, WORDS)) == said
+
+
 def test_a_measured_step_that_kept_enough(tmp_path):
     write(tmp_path, numbers(0.0, 40.0, 0.2), curve=[numbers(0.5, 12.0, 0.7), numbers(0.0, 50.0, 0.1)])
     assert warning(tmp_path, WORDS) == [

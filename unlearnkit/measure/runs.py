@@ -18,7 +18,7 @@ from unlearnkit.controls import NEVER_KNEW, Known, needed
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Point, Records
-from unlearnkit.files import write_numbers
+from unlearnkit.files import write, write_numbers
 from unlearnkit.identity import INPUTS, renamed, versions
 from unlearnkit.inputs import ROWS, inputs, rows_of
 from unlearnkit.measure.words import config_of_run
@@ -27,6 +27,7 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.probes.saved import check_saved, load_saved, original
 from unlearnkit.records.record import records_path, write_parquet
 from unlearnkit.report import write_report
+from unlearnkit.runs.card import renewed
 from unlearnkit.runs.checks import check_texts
 from unlearnkit.runs.folder import read_metrics
 from unlearnkit.runs.moments import START
@@ -125,9 +126,18 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
         told["eval"] |= asked.eval
         told["versions"] = versions()
         write_numbers(folder / "metrics.json", metrics)
+        _renew_card(folder / "model" / "README.md", held, metrics)
         write_report(folder)
     ranks.barrier()
     return name
+
+
+def _renew_card(path: Path, held: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+    """A card that its owner has removed is not made again."""
+    if path.is_file():
+        later = [part for told in metrics["measured"].values() for part in told["eval"].items()]
+        config = {**held, "eval": {**(held.get("eval") or {}), **dict(later)}}
+        write(path, renewed(path.read_text(encoding="utf-8"), config, metrics))
 
 
 def _controls(

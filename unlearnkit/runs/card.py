@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -59,6 +60,19 @@ def sections(config: Mapping[str, Any], metrics: Mapping[str, Any], licence: str
         licence: of the base, see `licence_of`.
     """
     return [_origin(config, metrics, licence), _table(metrics), _untried(config, metrics)]
+
+
+def renewed(text: str, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """A card with the numbers of now: what `unlearnkit.measure` has added goes into its table.
+
+    Args:
+        text: the card as it stands; a part whose heading its owner has changed is left alone.
+        config: of the run, with the evaluations that were measured later beside its own.
+    """
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    made = {part.split("\n", 1)[0]: part for part in (_table(metrics), _untried(config, metrics))}
+    parts = [made.get(part.split("\n", 1)[0], part) for part in parts]
+    return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
 def _origin(config: Mapping[str, Any], metrics: Mapping[str, Any], licence: str | None) -> str:

@@ -28,7 +28,7 @@ def warning(folder: Path, words: Sequence[str] = ()) -> list[str]:
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     before, after = before_and_after(metrics)
     shares = {column: share(column, after[column], now) for column, now in before.items() if _counts(column, after)}
-    lost = {column: kept for column, kept in shares.items() if kept < HALF}
+    lost = {column: kept for column, kept in shares.items() if kept < HALF and _is_apart(before[column], after[column])}
     if not lost:
         return []
     worst = min(lost, key=lambda column: lost[column])
@@ -42,6 +42,11 @@ def warning(folder: Path, words: Sequence[str] = ()) -> list[str]:
 def _counts(column: Column, after: Numbers) -> bool:
     """A number of the retain side that can be said to be a share of the start's."""
     return column.display.role == "retain" and _is_share(column) and column in after
+
+
+def _is_apart(before: Estimate, after: Estimate) -> bool:
+    """Their intervals do not meet: two right answers of sixty may be lost by chance. An unknown end decides nothing."""
+    return not (after.high >= before.low and before.high >= after.low)
 
 
 def _is_share(column: Column) -> bool:
