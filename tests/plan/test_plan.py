@@ -136,6 +136,18 @@ def test_a_pass_that_ends_early_and_what_a_stage_restricts_to():
     assert under_lora["sizes"]["trainable"] == 4 * (64 + 32)
 
 
+def test_rates_that_are_tried_before_the_run_are_counted(capsys):
+    plain, tuned = (
+        planned("+method=sku", "model=tiny", "plan.gpus=1", "plan.grid=[1]", *more)["asked"]["acquire"]
+        for more in ((), ("train.tune=3",))
+    )
+    assert (plain["times"], tuned["times"]) == (1, 4)
+    assert tuned["steps"] == plain["steps"] and tuned["bytes"] == plain["bytes"]
+    assert tuned["hours"] == pytest.approx(4 * plain["hours"]) and tuned["flops"] == pytest.approx(4 * plain["flops"])
+    said = capsys.readouterr().out
+    assert said.count("times (train.tune") == 1 and f"acquire: 4 times (train.tune=3) {plain['steps']:,} steps" in said
+
+
 def test_two_backward_passes_and_a_running_average():
     found = [planned(f"+method={name}", "model=tiny", "plan.gpus=1", "plan.grid=[1]") for name in ("gru", "ga_gd")]
     gru, plain = (one["asked"]["finetune"] for one in found)

@@ -42,6 +42,7 @@ class Planned:
 
     Args:
         step_flops: of an optimiser step on average, over all ranks.
+        times: how often it is carried out.
     """
 
     gpus: int
@@ -50,6 +51,12 @@ class Planned:
     micro: Micro
     steps: int
     step_flops: float
+    times: int = 1
+
+    @property
+    def flops(self) -> float:
+        """Of all its steps, over all ranks, as often as it is carried out."""
+        return self.step_flops * self.steps * self.times
 
 
 @dataclass
@@ -62,6 +69,7 @@ class Planner:
         taught: the adapter was taught the data before, so the reference is a frozen copy of it.
         looked_at: micro-batches of which the largest is planned.
         restricted: the stages before it that say what is trained.
+        times: how often it is carried out, with `train.tune`.
     """
 
     config: Any
@@ -75,6 +83,7 @@ class Planner:
     runtime: int = 0
     looked_at: int = 128
     restricted: tuple[Restrict, ...] = ()
+    times: int = 1
 
     def __post_init__(self) -> None:
         self._micro: dict[int, Micro] = {}
@@ -177,7 +186,7 @@ class Planner:
         # An operation's FLOPs go with its tokens; attention within an example is a small part of them.
         flops = full.flops * micro.mean_tokens / micro.tokens
         used = usage(self.demand, engine, gpus, full, bare)
-        return Planned(gpus, engine.name, used, micro, self.stage.steps(self.streams), flops)
+        return Planned(gpus, engine.name, used, micro, self.stage.steps(self.streams), flops, self.times)
 
 
 def smallest(grid: list[list[Planned]], memory: float) -> Planned | None:

@@ -20,6 +20,7 @@ from unlearnkit.plan.rows import StandIn, encoder, streams_of
 from unlearnkit.plan.sizes import architecture
 from unlearnkit.plan.table import GB, as_json, grid_table, parts_table
 from unlearnkit.runs.checks import check_stages
+from unlearnkit.runs.tuned import first_training
 from unlearnkit.stages.finetune import Finetune
 from unlearnkit.stages.restrict import Restrict
 
@@ -81,9 +82,13 @@ def trainings(cfg: DictConfig, plan: dict[str, Any]) -> tuple[dict[str, Planner]
     if tokenizer is None:
         notes.append(f"No tokenizer at hand: {stand_in.characters_a_token} characters a token are assumed")
 
+    first = first_training(stages)
+    trials = int(cfg.train.get("tune") or 0)
+
     def planner(stage: Finetune, seed: int, goes_on: bool) -> Planner:
         more = seed, goes_on, int(plan["runtime"]), plan["looked_at"], _restricted(stage, list(method.values()))
-        return Planner(config, model.get("lora"), computed_in, stage, streams, encode, *more)
+        times = 1 + trials if first and stage is first[1] else 1
+        return Planner(config, model.get("lora"), computed_in, stage, streams, encode, *more, times)
 
     goes_on = bool(taught) and not target.merge
     made = {name: planner(stage, target.seed, False) for name, stage in taught.items()}
@@ -138,11 +143,11 @@ def _show(
     gpus = "1 GPU" if first.gpus == 1 else f"{first.gpus} GPUs"
     console.print(parts_table(asked, f"{first.engine} on {gpus}"))
     for name, planned in asked.items():
-        flops = planned.step_flops * planned.steps
-        micro = planned.micro
+        flops, micro = planned.flops, planned.micro
+        tried = f"{planned.times} times (train.tune={planned.times - 1}) " if planned.times > 1 else ""
         console.print(
-            f"{name}: {planned.steps:,} steps of {micro.mean_tokens:,.0f} tokens ({micro.examples} of each stream a"
-            f" micro-batch, at most {micro.tokens:,} tokens), {flops:.3g} FLOPs,"
+            f"{name}: {tried}{planned.steps:,} steps of {micro.mean_tokens:,.0f} tokens ({micro.examples} of each"
+            f" stream a micro-batch, at most {micro.tokens:,} tokens), {flops:.3g} FLOPs,"
             f" {device.hours(flops, planned.gpus):.3g} hours at MFU {device.mfu:g} of {device.peak_flops:.3g} FLOP/s",
             soft_wrap=True,
         )

@@ -68,7 +68,6 @@ def as_json(
 
 def row(planned: Planned, device: Device) -> dict[str, Any]:
     """One training's numbers."""
-    flops = planned.step_flops * planned.steps
     return {
         "gpus": planned.gpus,
         "engine": planned.engine,
@@ -81,6 +80,7 @@ def row(planned: Planned, device: Device) -> dict[str, Any]:
         "batch_divides": planned.micro.divides,
         "micro_batch": {"examples": planned.micro.examples, "tokens": planned.micro.tokens},
         "steps": planned.steps,
-        "flops": flops,
-        "hours": device.hours(flops, planned.gpus),
+        "times": planned.times,
+        "flops": planned.flops,
+        "hours": device.hours(planned.flops, planned.gpus),
     }
