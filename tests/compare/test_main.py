@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from compared import record, write_run
+from compared import MEASURES, record, write_run
 from forked import command
 
 from unlearnkit.compare import compare
@@ -132,6 +132,26 @@ def test_under_an_attack_its_own_records_are_paired(two, tmp_path, method, name,
     assert (plain.title, plain.difference.value) == ("safety/unlearned/harmful_rate", 0.0)
     assert (attacked.title, attacked.difference.value) == ("system/safety/unlearned/harmful_rate", -0.75)
     assert attacked.difference.p == 0.25  # three flips one way: 2 / 2 ** 3
+
+
+def test_what_was_measured_later_is_paired_where_both_have_it(two):
+    """Both runs measured later on 6 prompts, of which 3 are harmful in one and none in the other; a third was not."""
+    for folder, yes in zip(two, (3, 0), strict=True):
+        for when in ("measured/start", "measured"):
+            rows = [record(n, n < yes, set="unseen") for n in range(6)]
+            write_parquet(rows, folder / "records" / f"{when.replace('/', '.')}-safety.parquet")
+        told = json.loads((folder / "metrics.json").read_text())
+        number = {"value": yes / 6, "low": 0.0, "high": 1.0, "n": 6}
+        numbers = {"safety": {"unseen": {"harmful_rate": number}}}
+        told["moments"] = [{"name": when, "numbers": numbers} for when in ("measured/start", "measured")]
+        told["measured"] = {"measured": {"data": {}, "rows": "", "eval": {"safety": {"measures": MEASURES}}}}
+        (folder / "metrics.json").write_text(json.dumps(told))
+    lines = {line.title: line.difference for line in compare(two).pairs[0].lines}
+    assert lines["measured/safety/unseen/harmful_rate"].value == -0.5
+    assert lines["measured/safety/unseen/harmful_rate"].p == 0.25
+    third = write_run(two[0].parent / "c", "ga", [record(n, n < 8, 2) for n in range(12)])
+    (pair,) = compare([third, two[1]]).pairs
+    assert pair.alone == ["measured/safety/unseen/harmful_rate (only in B)"]
 
 
 def test_what_is_no_comparison(two, tmp_path, capsys):
