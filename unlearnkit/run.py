@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import ranks
-from unlearnkit.attacks.base import Attack
+from unlearnkit.attacks.base import Attack, Scene
 from unlearnkit.controls import NEVER_KNEW, Target, needed
 from unlearnkit.data.examples import Data
 from unlearnkit.evaluations.base import Evaluations, Point, Records
@@ -29,9 +29,10 @@ from unlearnkit.runs.checks import (
 )
 from unlearnkit.runs.curve import Curve
 from unlearnkit.runs.folder import RunFolder
-from unlearnkit.runs.moments import START, check_attacks, moments
+from unlearnkit.runs.moments import START, bind_attacks, check_attacks, moments
 from unlearnkit.runs.owner import owner
 from unlearnkit.runs.pushing import check_push, push
+from unlearnkit.runs.recovered import recovered
 from unlearnkit.runs.tracking import Nowhere, Tracker
 from unlearnkit.runs.tuning import Tuning
 from unlearnkit.secrets import redacted
@@ -60,6 +61,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     streams = bind_streams(data, instantiate(cfg.streams, _convert_="all"))
     check_stages(stages, streams)
     check_attacks(attacks, stages)
+    bind_attacks(attacks, Scene(data, streams, cfg.seed, folder / "checkpoints" / "attack"))
     check_selection(stages, cfg.eval_every, cfg.curve_split)
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
     tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()
@@ -67,13 +69,16 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     stages = Tuning(out, stages, streams, evaluations, target, data)()
     load = partial(instantiate, out.config["model"], _convert_="all")
     records: dict[str, Records] = {}
-    if control := needed(instantiate(cfg.get("controls"), _convert_="all"), evaluations):
-        known = out.kept(NEVER_KNEW) or control(data, evaluations, target, out.config["model"], load, folder)
-        out.write_control(NEVER_KNEW, known, evaluations.compute(known, {NEVER_KNEW: known}))
-        records[NEVER_KNEW] = known
+    if control := needed(instantiate(cfg.get("controls"), _convert_="all"), evaluations, attacks):
+        made = control(data, evaluations, target, out.config["model"], load, folder, attacks, out.kept)
+        for name, known in made.items():
+            out.write_control(name, known, evaluations.compute(known, {NEVER_KNEW: known}))
+            records[name] = known
     model: LanguageModel = load()
     out.begin(model, evaluations.columns(), attacks)
     check_model(stages, model, target)
+    for attack in attacks.values():
+        attack.check_model(model)
     model = target(model, data, folder)
 
     curve = Curve(evaluations, stages, cfg.curve_split, lambda *point: tracker.point(out.write_point(*point)))
@@ -84,7 +89,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     for moment in moments(stages, attacks, model, context, keep=cfg.train.save_every > 0):
         kept = out.kept(moment.name)
         if kept is None:
-            point = Point("test", moment.said, question=moment.attack.question if moment.attack else str)
+            point = moment.attack.point(moment.said) if moment.attack else Point("test", moment.said)
             kept = evaluations.measure(moment.model, point, records.get(START))
             numbers = evaluations.compute(kept, {START: kept, **records})
             out.write_moment(moment, kept, {**numbers, "cost": context.cost} if moment.final else numbers)
@@ -98,6 +103,11 @@ def run(cfg: DictConfig, folder: Path) -> dict:
                 out.keep_start(moment.model)
         if moment.final and cfg.save_model:
             out.write_model(moment.model)
+        if moment.attack and moment.name in attacks:
+            told = {"start": records[START], "unlearned": records[moment.stage or START], "attacked": kept}
+            beside = {"never_knew": NEVER_KNEW, "never_knew_attacked": f"{moment.name}/{NEVER_KNEW}"}
+            told |= {name: records[other] for name, other in beside.items() if other in records}
+            out.write_recovered(moment.name, recovered(evaluations, told), moment.attack.found)
     metrics = out.finish(tracker, write_report, records)
     push(folder, cfg.push_to_hub)
     return metrics

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unlearnkit.measures.combined import Combined
-from unlearnkit.tables.significance import FLIPS
+from unlearnkit.measures.paired import FLIPS
 
 AT_ONCE = 2_000_000  # drawn prompts in memory
 Weights = np.ndarray  # (draws, prompts)

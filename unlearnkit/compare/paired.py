@@ -17,7 +17,7 @@ from unlearnkit.measures.columns import Column
 from unlearnkit.measures.combined import Combined, OfMeasures
 from unlearnkit.measures.display import Display
 from unlearnkit.measures.interval import LARGEST_LOG
-from unlearnkit.tables.significance import paired
+from unlearnkit.measures.paired import paired
 
 DRAWS = 10_000  # of the bootstrap
 Prompt = tuple[str, str, str]

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from unlearnkit.attacks.base import Attack
 from unlearnkit.controls.stored import check_never_taught, stored
 from unlearnkit.controls.taught import STREAM, Target, Taught
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
-from unlearnkit.evaluations.base import Evaluations, Point, Records
+from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.models import LanguageModel, load
 
 NEVER_KNEW = "never_knew"
@@ -18,6 +19,14 @@ GIVEN = (
     "controls.never_knew.hub=ORG/NAME, controls.never_knew.path=FOLDER or controls.never_knew.records=FILE gives one,"
     " and controls.never_knew=null does without"
 )
+
+
+Kept = Callable[[str], Records | None]
+
+
+def nothing(name: str) -> Records | None:
+    """No moment was measured before."""
+    return None
 
 
 class Control(Protocol):
@@ -31,7 +40,9 @@ class Control(Protocol):
         model: dict[str, Any],
         make: Callable[[], LanguageModel],
         folder: Path,
-    ) -> Records: ...
+        attacks: Mapping[str, Attack] = {},
+        kept: Kept = nothing,
+    ) -> dict[str, Records]: ...
 
 
 class NeverKnew:
@@ -66,26 +77,34 @@ class NeverKnew:
         model: dict[str, Any],
         make: Callable[[], LanguageModel],
         folder: Path,
-    ) -> Records:
-        """Its records in every evaluation, or in those that are stored.
+        attacks: Mapping[str, Attack] = {},
+        kept: Kept = nothing,
+    ) -> dict[str, Records]:
+        """Moment -> its records in every evaluation, or in those that are stored; of each attack on it too.
 
         Args:
             target: how the run's model is taught.
             model: the config of the run's model.
             make: loads it.
             folder: the run's, which logs the teaching.
+            attacks: by name; none is made on what is stored as records alone.
+            kept: gives the records of a moment that was measured before.
 
         Raises:
             UserError: nothing to teach without the forget side, a control that cannot be told from the taught model,
                 or records of other data.
         """
+        names = {NEVER_KNEW: Attack(), **{f"{name}/{NEVER_KNEW}": attack for name, attack in attacks.items()}}
         if self.records:
-            found = stored(Path(self.records).expanduser(), data, evaluations.against(NEVER_KNEW))
+            found = {NEVER_KNEW: stored(Path(self.records).expanduser(), data, evaluations.against(NEVER_KNEW))}
         else:
-            point = Point("test", f"of the control '{NEVER_KNEW}'", control=True)
-            found = evaluations.measure(self._model(data, target, model, make, folder), point)
-        check_never_taught(found, data, self.records or self.path or self.hub or "as it was taught")
-        return found
+            found = {name: records for name in names if (records := kept(name)) is not None}
+            own = self._model(data, target, model, make, folder) if names.keys() - found.keys() else None
+            for name, attack in names.items():
+                if own is not None and name not in found:
+                    found[name] = _measured(own, attack, evaluations, name)
+        check_never_taught(found[NEVER_KNEW], data, self.records or self.path or self.hub or "as it was taught")
+        return {name: found[name] for name in names if name in found}
 
     def _model(
         self, data: Data, target: Target, model: dict[str, Any], make: Callable[[], LanguageModel], folder: Path
@@ -100,6 +119,12 @@ class NeverKnew:
                 GIVEN,
             )
         return target.teach(make(), never_taught(data), folder, NEVER_KNEW)
+
+
+def _measured(model: LanguageModel, attack: Attack, evaluations: Evaluations, name: str) -> Records:
+    said = f"of the control '{name}'"
+    with attack.on(model) as attacked:
+        return evaluations.measure(attacked, attack.point(said, control=True))
 
 
 def never_taught(data: Data) -> list[Example]:
@@ -127,12 +152,15 @@ def never_taught(data: Data) -> list[Example]:
     return kept
 
 
-def needed(controls: Mapping[str, Control | None] | None, evaluations: Evaluations) -> Control | None:
-    """What makes the control that measures ask for; None where none does, or where the config does without.
+def needed(
+    controls: Mapping[str, Control | None] | None, evaluations: Evaluations, attacks: Mapping[str, Attack] = {}
+) -> Control | None:
+    """What makes the control that measures or attacks ask for; None where none does, or where the config does without.
 
     Args:
-        controls: of the config; one that is not there is made.
+        controls: of the config; one that is not there is made for a measure, and attacks do without it.
+        attacks: by name.
     """
-    if not evaluations.against(NEVER_KNEW):
-        return None
-    return (controls or {}).get(NEVER_KNEW, NeverKnew())
+    if evaluations.against(NEVER_KNEW):
+        return (controls or {}).get(NEVER_KNEW, NeverKnew())
+    return (controls or {}).get(NEVER_KNEW) if attacks else None

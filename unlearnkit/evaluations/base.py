@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unlearnkit.data.examples import Data
+from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import Diverged, UserError
 from unlearnkit.evaluations.measured import check_measured
 from unlearnkit.measures.display import Display
@@ -21,6 +21,11 @@ Numbers = dict[str, dict[str, dict[str, Any]]]  # set -> measure -> {value, low,
 Records = dict[str, list[Record]]  # evaluation -> its records
 
 
+def every(row: Example) -> bool:
+    """Any row is measured."""
+    return True
+
+
 @dataclass(frozen=True)
 class Point:
     """How a model is measured.
@@ -30,6 +35,7 @@ class Point:
         said: the moment of the run, for errors.
         curve: a point of a curve over training steps, which may be measured on less.
         question: what an attack makes of a prompt.
+        asks: whether a row is measured; an attack leaves out what it has used itself.
         control: the model is one that others are compared with, and is itself compared with none.
     """
 
@@ -37,6 +43,7 @@ class Point:
     said: str = "before any stage"
     curve: bool = False
     question: Callable[[str], str] = str
+    asks: Callable[[Example], bool] = every
     control: bool = False
 
     @property

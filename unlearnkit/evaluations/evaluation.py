@@ -22,7 +22,7 @@ from unlearnkit.evaluations.annotators import (
     Reference,
     Similarity,
 )
-from unlearnkit.evaluations.base import Numbers, Part, Point
+from unlearnkit.evaluations.base import Numbers, Part, Point, every
 from unlearnkit.evaluations.scope_classifier import ScopeClassifier
 from unlearnkit.evaluations.sets import check_known, check_measures, find_sets, members
 from unlearnkit.judges.base import Judge
@@ -139,6 +139,7 @@ class Evaluation(Part):
             name: [
                 replace(row, prompt=point.question(row.prompt))
                 for row in self.choose(self.data.sets[name][point.split], limit)
+                if point.asks(row)
             ]
             for name in fields
         }
@@ -172,6 +173,9 @@ class Evaluation(Part):
             records = cached(content, make)
         else:
             records = make()
+        if original is not None and point.asks is not every:
+            asked = {(record.set, record.id, record.sample) for record in records}
+            original = [record for record in original if (record.set, record.id, record.sample) in asked]
         return ranks.from_first(lambda: self._annotated(records, original, model, fields, point))
 
     def _annotated(

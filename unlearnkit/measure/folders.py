@@ -16,7 +16,7 @@ from unlearnkit.controls import NEVER_KNEW, Known, NeverKnew, Untaught, needed
 from unlearnkit.controls.never_knew import GIVEN
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.evaluations.base import Evaluations, Point
+from unlearnkit.evaluations.base import Evaluations, Point, Records
 from unlearnkit.identity import INPUTS
 from unlearnkit.inputs import HUB_ID, inputs
 from unlearnkit.measure.words import OF_A_FOLDER, check_words
@@ -124,14 +124,14 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
     out.begin(model, evaluations.columns(), ())
     if isinstance(target, Known):
         target(model, data, place)
-    known = {}
+    known: dict[str, Records] = {}
     control = needed(instantiate(config.get("controls"), _convert_="all"), evaluations)
     if isinstance(control, NeverKnew) and not control.given:
         print(f"Nothing is measured against a control, for nobody knows what the start was taught: {GIVEN}", flush=True)
     elif control is not None:
         held = out.config["model"]
         load = partial(instantiate, held, _convert_="all")
-        known[NEVER_KNEW] = control(data, evaluations, Untaught(), held, load, place)
+        known = control(data, evaluations, Untaught(), held, load, place)
         out.write_control(NEVER_KNEW, known[NEVER_KNEW], evaluations.compute(known[NEVER_KNEW], known))
     records = {START: evaluations.measure(model, Point("test"))}
     out.write_moment(Moment(START, model), records[START], evaluations.compute(records[START], {**records, **known}))

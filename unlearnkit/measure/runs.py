@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import ranks
-from unlearnkit.controls import NEVER_KNEW, Known, needed
+from unlearnkit.controls import Known, needed
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Point, Records
@@ -150,7 +150,7 @@ def _controls(
     load = partial(instantiate, held["model"], _convert_="all")
     with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
         taught = instantiate(target, _convert_="all")
-        return {NEVER_KNEW: control(data, evaluations, taught, held["model"], load, Path(place))}
+        return control(data, evaluations, taught, held["model"], load, Path(place))
 
 
 def _check_inputs(folder: Path, held: dict[str, Any], data: Data) -> None:

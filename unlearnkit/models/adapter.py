@@ -184,7 +184,7 @@ class AdapterLineage(Lineage):
 
     @contextlib.contextmanager
     def start(self) -> Iterator[Any]:
-        with nullcontext() if self._goes_on else adapter_off(self.network), swapped(self.originals):
+        with nullcontext() if self.goes_on else adapter_off(self.network), swapped(self.originals):
             yield self.network
 
     @contextlib.contextmanager
@@ -196,8 +196,8 @@ class AdapterLineage(Lineage):
             yield self.network
 
     @property
-    def _goes_on(self) -> bool:
-        """The adapter is the taught one, trained further."""
+    def goes_on(self) -> bool:
+        """The adapter is the taught one, trained further: `start` has it too."""
         return self.taught is not None and self.own_base
 
     def _base_originals(self) -> dict[nn.Parameter, torch.Tensor]:
@@ -206,7 +206,7 @@ class AdapterLineage(Lineage):
 
     def reference(self, state: str, narrow: torch.dtype) -> Reference:
         untouched = not self._base_originals()
-        if untouched and (self.in_memory if state == "loaded" else not self._goes_on):
+        if untouched and (self.in_memory if state == "loaded" else not self.goes_on):
             return Reference(switch=adapter_off)
         if (
             untouched and state == "start" and biases_of(self.network) == "none"
@@ -248,7 +248,7 @@ class AdapterLineage(Lineage):
 
     def _turns(self) -> bool:
         """What was learnt is a product of A and B alone, so that B's sign is its sign."""
-        if not self.has_adapter or self._goes_on or self.originals:
+        if not self.has_adapter or self.goes_on or self.originals:
             return False
         own = [name for name, _ in self.network.named_parameters() if of_adapter(name, DEFAULT)]
         return all(any(part in name for part in (".lora_A.", ".lora_B.", ".lora_embedding_")) for name in own)
@@ -259,7 +259,7 @@ class AdapterLineage(Lineage):
         self.network.float()
         with self.start() as network:
             before = copy.deepcopy(network)
-        before = merged(before, keep=self._goes_on)
+        before = merged(before, keep=self.goes_on)
         self.network = merged(self.network, keep=True)
         self.originals = {}
         first = dict(before.named_parameters(remove_duplicate=False))

@@ -30,6 +30,7 @@ class Template:
         closed: a response is followed by the token that ends it; not so where prompts are completed.
         arguments: what the chat template is rendered with, such as {"enable_thinking": False}.
         date: today's date for a chat template that writes one, so that numbers do not depend on the day.
+        opening: words that the model is made to begin every answer with, as if they were its own.
 
     Raises:
         UserError: a text without {prompt}, or a date that is none.
@@ -41,6 +42,7 @@ class Template:
     closed: bool = True
     arguments: Mapping[str, Any] | None = field(default=None, hash=False)
     date: str = "2024-07-26"  # Llama 3's own where it is told none
+    opening: str = ""
 
     def __post_init__(self) -> None:
         for name in ("text", "separator", "system"):
@@ -83,7 +85,8 @@ class Template:
             text = self._render(tokenizer, [{"role": "user", "content": prompt}], add_generation_prompt=True)
             separator = self.separator or self.turn(tokenizer)[0]
         bare = text.rstrip(" ")
-        return bare, separator or text[len(bare) :]
+        between = separator or text[len(bare) :]
+        return (bare + between + self.opening, " ") if self.opening else (bare, between)
 
     def encode_prompt(self, tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
         """Token ids of the prompt; a chat template writes its own special tokens, plain text gets them added."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unlearnkit import ranks
-from unlearnkit.attacks.base import Attack
+from unlearnkit.attacks.base import Attack, Scene
 from unlearnkit.controls.never_knew import NEVER_KNEW
 from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
@@ -62,6 +62,16 @@ def check_attacks(attacks: Mapping[str, Attack], stages: Mapping[str, Stage]) ->
                 f"The attack '{name}' is called as another moment of the run: {taken}",
                 "Give it another name below attacks:",
             )
+
+
+def bind_attacks(attacks: Mapping[str, Attack], scene: Scene) -> None:
+    """Give each attack its name and what there is.
+
+    Raises:
+        UserError: something that one needs is not there.
+    """
+    for name, attack in attacks.items():
+        attack.bind(name, replace(scene, folder=scene.folder / name))
 
 
 def moments(

@@ -9,19 +9,18 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
-import numpy as np
 from hydra.utils import instantiate
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 
 from unlearnkit.identity import config_in
 from unlearnkit.measures.columns import Column
+from unlearnkit.measures.paired import paired
 from unlearnkit.measures.seeds import Scale
 from unlearnkit.records.record import Record, read_parquet, records_path
 from unlearnkit.tables.aggregate import Cell, Table
 from unlearnkit.tables.reading import Run
 
 LEVEL = 0.05
-FLIPS = 9999  # random signs of a test, where not all can be tried
 Prompts = dict[tuple[str, ...], float]  # (data, seed, set, id, prompt) -> what was measured on it
 
 
@@ -56,19 +55,6 @@ def p_value(one: Cell, other: Cell, first: Prompts, second: Prompts, scale: Scal
         apart.setdefault((key[0], *key[2:]), []).append(first[key] - second[key])
     p = paired([sum(values) / len(values) for values in apart.values()])
     return p if min(one.seeds, other.seeds) == 1 else max(p, by_intervals(one, other, scale))
-
-
-def paired(differences: Sequence[float]) -> float:
-    """Of differences prompt by prompt: McNemar's exact test where they are 0 and 1 apart, else by random signs."""
-    data = np.asarray(differences, dtype=float)
-    data = data[data != 0]
-    if len(data) == 0:
-        return 1.0
-    if (np.abs(data) == 1).all():
-        return float(binomtest(int((data > 0).sum()), len(data)).pvalue)
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(FLIPS, len(data)))
-    extreme = np.abs(signs @ data) >= abs(data.sum()) * (1 - 1e-9)
-    return float((1 + extreme.sum()) / (1 + FLIPS))
 
 
 def by_intervals(one: Cell, other: Cell, scale: Scale) -> float:

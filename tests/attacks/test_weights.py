@@ -1,0 +1,105 @@
+"""Noise, pruning and the way back to the start: what is changed, and that the model itself is not."""
+
+import copy
+
+import pytest
+import torch
+from composed import composed
+
+from unlearnkit.attacks import Interpolate, Noise, Prune, Scene
+from unlearnkit.data.examples import Data
+from unlearnkit.errors import UserError
+from unlearnkit.run import run
+
+SCENE = Scene(Data("none", {}, {}), seed=3)
+
+
+def trained(model):
+    """The model with something learnt: an adapter that is not zero, or other weights."""
+    model.weights.make_trainable()
+    torch.manual_seed(1)
+    for name, weight in model.model.named_parameters():
+        if weight.requires_grad and weight.dim() > 1 and ("lora_B" in name or "lora" not in name):
+            weight.data += 0.05 * torch.randn_like(weight)
+    return model
+
+
+def logits(model, state="current"):
+    with model.state(state) as network, torch.no_grad():
+        return network(torch.arange(3, 11)[None]).logits
+
+
+def bound(attack):
+    attack.bind("it", SCENE)
+    return attack
+
+
+@pytest.mark.parametrize("attack", [Noise(0.1), Prune(0.5), Interpolate(0.5)])
+def test_the_model_itself_stays_as_it_is_also_while_it_is_attacked(attack, tiny_model):
+    model = trained(tiny_model)
+    before, start = logits(model), logits(model, "start")
+    held = copy.deepcopy({name: weight for name, weight in model.model.named_parameters()})
+    with bound(attack).on(model) as attacked:
+        assert not torch.allclose(logits(attacked), before)
+        assert torch.equal(logits(attacked, "start"), start) and torch.equal(logits(attacked, "loaded"), start)
+        assert torch.equal(logits(model), before)
+    after = dict(model.model.named_parameters())
+    assert all(torch.equal(weight, after[name]) for name, weight in held.items())
+
+
+@pytest.mark.parametrize(("share", "like"), [(0.0, "current"), (1.0, "start")])
+def test_the_ends_of_the_way_are_the_model_and_its_start(share, like, tiny_model):
+    model = trained(tiny_model)
+    with bound(Interpolate(share)).on(model) as attacked:
+        assert torch.allclose(logits(attacked), logits(model, like), atol=1e-5)
+
+
+def test_half_of_every_matrix_is_zero_and_it_is_the_smaller_half(full_model):
+    with bound(Prune(0.5)).on(full_model) as attacked:
+        for name, weight in attacked.model.named_parameters():
+            whole = dict(full_model.model.named_parameters())[name]
+            if weight.dim() < 2:
+                assert torch.equal(weight, whole)
+                continue
+            kept = weight != 0
+            assert kept.sum() == weight.numel() - weight.numel() // 2
+            assert torch.equal(weight[kept], whole[kept])
+            assert whole[~kept].abs().max() <= whole[kept].abs().min()
+
+
+def test_noise_has_the_size_asked_for_and_another_draw_is_another(full_model):
+    def noise(attack):
+        with bound(attack).on(full_model) as attacked:
+            name = "model.layers.0.mlp.up_proj.weight"
+            return dict(attacked.model.named_parameters())[name] - full_model.model.get_parameter(name)
+
+    size = full_model.model.get_parameter("model.layers.0.mlp.up_proj.weight").std()
+    first, again, other = noise(Noise(0.1)), noise(Noise(0.1)), noise(Noise(0.1, draw=1))
+    assert torch.equal(first, again) and not torch.allclose(first, other)
+    assert float(first.std() / size) == pytest.approx(0.1, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"), [("share: 1.5", "at most 1"), ("share: -1", "at least 0"), ("share: half", "half")]
+)
+def test_a_share_that_is_none_is_refused(setting, said, tmp_path):
+    from unlearnkit.settings.check import check
+    from unlearnkit.settings.run import Run
+
+    cfg = composed(f"+attacks.prune={{_target_: unlearnkit.attacks.Prune, {setting}}}", "model=tiny", "logger=none")
+    with pytest.raises(UserError, match=said):
+        check(cfg, Run)
+
+
+def test_every_attack_on_the_weights_in_one_run(tmp_path):
+    metrics = run(
+        composed(
+            "+method=ga", "+attack=[noise,prune,interpolate]", "model=tiny", "logger=none", "train.max_steps=3",
+            "train.arguments.learning_rate=0.05", "eval_every=0", "+train.arguments.disable_tqdm=true",
+            "eval.safety.limit=3", "eval.safety.max_new_tokens=4", "eval.safety.sets={unlearned: [perplexity]}",
+        ),
+        tmp_path,
+    )  # fmt: skip
+    names = [moment["name"] for moment in metrics["moments"]]
+    assert names.count("prune_30") == names.count("prune_30/start") == 1 and len(names) == 2 + 2 * 15
+    assert set(metrics["recovered"]) == set(metrics["attacks"])

@@ -1,0 +1,93 @@
+"""Changes of the weights that anyone can make without data: noise, pruning, a step back to the start."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from unlearnkit.attacks.base import Attack, Scene
+from unlearnkit.models import LanguageModel
+from unlearnkit.models.copies import changed, network_of
+from unlearnkit.models.quantised import check_exact
+from unlearnkit.settings.bounds import AboveZero, Seed, Share
+
+
+class OfWeights(Attack):
+    """A change of each weight matrix, on a copy."""
+
+    def bind(self, name: str, scene: Scene) -> None:
+        self.name, self.seed = name, scene.seed
+
+    def check_model(self, model: LanguageModel) -> None:
+        check_exact(model.model, f"be changed by the attack '{self.name}'")
+
+    @contextlib.contextmanager
+    def on(self, model: LanguageModel) -> Iterator[LanguageModel]:
+        with changed(model) as attacked:
+            with torch.no_grad():
+                self.change(attacked.model, model)
+            yield attacked
+
+    @abstractmethod
+    def change(self, network: Any, model: LanguageModel) -> None:
+        """Change the copy's network in place; `model` is what it was copied from."""
+
+
+class Noise(OfWeights):
+    """w <- w + scale * std(w) * N(0, 1), for every weight matrix w.
+
+    Args:
+        scale: of the noise, in standard deviations of the matrix.
+        draw: another number is another noise.
+    """
+
+    def __init__(self, scale: AboveZero, draw: Seed = 0):
+        self.scale, self.draw = scale, draw
+
+    def change(self, network: Any, model: LanguageModel) -> None:
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.draw)
+        for weight in matrices(network):
+            noise = torch.randn(weight.shape, generator=generator).to(weight.device, weight.dtype)
+            weight.add_(noise, alpha=self.scale * float(weight.std()))
+
+
+class Prune(OfWeights):
+    """The smallest weights of every matrix are zero (Han et al. 2015).
+
+    Args:
+        share: of each matrix.
+    """
+
+    def __init__(self, share: Share):
+        self.share = share
+
+    def change(self, network: Any, model: LanguageModel) -> None:
+        for weight in matrices(network):
+            sizes = weight.abs().flatten()
+            if count := int(self.share * sizes.numel()):
+                weight.view(-1)[sizes.topk(count, largest=False).indices] = 0
+
+
+class Interpolate(OfWeights):
+    """w <- (1 - share) * w + share * w_start, for every parameter w.
+
+    Args:
+        share: 0 is the unlearned model, 1 the start.
+    """
+
+    def __init__(self, share: Share):
+        self.share = share
+
+    def change(self, network: Any, model: LanguageModel) -> None:
+        start = dict(network_of(model, "start").named_parameters(remove_duplicate=False))
+        for name, weight in network.named_parameters():
+            weight.lerp_(start[name].to(weight.device, weight.dtype), self.share)
+
+
+def matrices(network: Any) -> list[torch.Tensor]:
+    """Weights with two dimensions or more, each once."""
+    return [weight.data for weight in network.parameters() if weight.dim() > 1]

@@ -1,0 +1,92 @@
+"""How much of what was unlearnt an attack brings back, over the prompts that all three models were measured on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from unlearnkit.data.roles import Role
+from unlearnkit.evaluations.base import Evaluations, Records
+from unlearnkit.evaluations.evaluation import Evaluation
+from unlearnkit.measures.base import Measure
+from unlearnkit.measures.combined import OfMeasures
+from unlearnkit.measures.paired import paired
+from unlearnkit.records.record import Record
+
+DRAWS, LEVEL = 10_000, 0.05
+Values = Mapping[tuple[str, int], float]  # (prompt's id, sample) -> what a measure says
+
+
+def recovered(
+    evaluations: Evaluations,
+    models: Mapping[str, Records],
+) -> dict[str, Any]:
+    """evaluation -> set -> measure -> what it says of each model, and the recovered share, on the side to be forgotten.
+
+    Args:
+        models: `start`, `unlearned`, `attacked`, and what else is to stand beside them, such as `never_knew`.
+
+    Returns:
+        of a measure: the numbers of `models` over the prompts that all were measured on, their count `n`, and `share`
+        with value, low and high; None where start and unlearned model do not differ (p < 0.05, paired over prompts).
+    """
+    found: dict[str, Any] = {}
+    for name, part in evaluations.parts.items():
+        if not isinstance(part, Evaluation):
+            continue
+        for set_name, wanted in part.sets.items():
+            role = part.data.role(set_name) if set_name in part.data.sets else None
+            for measure in wanted if role in ("forget", "holdout") else ():
+                said = part.measures[measure]
+                if isinstance(said, OfMeasures) or not said.better.get(role):
+                    continue
+                values = {
+                    model: _values(said, role, [record for record in records.get(name, ()) if record.set == set_name])
+                    for model, records in models.items()
+                }
+                if told := _compared(said, values):
+                    found.setdefault(name, {}).setdefault(set_name, {})[measure] = told
+    return found
+
+
+def _compared(measure: Measure, values: Mapping[str, Values]) -> dict[str, Any] | None:
+    beside = {model: own for model, own in values.items() if own}
+    if not {"start", "unlearned", "attacked"} <= beside.keys():
+        return None
+    keys = [key for key in beside["attacked"] if all(key in own for own in beside.values())]
+    if not keys:
+        return None
+    numbers = {model: measure.mean([own[key] for key in keys]).value for model, own in beside.items()}
+    share = share_of(*([beside[model][key] for key in keys] for model in ("start", "unlearned", "attacked")))
+    return {**numbers, "n": len(keys), "share": share}
+
+
+def share_of(start: Sequence[float], unlearned: Sequence[float], attacked: Sequence[float]) -> dict[str, float] | None:
+    r"""The recovered share with its 95 % interval, by the bootstrap over prompts.
+
+    .. math:: \frac{\bar a - \bar u}{\bar s - \bar u}
+
+    Args:
+        start, unlearned, attacked: a measure's values of each model on the same prompts; of a perplexity its logarithm.
+
+    Returns:
+        value, low and high; None where start and unlearned do not differ.
+    """
+    s, u, a = (np.array(values, dtype=float) for values in (start, unlearned, attacked))
+    if not np.isfinite(np.stack([s, u, a])).all() or paired(list(s - u)) >= LEVEL:
+        return None
+    drawn = np.random.default_rng(0).integers(len(s), size=(DRAWS, len(s)))
+    gone, back = (s - u)[drawn].mean(axis=1), (a - u)[drawn].mean(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = back / gone
+    shares = shares[np.isfinite(shares)]
+    low, high = np.quantile(shares, (0.025, 0.975)) if len(shares) else (math.nan, math.nan)
+    return {"value": float((a - u).mean() / (s - u).mean()), "low": float(low), "high": float(high)}
+
+
+def _values(measure: Measure, role: Role | None, records: Sequence[Record]) -> Values:
+    said = {(record.id, record.sample): measure.value(record, role) for record in records}
+    return {key: float(value) for key, value in said.items() if value is not None}
