@@ -17,8 +17,8 @@ def run_of(before, after):
 
     def numbers(side):
         return {
-            Column(("e", name, measure), Display(better, rate=better == "lower", role=role)): Estimate(value, 0, 1, 9, 0)
-            for (name, measure), (value, role, better) in side.items()
+            Column(("e", *place), Display(better, rate=better == "lower", role=role)): Estimate(value, 0, 1, 9, 0)
+            for place, (value, role, better) in side.items()
         }
 
     return Run(None, "m", "d", "sku", 0, numbers(before), numbers(after), {})

@@ -63,16 +63,17 @@ def side(column: Column) -> str | None:
 def line(run: Run, column: Column) -> dict[str, Any]:
     """One number before and after; where a share of it can be said to be kept, that share."""
     old, new, display = run.before[column], run.after[column], column.display
-    share = None
+    times = None
     if side(column) in KEPT and old.value > 0 and new.value > 0:
         share = new.value / old.value
+        times = f"{share:.0%} of it" if display.better == "higher" else f"{share:.3g} times"
     return {
         "set": column[-2],
         "measure": column[-1].replace("_", " "),
         "before": show_value(display, old.value),
         "after": show_value(display, new.value),
         "interval": show_interval(display, new.low, new.high),
-        "times": None if share is None else f"{share:.0%} of it" if display.better == "higher" else f"{share:.3g} times",
+        "times": times,
     }
 
 
