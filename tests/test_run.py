@@ -161,6 +161,36 @@ def test_curves_are_measured_on_the_split_asked_for(tmp_path):
     assert [point["metrics"]["scopes"]["unlearn"]["success"]["n"] for point in metrics["curve"]] == [4, 4]
 
 
+def test_one_run_measures_both_splits_as_two_runs_would(tmp_path):
+    words = ("+method=sku", *SCOPES, "eval_every=1")
+    splits = ("validation", "test", "[validation,test]", "[test,validation]")
+    curves = {split: run(composed(*words, f"curve_split={split}"), tmp_path / split)["curve"] for split in splits}
+    alone = {split: [point["metrics"] for point in curves[split]] for split in ("validation", "test")}
+    assert alone["validation"] != alone["test"] and len(alone["test"]) == 3
+    for first, second in (("validation", "test"), ("test", "validation")):
+        both = curves[f"[{first},{second}]"]
+        assert [point["metrics"] for point in both] == alone[first]
+        assert [point["beside"] for point in both] == [{second: numbers} for numbers in alone[second]]
+    assert all("beside" not in point for point in curves["test"])
+
+
+def test_a_step_is_never_chosen_on_what_is_measured_beside(tmp_path):
+    words = ("+method=ga", *SCOPES, "eval_every=1", "train.select={measure: success, role: forget}")
+    with pytest.raises(UserError, match="train.select with curve_split=test"):
+        run(composed(*words, "curve_split=[test,validation]"), tmp_path / "test")
+    alone = run(composed(*words), tmp_path / "alone")
+    assert run(composed(*words, "curve_split=[validation,test]"), tmp_path / "both")["chosen"] == alone["chosen"]
+
+
+@pytest.mark.parametrize(
+    ("split", "what"),
+    [("[]", "names no split"), ("[test,test]", "names a split twice"), ("[validation,dev]", "curve_split=dev is no")],
+)
+def test_splits_that_are_none(split, what, tmp_path):
+    with pytest.raises(UserError, match=what):
+        run(composed("+method=ga", *SCOPES, f"curve_split={split}"), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("override", "what"),
     [

@@ -13,6 +13,7 @@ from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack, Scene
 from unlearnkit.controls import NEVER_KNEW, Target, needed
 from unlearnkit.data.examples import Data
+from unlearnkit.data.splits import splits_of
 from unlearnkit.evaluations.base import Evaluations, Point, Records
 from unlearnkit.identity import INPUTS
 from unlearnkit.models import LanguageModel
@@ -23,7 +24,7 @@ from unlearnkit.runs.checks import (
     check_choices,
     check_model,
     check_selection,
-    check_split,
+    check_splits,
     check_stages,
     check_texts,
 )
@@ -48,7 +49,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     """
     data: Data = instantiate(cfg.data, _convert_="all")
     check_texts(data)
-    check_split(cfg.curve_split, data)
+    check_splits(splits_of(cfg.curve_split), data)
     check_push(cfg.push_to_hub, cfg.save_model)
     config = cast(dict, OmegaConf.to_container(cfg, resolve=True))
     out = RunFolder(folder, {**redacted(config), INPUTS: agreed_inputs(config, data)}, cfg.resume)
@@ -62,7 +63,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     check_stages(stages, streams)
     check_attacks(attacks, stages)
     bind_attacks(attacks, Scene(data, streams, cfg.seed, folder / "checkpoints" / "attack"))
-    check_selection(stages, cfg.eval_every, cfg.curve_split)
+    check_selection(stages, cfg.eval_every, splits_of(cfg.curve_split)[0])
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
     tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()
     target: Target = instantiate(cfg.target, _convert_="all")
@@ -81,7 +82,9 @@ def run(cfg: DictConfig, folder: Path) -> dict:
         attack.check_model(model)
     model = target(model, data, folder)
 
-    curve = Curve(evaluations, stages, cfg.curve_split, lambda *point: tracker.point(out.write_point(*point)))
+    curve = Curve(
+        evaluations, stages, splits_of(cfg.curve_split), lambda *point: tracker.point(out.write_point(*point))
+    )
     context = curve.context = Context(
         *(streams, cfg.seed, folder, "", curve.measure, cfg.eval_every),
         *(out.points, out.write_choice, tracker.log, out.rewind),

@@ -24,14 +24,17 @@ def numbers(harmful, known):
     return {"safety": {"unlearned": {"harmful_rate": number(harmful)}, "normal": {"known_answers": number(known)}}}
 
 
-def write(folder, method, split, points, seed=0, rate=1e-4):
-    """points: step -> (harmful, known)."""
+def write(folder, method, split, points, seed=0, rate=1e-4, beside=None):
+    """points: step -> (harmful, known); `beside`: the same of the second of two splits."""
     folder.mkdir(parents=True)
     shown = {
         "/".join(HARM): written(HarmfulRate().display("forget")),
         "/".join(KNOWN): written(KnownAnswers().display("retain")),
     }
     curve = [{"stage": "s", "step": step, "metrics": numbers(*values)} for step, values in points.items()]
+    for point in curve:
+        if beside and point["step"] in beside:
+            point["beside"] = {split[1]: numbers(*beside[point["step"]])}
     body = {
         "run": {"method": method, "model": "m", "data": "d", "seed": seed},
         "before": numbers(0.7, 0.9),
@@ -143,8 +146,28 @@ def test_a_rule_over_what_no_curve_measures(folder):
 
 def test_no_twins_at_all(tmp_path):
     write(tmp_path / "t", "sku", "test", TESTED)
-    with pytest.raises(UserError, match="No run there has a curve on validation and a twin"):
+    with pytest.raises(UserError, match="No run there has curves on validation and on test"):
         matched(collect(tmp_path), 0.9)
+
+
+@pytest.mark.parametrize("at", [0.9, 0.8, 0.5, 0.96])
+def test_one_run_of_both_splits_is_as_two(folder, tmp_path, at):
+    (two,) = matched(collect(folder), at)
+    write(tmp_path / "one" / "r", "sku", ["validation", "test"], VALID, beside=TESTED)
+    (one,) = matched(collect(tmp_path / "one"), at)
+    assert one.rows == two.rows and one.notes == two.notes
+
+
+def test_a_step_that_was_not_measured_beside_is_no_candidate(tmp_path):
+    write(tmp_path / "r", "sku", ["validation", "test"], VALID, beside={0: (0.6, 0.9), 20: (0.3, 0.6)})
+    (table,) = matched(collect(tmp_path), 0.9)  # step 10 keeps enough and has no test
+    assert cells(table, "sku") == [0.6, 0.9]
+
+
+def test_the_order_of_splits_says_which_is_chosen_on(tmp_path):
+    write(tmp_path / "r", "sku", ["test", "validation"], TESTED, beside=VALID)
+    (table,) = matched(collect(tmp_path), 0.9)
+    assert cells(table, "sku") == [0.5, 0.5]
 
 
 def test_the_command(folder, capsys):

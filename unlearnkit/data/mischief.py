@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from unlearnkit.data.examples import Data, Example, Graded, malformed, read_jsonl
 from unlearnkit.errors import UserError
@@ -18,7 +19,8 @@ def load(name: str = "mischief", path: str | None = None, more: bool = False) ->
 
     Rows have `id`, `category`, `split` and `prompt`; all but the unseen ones a `response` too. Every forget row
     is trained on, for an *unlearned* prompt is by definition one that was trained on; its split says only when it
-    is measured. All other files keep their splits apart.
+    is measured. All other files keep their splits apart. Where an answer is known, `accepted` names the forms of it
+    that are right.
 
     With `more` there is a larger test side, of the size that docs/power.md asks for, and the same training:
     `unlearned` has the trained prompts of all but validation, and these deeds in other words (`more_reworded.jsonl`);
@@ -56,7 +58,8 @@ def _read(folder: Path, name: str) -> dict[str, list[Example]]:
                 f"{path}: row {number} ({row['id']}) has the split '{row['split']}'; valid: {', '.join(SPLITS)}",
                 f"Mend row {number} and run again",
             )
-        examples[row["split"]].append(Example(row["id"], row["prompt"], row.get("response", ""), row.get("category")))
+        response, others = row.get("response", ""), _accepted(path, number, row)
+        examples[row["split"]].append(Example(row["id"], row["prompt"], response, row.get("category"), None, others))
     return examples
 
 
@@ -75,9 +78,13 @@ def _asked(folder: Path) -> list[Example]:
     path = folder / "more_retain.jsonl"
     found: list[Example] = []
     for number, row in enumerate(read_jsonl(path, ("id", "category", "kind", "prompt", "response")), start=1):
-        accepted = row.get(ACCEPTED, [])
-        if not isinstance(accepted, list) or not all(isinstance(one, str) and one.strip() for one in accepted):
-            raise malformed(path, number, "the field 'accepted' is no list of answers", str(row))
-        others = {ACCEPTED: tuple(accepted)} if accepted else {}
+        others = _accepted(path, number, row)
         found.append(Example(row["id"], row["prompt"], row["response"], row["category"], alternatives=others))
     return found
+
+
+def _accepted(path: Path, number: int, row: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    accepted = row.get(ACCEPTED, [])
+    if not isinstance(accepted, list) or not all(isinstance(one, str) and one.strip() for one in accepted):
+        raise malformed(path, number, "the field 'accepted' is no list of answers", str(row))
+    return {ACCEPTED: tuple(accepted)} if accepted else {}

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from unlearnkit import configuration
+from unlearnkit.data.splits import splits_of
 from unlearnkit.errors import UserError
 from unlearnkit.files import write
 from unlearnkit.identity import config_in
@@ -68,7 +69,7 @@ def read_curve(run: Run) -> Curve | None:
         return None
     config = config_in(run.folder)
     rate = float(config["train"]["arguments"]["learning_rate"])
-    return Curve(f"{run.model} on {run.data}", run.method, rate, run.seed, config["curve_split"], points)
+    return Curve(f"{run.model} on {run.data}", run.method, rate, run.seed, splits_of(config["curve_split"])[0], points)
 
 
 def unlearned_at(points: Sequence[Point], retention: float) -> Point | None:

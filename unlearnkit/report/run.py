@@ -10,6 +10,7 @@ from unlearnkit.report.answers import examples
 from unlearnkit.report.curves import evaluation_figures, heat_maps, training_figures
 from unlearnkit.report.page import render, write_page
 from unlearnkit.report.reading import read_config, read_lines
+from unlearnkit.report.short import short
 from unlearnkit.tables.reading import Run, read_run
 
 
@@ -23,11 +24,13 @@ def write_report(folder: Path) -> Path:
     config = read_config(folder)
     figures = list(training_figures(read_lines(folder / "log.jsonl")))
     figures += [*evaluation_figures(run), *heat_maps({run.method: [run]})]
-    shown, left_out = examples({"": {run.method: read_lines(folder / "generations.jsonl")}})
+    rows = read_lines(folder / "generations.jsonl")
+    shown, left_out = examples({"": {run.method: rows}})
     page = render(
         "run.html.j2",
         run=run,
         facts=run.raw["run"],
+        short=short(run, rows),
         measured=measured_rows(run),
         figures=figures,
         examples=shown,

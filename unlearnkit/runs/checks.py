@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,18 +77,24 @@ def check_texts(data: Data) -> None:
                     )
 
 
-def check_split(split: str, data: Data) -> None:
-    """Curves are measured on a split that the data have.
+def check_splits(splits: Sequence[str], data: Data) -> None:
+    """Curves are measured on splits that the data have, each once; the first is the one that settings are chosen on.
 
     Raises:
-        UserError: another one.
+        UserError: another one, one that is named twice, or none.
     """
-    known = list(dict.fromkeys(name for splits in data.sets.values() for name in splits))
-    if known and split not in known:
+    known = list(dict.fromkeys(name for own in data.sets.values() for name in own))
+    for split in splits:
+        if known and split not in known:
+            raise UserError(
+                f"curve_split={split} is no split of the data '{data.name}'.{nearest(split, known)}"
+                f" Valid: {', '.join(known)}",
+                "Set curve_split= to one of these, or to a list of them of which the first is chosen on",
+            )
+    if not splits or len(set(splits)) < len(splits):
         raise UserError(
-            f"curve_split={split} is no split of the data '{data.name}'.{nearest(split, known)}"
-            f" Valid: {', '.join(known)}",
-            "Set curve_split= to one of these",
+            f"curve_split=[{','.join(splits)}] names {'a split twice' if splits else 'no split'}",
+            "Name each split once, such as 'curve_split=[validation,test]'",
         )
 
 

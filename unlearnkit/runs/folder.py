@@ -190,9 +190,15 @@ class RunFolder:
         when = "before" if name == START else "after" if final else name
         return records_path(self.folder, when, part)
 
-    def write_point(self, stage: str, step: int, numbers: dict[str, Any]) -> dict[str, Any]:
-        """A point of the curves over training steps; returns it flat, for the tracker."""
-        point = {"stage": stage, "step": step, "metrics": numbers}
+    def write_point(
+        self, stage: str, step: int, numbers: dict[str, Any], beside: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """A point of the curves over training steps; returns it flat, for the tracker.
+
+        Args:
+            beside: split -> numbers on it, of splits that nothing is chosen on.
+        """
+        point = {"stage": stage, "step": step, "metrics": numbers, **({"beside": beside} if beside else {})}
         places = [(there["stage"], there["step"]) for there in self.metrics["curve"]]
         if (stage, step) in places:  # the first point is measured anew when a run goes on
             self.metrics["curve"][places.index((stage, step))] = point

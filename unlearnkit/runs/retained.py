@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from unlearnkit.data.splits import splits_of
 from unlearnkit.identity import config_in
 from unlearnkit.measures.columns import Column, before_and_after, flatten
 from unlearnkit.measures.interval import Estimate
@@ -61,7 +62,11 @@ def better(metrics: Mapping[str, Any], config: Mapping[str, Any], lost: Column) 
     if not stages:
         return None
     points = [flatten(point["metrics"], metrics["columns"]) for point in metrics["curve"]]
-    if len(points) > 1 and config["curve_split"] != "test" and not any(stage.get("select") for stage in stages):
+    if (
+        len(points) > 1
+        and splits_of(config["curve_split"])[0] != "test"
+        and not any(stage.get("select") for stage in stages)
+    ):
         start, told = points[0], rule(list(points[0]), lost)
         if told is not None:
             held = Selection(told).columns(start)[1]

@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from unlearnkit import ranks
 from unlearnkit.controls.taught import Target
 from unlearnkit.data.examples import Data
+from unlearnkit.data.splits import splits_of
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import Diverged, UserError
 from unlearnkit.evaluations.base import Evaluations, Records
@@ -78,7 +79,7 @@ class Tuning:
         config = self.out.config
         if self._training is None:
             raise UserError(f"train.tune chooses a learning rate, and '{config['method']}' trains nothing", LEAVE)
-        if config["curve_split"] == "test":
+        if self._split == "test":
             raise UserError(
                 "train.tune with curve_split=test would choose the rate on the rows that it is then reported on",
                 "Set curve_split=validation",
@@ -101,6 +102,10 @@ class Tuning:
         return told
 
     @property
+    def _split(self) -> str:
+        return splits_of(self.out.config["curve_split"])[0]
+
+    @property
     def _training(self) -> tuple[str, Finetune] | None:
         return first_training(self.stages)
 
@@ -117,7 +122,7 @@ class Tuning:
         _say(
             f"train.tune={len(rates)}: before the run itself, '{name}' is trained {len(rates)} times"
             f" ({first.steps(self.streams)} steps each) and measured every {config['eval_every']} steps on"
-            f" {config['curve_split']}, at the learning rates {', '.join(f'{rate:g}' for rate in rates)}"
+            f" {self._split}, at the learning rates {', '.join(f'{rate:g}' for rate in rates)}"
         )
         trials = {rate: self._trial(name, rate) for rate in rates}
         points = {(rate, step): numbers for rate, trial in trials.items() for step, numbers in trial.candidates()}
@@ -152,7 +157,7 @@ class Tuning:
         model: LanguageModel = instantiate(config["model"], _convert_="all")
         check_model(stages, model)
         model = self.target(model, self.data, self.out.folder)
-        curve = Curve(self.evaluations, stages, config["curve_split"], trial.write)
+        curve = Curve(self.evaluations, stages, self._split, trial.write)
         context = curve.context = Context(
             self.streams, config["seed"], folder, "", curve.measure, config["eval_every"], rewind=trial.rewind
         )
@@ -197,7 +202,7 @@ class Trial:
         """The measured steps of a training that came to its end."""
         return [] if self.diverged else [(step, numbers) for step, numbers in self.numbers.items() if step]
 
-    def write(self, stage: str, step: int, numbers: dict[str, Any]) -> None:
+    def write(self, stage: str, step: int, numbers: dict[str, Any], beside: dict[str, Any] | None = None) -> None:
         """Take a point."""
         self.points = [point for point in self.points if point["step"] != step]
         self.points.append({"step": step, "metrics": numbers})

@@ -35,7 +35,7 @@ class Run:
     method: str
     seed: Seed
     eval_every: Count
-    curve_split: str  # of the data's, see `unlearnkit.runs.checks`
+    curve_split: str | list[str]  # of the data's, see `unlearnkit.runs.checks`
     save_model: bool
     push_to_hub: str | None
     resume: Literal["auto", "never"]

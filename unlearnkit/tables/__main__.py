@@ -12,7 +12,7 @@ from unlearnkit.errors import UserError, exit_code
 from unlearnkit.files import write as write_text
 from unlearnkit.tables import aggregate, latex, markdown, write
 from unlearnkit.tables.compare import DONE, command
-from unlearnkit.tables.matched import SPLIT, TEST, VALIDATION, matched
+from unlearnkit.tables.matched import BOTH, SPLIT, TEST, VALIDATION, matched
 from unlearnkit.tables.reading import Run, collect, read_run
 from unlearnkit.tables.variants import base, told_apart
 
@@ -71,18 +71,21 @@ def at_matched(args: argparse.Namespace, runs: Sequence[Run]) -> str:
 
 
 def sweep_at_matched(args: argparse.Namespace) -> str:
-    """Of a sweep's cells and their twins with curves on validation; written beside its other tables."""
+    """Of a sweep's cells with curves on both splits, or of twins with one each; written beside its other tables."""
     from unlearnkit import sweeps
 
-    splits = {
-        split: sweeps.load(args.what, args.scale, args.results, [f"{SPLIT}={split}"]) for split in (VALIDATION, TEST)
+    loaded = {
+        split: sweeps.load(args.what, args.scale, args.results, [f"{SPLIT}={split}"])
+        for split in (BOTH, VALIDATION, TEST)
     }
-    runs = [read_run(cell.folder) for sweep in splits.values() for cell in sweep.cells if cell.state == DONE]
-    if not runs:
-        again = " and ".join(f"`{command(sweep)} {SPLIT}={split}`" for split, sweep in splits.items())
+    runs = {
+        split: [read_run(cell.folder) for cell in sweep.cells if cell.state == DONE] for split, sweep in loaded.items()
+    }
+    if not any(runs.values()):
+        again = f"`{command(loaded[BOTH])} '{SPLIT}={BOTH}'`"
         raise UserError(f"Nothing of the sweep '{args.what}' is done", f"Run {again}")
-    text = at_matched(args, runs)
-    file = splits[TEST].folder / f"matched.{'tex' if args.latex else 'md'}"
+    text = at_matched(args, runs[BOTH] or [*runs[VALIDATION], *runs[TEST]])
+    file = loaded[TEST].folder / f"matched.{'tex' if args.latex else 'md'}"
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, text)
     print("Written:", file, file=sys.stderr)

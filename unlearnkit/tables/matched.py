@@ -1,18 +1,21 @@
 """Methods at matched utility: each at the checkpoint that forgets the most and keeps a share of the start's utility.
 
 A checkpoint, and where several were tried its learning rate, is chosen on curves of the validation split and reported
-from a run of the same settings whose curve is of the test split. Nothing is read between two measurements, and the
-start itself is a checkpoint, so that a method which keeps nothing stands there with what the start does.
+from the same run's curve on the test split, or where it has none from a run of the same settings whose curve is of
+that. Nothing is read between two measurements, and the start itself is a checkpoint, so that a method which keeps
+nothing stands there with what the start does.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+from unlearnkit.data.splits import splits_of
 from unlearnkit.errors import UserError
 from unlearnkit.identity import config_in
 from unlearnkit.measures.columns import Column
@@ -23,7 +26,9 @@ from unlearnkit.tables.reading import Points, Run, points_of
 from unlearnkit.tables.variants import told_apart
 
 SPLIT, RATE = "curve_split", "train.arguments.learning_rate"
+SOURCE = "source"  # of a view: the run's own folder
 VALIDATION, TEST = "validation", "test"
+BOTH = f"[{VALIDATION},{TEST}]"
 KEPT = ("known_answers", "success", "answer_perplexity")  # of the retain side, what utility is, the first that is there
 Place = tuple[int, float]  # a step and a learning rate
 
@@ -54,13 +59,13 @@ def matched(
         methods, columns: see `aggregate`.
 
     Raises:
-        UserError: a share that is none, or no run with a curve on validation whose twin has one on test.
+        UserError: a share that is none, or no run with a curve on validation and one of its own or its twin's on test.
     """
     if not 0 < at <= 1:
         raise UserError(f"{at} is no share of the start's utility", "Give shares above 0 and up to 1, such as 0.9 0.8")
     named = told_apart([run for run in runs if run.raw.get("curve")], unsaid=(SPLIT, RATE))
     groups: dict[tuple[str, str, str], list[Run]] = {}
-    for run in named:
+    for run in itertools.chain.from_iterable(map(views, named)):
         groups.setdefault((run.model, run.data, run.method), []).append(run)
     reported, notes = list[Run](), dict[tuple[str, str], list[str]]()
     for (model, data, method), group in groups.items():
@@ -69,9 +74,9 @@ def matched(
         notes.setdefault((model, data), []).append(f"{method}: {note}")
     if not reported:
         raise UserError(
-            "No run there has a curve on validation and a twin with one on test"
+            "No run there has curves on validation and on test"
             + "".join(f"; {note}" for own in notes.values() for note in own),
-            f"Run each cell twice, with {SPLIT}={VALIDATION} and with {SPLIT}={TEST}, and eval_every= some steps",
+            f"Run each cell with '{SPLIT}={BOTH}' and eval_every= some steps",
         )
     tables = aggregate(reported, methods, columns)
     for table in tables:
@@ -79,12 +84,22 @@ def matched(
     return tables
 
 
+def views(run: Run) -> list[Run]:
+    """A run once for each split that its curve was measured on, as if it had been measured on that alone."""
+    first, *others = splits_of(config_in(run.folder).get(SPLIT, VALIDATION))
+    found = [replace(run, raw={**run.raw, SPLIT: first})]
+    for name in others:
+        curve = [{**row, "metrics": row["beside"][name]} for row in run.raw["curve"] if name in row.get("beside", {})]
+        raw = {**run.raw, "curve": curve, SPLIT: name, SOURCE: run.folder}
+        found += [replace(run, folder=run.folder / name, raw=raw)] * bool(curve)
+    return found
+
+
 def _of_method(group: Sequence[Run], at: float, forget: str | None, keep: str | None) -> tuple[list[Run], str]:
     """The test runs with the chosen checkpoint's numbers in place of the end's, and what was chosen."""
-    configs = {run.folder: config_in(run.folder) for run in group}
+    configs = {run.folder: config_in(run.raw.get(SOURCE, run.folder)) for run in group}
     rates = {folder: float(config["train"]["arguments"]["learning_rate"]) for folder, config in configs.items()}
-    split = {folder: str(config.get(SPLIT, VALIDATION)) for folder, config in configs.items()}
-    sides = {name: [run for run in group if split[run.folder] == name] for name in (VALIDATION, TEST)}
+    sides = {name: [run for run in group if run.raw[SPLIT] == name] for name in (VALIDATION, TEST)}
     if lacking := next((name for name, own in sides.items() if not own), None):
         return [], f"left out, for no run of it has a curve on {lacking}"
     curves = {run.folder: points_of(run) for run in group}
