@@ -46,6 +46,11 @@ COLUMNS = {
     "tofu/forget/forget_quality": ("tofu/forget/forget_quality", "forget", "higher"),
     "tofu/forget/truth_ratio": ("tofu/forget/truth_ratio", "forget", "higher"),
     "tofu/all/model_utility": ("tofu/all/model_utility", None, "higher"),
+    # Shi et al. 2025, MUSE: less is known of what is forgotten; of a leak zero is best.
+    "muse/knowmem_forget/knowmem": ("muse/knowmem_forget/knowmem", "forget", "lower"),
+    "muse/knowmem_retain/knowmem": ("muse/knowmem_retain/knowmem", "retain", "higher"),
+    "verbmem/verbmem_forget/verbmem": ("verbmem/verbmem_forget/verbmem", "forget", "lower"),
+    "muse/privleak_forget/privleak": ("muse/privleak_forget/privleak", "forget", None),
     **{
         f"krs/{setting}/peak": (f"krs/{setting}/peak", None, None)
         for setting in ("coefficients", "value_vectors", "attention", "attention_and_coefficients")

@@ -6,6 +6,7 @@ from unlearnkit.measures.exact_memorisation import ExactMemorisation
 from unlearnkit.measures.extraction_strength import ExtractionStrength
 from unlearnkit.measures.guarded import Guarded
 from unlearnkit.measures.harmful_rate import HarmfulRate
+from unlearnkit.measures.knowmem import KnowMem
 from unlearnkit.measures.known_answers import KnownAnswers
 from unlearnkit.measures.ks_test import KSTest
 from unlearnkit.measures.membership import MembershipLoss, MembershipZlib, MinK, MinKPlusPlus
@@ -28,6 +29,7 @@ __all__ = [
     "HarmfulRate",
     "HarmonicMean",
     "KSTest",
+    "KnowMem",
     "KnownAnswers",
     "Mean",
     "Measure",
