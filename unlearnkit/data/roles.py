@@ -18,5 +18,6 @@ OF_BENCHMARKS: dict[str, Role] = {  # of sets that are a benchmark's own
     **{"knowmem_retain": "retain", "privleak_retain": "retain", "privleak_holdout": "holdout"},
     **{f"forget_level{level}": "forget" for level in (1, 2, 3)},  # Jin et al. 2024
     **{f"neighbor_level{level}": "retain" for level in (1, 2)},
+    **{"wmdp_bio": "forget", "wmdp_cyber": "forget"},  # Li et al. 2024
     **{"forget_membership": "forget", "retain_membership": "retain"},
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnkit.data.examples import check_row, malformed, read_jsonl
+from unlearnkit.data.rows import rows as read_rows
 from unlearnkit.errors import UserError
 
 Documents = dict[str, list[dict[str, Any]]]  # split -> documents
@@ -132,6 +133,30 @@ def truthfulqa(folder: Path) -> Documents:
             }
         )
     return {"validation": documents}
+
+
+def wmdp(folder: Path, subject: str) -> Documents:
+    """Of `wmdp/SUBJECT.jsonl` (or .json, .parquet; also as wmdp_SUBJECT), or the hub's `wmdp-SUBJECT/` beside it.
+
+    A row has a question, four choices and an answer from 0 to 3.
+    """
+    own = [
+        folder / "wmdp" / f"{stem}{subject}{end}" for stem in ("", "wmdp_") for end in (".jsonl", ".json", ".parquet")
+    ]
+    found = [file for file in (*own, folder / f"wmdp-{subject}", folder / "wmdp" / f"wmdp-{subject}") if file.exists()]
+    if not found:
+        raise missing(f"wmdp_{subject}", own[0])
+    documents = []
+    for row in read_rows(str(found[0]), "eval.general.data_dir"):
+        file, _, number = row.place.rpartition(":") if ", row " not in row.place else row.place.rpartition(", row ")
+        check_row(row.values, ("question",), file, int(number))
+        choices, answer = row.values.get("choices"), row.values.get("answer")
+        if not (isinstance(choices, list) and len(choices) == 4 and all(isinstance(c, str) and c for c in choices)):
+            raise malformed(file, int(number), "'choices' is no list of four texts", str(choices))
+        if isinstance(answer, bool) or answer not in (0, 1, 2, 3):
+            raise malformed(file, int(number), "'answer' is none of 0, 1, 2, 3", str(answer))
+        documents.append({"question": row.values["question"], "choices": choices, "answer": answer})
+    return {"test": documents}
 
 
 def _answers(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from unlearnkit import measures as m
 from unlearnkit.data.roles import NAMED, OF_BENCHMARKS
 from unlearnkit.measures.columns import Column
+from unlearnkit.measures.display import accuracy
 
 MEASURES: dict[str, m.Measure] = {
     "harmful_rate": m.HarmfulRate(),
@@ -31,6 +32,8 @@ MEASURES: dict[str, m.Measure] = {
     "knowmem": m.KnowMem(),
     "verbmem": m.RougeL(),
     "rouge_l_recall": m.RougeL("recall"),
+    "loss": m.MembershipLoss(),
+    "min_k": m.MinK(),
     "min_k_auc": m.AUC("min_k"),
     "loss_auc": m.AUC("loss"),
     "privleak": m.PrivLeak("min_k"),
@@ -61,7 +64,6 @@ def _today(path: tuple[str, ...]) -> Column:
     *places, name, measure = path
     attack = ("system",) if name.endswith(PREFIXED) else ()
     name, measure = name.removesuffix(PREFIXED), RENAMED.get(measure, measure)
-    known = MEASURES.get(measure) if len(path) > 2 else None
-    return Column(
-        (*attack, *places, name, measure), known.display(NAMED.get(name) or OF_BENCHMARKS.get(name)) if known else None
-    )
+    known, role = MEASURES.get(measure) if len(path) > 2 else None, NAMED.get(name) or OF_BENCHMARKS.get(name)
+    display = known.display(role) if known else accuracy(role) if measure == "acc" and role else None
+    return Column((*attack, *places, name, measure), display)
