@@ -45,6 +45,8 @@ COLUMNS = {
     # Maini et al. 2024: forgotten is what looks as to a model that never knew.
     "tofu/forget/forget_quality": ("tofu/forget/forget_quality", "forget", "higher"),
     "tofu/forget/truth_ratio": ("tofu/forget/truth_ratio", "forget", "higher"),
+    "tofu/forget/extraction_strength": ("tofu/forget/extraction_strength", "forget", "lower"),
+    "tofu/forget/min_k_auc": ("tofu/forget/min_k_auc", "forget", None),
     "tofu/all/model_utility": ("tofu/all/model_utility", None, "higher"),
     # Shi et al. 2025, MUSE: less is known of what is forgotten; of a leak zero is best.
     "muse/knowmem_forget/knowmem": ("muse/knowmem_forget/knowmem", "forget", "lower"),

@@ -29,6 +29,7 @@ MEASURES: dict[str, m.Measure] = {
     "average_success": m.Mean({"forget": "success", "retain": "success"}),
     "truth_ratio": m.TruthRatio(),
     "forget_quality": m.KSTest("truth_ratio_share", "forget", "never_knew"),
+    "extraction_strength": m.ExtractionStrength(),
     "knowmem": m.KnowMem(),
     "verbmem": m.RougeL(),
     "rouge_l_recall": m.RougeL("recall"),
