@@ -199,3 +199,27 @@ def test_what_a_user_can_mend(words, said, tmp_path):
         run(composed("+method=npo", *taught, *words), tmp_path)
     found = error.value if isinstance(error.value, UserError) else error.value.__cause__
     assert isinstance(found, UserError) and said in found.what and found.fix
+
+
+def test_with_all_that_is_dearer(first, tmp_path, capsys):
+    """The classifier cannot be had here, which is said; the control's own privacy is 1."""
+    nowhere = f"eval.tofu.fluency.model={tmp_path / 'nowhere'}"
+    metrics = run(composed("+method=npo", *QUICK, "eval=tofu_whole", nowhere), tmp_path / "run")
+    assert capsys.readouterr().out.count("Fluency is left out") == 1
+    control, after = metrics["moments"][0]["numbers"]["tofu"], metrics["after"]["tofu"]
+    assert control["all"]["privacy"]["value"] == pytest.approx(1.0)
+    assert {"gradient_norm_auc", "reference_auc"} < set(after["forget"]) and "fluency" not in after["forget"]
+    known = [
+        after["forget"][name]["value"]
+        for name in ("extraction_strength", "exact_memorisation", "paraphrase_probability", "truth_ratio_share")
+    ]
+    assert after["all"]["memorisation"]["value"] == pytest.approx(hmean([1 - value for value in known]))
+    rows = read_parquet(records_path(tmp_path / "run", "after", "tofu"))
+    norms = {s: [row.gradient_norm for row in rows if row.set == s] for s in ("forget", "holdout")}
+    pairs = [(a, b) for a in norms["forget"] for b in norms["holdout"]]
+    assert after["forget"]["gradient_norm_auc"]["value"] == pytest.approx(
+        fmean((b > a) + (a == b) / 2 for a, b in pairs)
+    )
+    if "utility" in after["all"]:  # of a start without any there is none
+        parts = [after["all"][name]["value"] for name in ("memorisation", "privacy", "utility")]
+        assert after["all"]["overall"]["value"] == pytest.approx(hmean(parts) if all(parts) else 0.0)

@@ -46,6 +46,9 @@ def written(tmp_path_factory):
     ]
     write_jsonl(folder / "social_iqa" / "dev.jsonl", social)
     (folder / "social_iqa" / "dev-labels.lst").write_text("3\n1\n2\n")
+    for subject in ("bio", "chem", "cyber"):
+        questions = [{"question": f"What {subject} {n}?", "choices": list("wxyz"), "answer": n} for n in range(3)]
+        write_jsonl(folder / "wmdp" / f"{subject}.jsonl", questions)
     for number in range(1, 12):
         article = {
             "article": f"Article {number}.",

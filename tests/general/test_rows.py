@@ -1,6 +1,8 @@
 """Local files of the general tasks become the harness's documents; what is missing or malformed is named."""
 
 import ast
+import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -124,3 +126,32 @@ def test_the_original_files():
     assert len(rows.social_iqa(REAL)["validation"]) == 1954
     assert len(rows.race(REAL)["test"]) == 80
     assert len(rows.truthfulqa(REAL)["validation"]) == 817
+
+
+def test_mmlu_as_its_authors_ship_it(files):
+    """No line of names, letters for answers, all of it below data/."""
+    expected = rows.mmlu(files)
+    for file in (files / "mmlu").rglob("*.csv"):
+        found = list(csv.reader(file.open(newline="")))[1:]
+        with file.open("w", newline="") as out:
+            csv.writer(out).writerows([[*row[:5], "ABCD"[int(row[5])]] for row in found])
+    assert rows.mmlu(files) == expected
+    (files / "mmlu").rename(files / "data")
+    (files / "mmlu").mkdir()
+    (files / "data").rename(files / "mmlu" / "data")
+    assert rows.mmlu(files) == expected
+    spoil(files / "mmlu/data/test/marketing_test.csv", ",A\n", ",E\n")
+    with pytest.raises(UserError, match="marketing_test.csv:.*'answer' is none of 0, 1, 2, 3 or A, B, C, D"):
+        rows.mmlu(files)
+
+
+def test_social_iqa_as_its_authors_ship_it(files):
+    expected, file = rows.social_iqa(files), files / "social_iqa/dev.jsonl"
+    found = [json.loads(line) for line in file.open()]
+    for row in found:
+        row |= dict(zip(("answerA", "answerB", "answerC"), row.pop("options"), strict=True))
+    file.write_text("".join(json.dumps(row) + "\n" for row in found))
+    assert rows.social_iqa(files) == expected
+    spoil(file, '"answerB"', '"answerD"')
+    with pytest.raises(UserError, match="dev.jsonl:1: 'options' is no list of three strings"):
+        rows.social_iqa(files)

@@ -154,3 +154,21 @@ def test_two_backward_passes_and_a_running_average():
     trained = 4 * found[0]["sizes"]["trainable"]
     assert (gru["parts"]["optimiser"], plain["parts"]["optimiser"]) == (4 * trained, 2 * trained)
     assert 1.3 * plain["hours"] < gru["hours"] < 1.7 * plain["hours"]
+
+
+@pytest.mark.parametrize(
+    ("words", "trainings", "rows"),
+    [
+        (("data=tofu", "data.authors=3"), ["target", "never_knew", "finetune"], [50, 30]),
+        (("data=tofu", "data.authors=3", "controls.never_knew=null"), ["target", "finetune"], [50]),
+        (("data=tofu", "data.authors=3", "controls.never_knew.hub=a/b"), ["target", "finetune"], [50]),
+        (("data=tofu", "data.authors=3", "eval=files"), ["target", "finetune"], [50]),  # nothing is taken against it
+        (("data=muse",), ["target", "never_knew", "finetune"], [50, 40]),
+    ],
+)
+def test_the_control_s_teaching_is_counted(words, trainings, rows):
+    """Of one epoch, two rows a step."""
+    epochs = ("target.stage.max_steps=null", "target.stage.epochs=1")
+    found = planned("+method=ga", "model=tiny", "plan.gpus=1", "plan.grid=[1]", *words, *epochs)
+    assert list(found["asked"]) == trainings
+    assert [found["asked"][name]["steps"] for name in trainings[:-1]] == [count // 2 for count in rows]

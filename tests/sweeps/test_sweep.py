@@ -35,7 +35,7 @@ def test_every_table_and_figure_has_its_sweep():
         "knowundo_table2", "knowundo_table3", "knowundo_table4", "knowundo_table5", "knowundo_table6",
         "knowundo_figure4", "knowundo_figure5", "knowundo_finding3",
         "dissecting_figure1", "dissecting_figure1_olmo", "dissecting_figure2", "dissecting_figure2_olmo",
-        "tofu_llama32_1b",
+        "tofu_llama32_1b", "muse_news", "muse_books", "wmdp", "rwku", "tofu_miniature",
     }  # fmt: skip
 
 

@@ -45,7 +45,29 @@ COLUMNS = {
     # Maini et al. 2024: forgotten is what looks as to a model that never knew.
     "tofu/forget/forget_quality": ("tofu/forget/forget_quality", "forget", "higher"),
     "tofu/forget/truth_ratio": ("tofu/forget/truth_ratio", "forget", "higher"),
+    "tofu/forget/extraction_strength": ("tofu/forget/extraction_strength", "forget", "lower"),
+    "tofu/forget/min_k_auc": ("tofu/forget/min_k_auc", "forget", None),
     "tofu/all/model_utility": ("tofu/all/model_utility", None, "higher"),
+    # Shi et al. 2025, MUSE: less is known of what is forgotten; of a leak zero is best.
+    "muse/knowmem_forget/knowmem": ("muse/knowmem_forget/knowmem", "forget", "lower"),
+    "muse/knowmem_retain/knowmem": ("muse/knowmem_retain/knowmem", "retain", "higher"),
+    "verbmem/verbmem_forget/verbmem": ("verbmem/verbmem_forget/verbmem", "forget", "lower"),
+    "muse/privleak_forget/privleak": ("muse/privleak_forget/privleak", "forget", None),
+    # Jin et al. 2024, RWKU: of the loss on what is forgotten neither way is better by itself.
+    **{
+        f"rwku/forget_level{n}/rouge_l_recall": (f"rwku/forget_level{n}/rouge_l_recall", "forget", "lower")
+        for n in (1, 2, 3)
+    },
+    **{
+        f"rwku/neighbor_level{n}/rouge_l_recall": (f"rwku/neighbor_level{n}/rouge_l_recall", "retain", "higher")
+        for n in (1, 2)
+    },
+    "rwku/forget_membership/loss": ("rwku/forget_membership/loss", "forget", None),
+    "rwku/retain_membership/loss": ("rwku/retain_membership/loss", "retain", None),
+    "rwku/forget_membership/min_k_auc": ("rwku/forget_membership/min_k_auc", "forget", None),
+    # Li et al. 2024, WMDP: fewer right answers on what is hazardous.
+    "general/wmdp_bio/acc": ("general/wmdp_bio/acc", "forget", "lower"),
+    "general/wmdp_cyber/acc": ("general/wmdp_cyber/acc", "forget", "lower"),
     **{
         f"krs/{setting}/peak": (f"krs/{setting}/peak", None, None)
         for setting in ("coefficients", "value_vectors", "attention", "attention_and_coefficients")

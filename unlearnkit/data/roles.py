@@ -13,3 +13,11 @@ NAMED: dict[str, Role] = {
     **{"unlearn": "forget", "retention": "retain"},  # Tian et al. 2024
     **{"target": "forget", "unrelated": "retain", "edited": "forget", "others": "retain"},  # Hong et al. 2024
 }
+OF_BENCHMARKS: dict[str, Role] = {  # of sets that are a benchmark's own
+    **{f"{kind}_forget": "forget" for kind in ("knowmem", "verbmem", "privleak")},  # Shi et al. 2025
+    **{"knowmem_retain": "retain", "privleak_retain": "retain", "privleak_holdout": "holdout"},
+    **{f"forget_level{level}": "forget" for level in (1, 2, 3)},  # Jin et al. 2024
+    **{f"neighbor_level{level}": "retain" for level in (1, 2)},
+    **{"wmdp_bio": "forget", "wmdp_cyber": "forget"},  # Li et al. 2024
+    **{"forget_membership": "forget", "retain_membership": "retain"},
+}

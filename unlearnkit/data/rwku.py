@@ -6,26 +6,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from unlearnkit import ranks
 from unlearnkit.data.corpus import pieces
 from unlearnkit.data.examples import Data, Example, check_row
-from unlearnkit.data.roles import Role
+from unlearnkit.data.roles import OF_BENCHMARKS
 from unlearnkit.data.rows import rows
 from unlearnkit.data.scopes import general_examples
+from unlearnkit.data.spread import held_out
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.settings.bounds import Positive, Share
 
 EMBEDDED = Path(__file__).parent / "embedded" / "rwku"
-ASKED: dict[str, Role] = {  # parts of questions -> their side
-    **{f"forget_level{level}": "forget" for level in (1, 2, 3)},
-    **{f"neighbor_level{level}": "retain" for level in (1, 2)},
-}
-MEMBERS: dict[str, tuple[str, Role]] = {  # sets of texts -> part, side
-    "forget_membership": ("forget_mia", "forget"),
-    "retain_membership": ("retain_mia", "retain"),
-}
+ASKED = ("forget_level1", "forget_level2", "forget_level3", "neighbor_level1", "neighbor_level2")
+MEMBERS = {"forget_membership": "forget_mia", "retain_membership": "retain_mia"}  # sets of texts -> part
 
 
 def load(
@@ -60,14 +53,14 @@ def load(
     streams = {side: [row for p in own for row in _passages(p, words)] for side, own in sides.items()}
     sets: dict[str, dict[str, list[Example]]] = {}
     for part in ASKED:
-        sets[part] = _parted([row for p in chosen for row in _read(p, part, _question)], validation)
-    for own, (part, _) in MEMBERS.items():
-        sets[own] = _parted([row for p in chosen for row in _read(p, part, _text)], validation)
+        sets[part] = held_out([row for p in chosen for row in _read(p, part, _question)], validation)
+    for own, part in MEMBERS.items():
+        sets[own] = held_out([row for p in chosen for row in _read(p, part, _text)], validation)
     if ranks.is_first():
         told = ", ".join(f"{part} {len(splits['test'])}" for part, splits in sets.items())
         print(f"To forget of '{name}': {', '.join(p.name for p in chosen)}; measured: {told}", flush=True)
     streams = {side: own for side, own in streams.items() if own} | {"general": general_examples(general)}
-    return Data(name, streams, sets, {**ASKED, **{own: side for own, (_, side) in MEMBERS.items()}})
+    return Data(name, streams, sets, {key: OF_BENCHMARKS[key] for key in sets})
 
 
 def _people(top: Path) -> list[Path]:
@@ -124,12 +117,3 @@ def _passages(person: Path, words: int | None) -> list[Example]:
         for row in _read(person, "passage", _text)
         for number, piece in enumerate(pieces(row.response, words), start=1)
     ]
-
-
-def _parted(own: list[Example], share: float) -> dict[str, list[Example]]:
-    count = min(round(share * len(own)), len(own) - 1)
-    held = {int(place) for place in np.linspace(0, len(own) - 1, count).round()} if count > 0 else set()
-    return {
-        "validation": [row for place, row in enumerate(own) if place in held],
-        "test": [row for place, row in enumerate(own) if place not in held],
-    }

@@ -43,3 +43,12 @@ def evenly_spaced(rows: Sequence[Any], limit: int | None) -> list[Any]:
     if limit is None or limit >= len(rows):
         return list(rows)
     return [rows[int(place)] for place in np.linspace(0, len(rows) - 1, limit).round()]
+
+
+def held_out(rows: Sequence[Any], share: float) -> dict[str, list[Any]]:
+    """`validation`, that share of the rows, evenly spaced, and `test`, the others, one at least."""
+    chosen = evenly_spaced(range(len(rows)), min(round(share * len(rows)), max(len(rows) - 1, 0)))
+    return {
+        "validation": [rows[place] for place in chosen],
+        "test": [row for place, row in enumerate(rows) if place not in set(chosen)],
+    }

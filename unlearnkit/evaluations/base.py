@@ -97,6 +97,7 @@ def not_a_number(record: Record) -> bool:
         *sum((record.alternative_log_probs or {}).values(), []),
     ]
     numbers = [*(number for row in rows for number in row), *(record.scores or {}).values(), record.similarity]
+    numbers += [record.gradient_norm, record.fluency, *record.answer_reference_log_probs]
     error = record.unlearned_error
     odd = any(number is not None and math.isnan(number) for number in numbers)
     return odd or (error is not None and not math.isfinite(error))

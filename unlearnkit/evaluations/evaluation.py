@@ -23,9 +23,11 @@ from unlearnkit.evaluations.annotators import (
     Similarity,
 )
 from unlearnkit.evaluations.base import Numbers, Part, Point, every
+from unlearnkit.evaluations.dearer import Fluency, Fluent, ForceReference, GradientNorm
 from unlearnkit.evaluations.scope_classifier import ScopeClassifier
 from unlearnkit.evaluations.sets import check_known, check_measures, find_sets, members
 from unlearnkit.judges.base import Judge
+from unlearnkit.measures.aggregates import OfNumbers
 from unlearnkit.measures.base import Measure
 from unlearnkit.measures.combined import OfMeasures
 from unlearnkit.measures.display import Display
@@ -51,6 +53,7 @@ class Evaluation(Part):
             all of the data's sets on that side that are not named themselves, or a name of one's own for measures of
             measures.
         judge, similarity, classifier: what fills the fields of records that measures read.
+        fluency: makes the classifier that fluency is measured by; where it cannot be had the measure is left out.
         reference: loads the model that perplexity is measured under; None for the run's own as it was loaded.
         max_new_tokens: of a response.
         decoding: of a response.
@@ -69,6 +72,7 @@ class Evaluation(Part):
         similarity: Similarity | None = None,
         classifier: ScopeClassifier | None = None,
         reference: Callable[[], LanguageModel] | None = None,
+        fluency: Callable[[], Fluency] | None = None,
         max_new_tokens: Positive = 40,
         batch_size: Positive = 64,
         decoding: Decoding = GREEDY,
@@ -88,8 +92,11 @@ class Evaluation(Part):
         self.choose = CHOICES[spread]
         self.annotators: list[Annotator] = [  # in the order in which they may read what others gave
             Force(),
+            GradientNorm(),
+            ForceReference(reference),
             Generate(max_new_tokens, batch_size, decoding, generate_limit),
             Reference(reference),
+            *([Fluent(fluency)] if fluency is not None else []),
             *([Judged(judge)] if judge is not None else []),
             Originals(),
             *([Compared(similarity)] if similarity is not None else []),
@@ -144,7 +151,8 @@ class Evaluation(Part):
             for name in fields
         }
         answered = [name for name, own in fields.items() if "response" in own]
-        forced = [name for name, own in fields.items() if own & set(Force.gives)]
+        passes = {*Force.gives, *GradientNorm.gives, *ForceReference.gives}  # over the data's own answers
+        forced = [name for name, own in fields.items() if own & passes]
         compared = [name for name, own in fields.items() if "alternative_log_probs" in own]
         check_lengths(model, examples, self.max_new_tokens, answered, forced, compared)
         deviations = [name for name, own in fields.items() if "answer_deviations" in own]
@@ -205,7 +213,9 @@ class Evaluation(Part):
         """A pure function of the records; a measure that has none to speak of is left out."""
         numbers: Numbers = {}
         for name, wanted in self.sets.items():
-            found = {measure: self._estimate(measure, name, records, seed, controls or {}) for measure in wanted}
+            records_of = [measure for measure in wanted if not isinstance(self.measures[measure], OfNumbers)]
+            found = {measure: self._estimate(measure, name, records, seed, controls or {}) for measure in records_of}
+            found |= {measure: self._of_numbers(measure, found, seed) for measure in wanted if measure not in found}
             if kept := {measure: asdict(estimate) for measure, estimate in found.items() if estimate.n}:
                 numbers[name] = kept
         return numbers
@@ -222,6 +232,11 @@ class Evaluation(Part):
             )
             return measure.of_groups(own, seed, other)
         return measure([r for r in records if r.set == set_name], self.data.role(set_name), seed)
+
+    def _of_numbers(self, name: str, found: Mapping[str, Estimate], seed: int) -> Estimate:
+        measure = self.measures[name]
+        assert isinstance(measure, OfNumbers)
+        return measure.of_numbers([found.get(part) for part in measure.of], seed)
 
     def _values(self, part: str, side: str, records: Sequence[Record]) -> list[float]:
         return [

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from unlearnkit.data.examples import Data
 from unlearnkit.data.roles import NAMED, ROLES
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.measures.aggregates import OfNumbers
 from unlearnkit.measures.base import Measure
 from unlearnkit.measures.combined import OfMeasures
 
@@ -27,7 +28,7 @@ def find_sets(evaluation: str, data: Data, asked: Asked, measures: Measures) -> 
         own = [key] if key in data.sets else []
         if not own and (role := NAMED.get(key)):
             own = [name for name in data.sets if data.role(name) == role and name not in asked]
-        elif not own and any(isinstance(measures[measure], OfMeasures) for measure in wanted):
+        elif not own and any(isinstance(measures[measure], OfMeasures | OfNumbers) for measure in wanted):
             own = [key]
         elif not own:
             raise UserError(
@@ -68,7 +69,10 @@ def check_measures(
     for set_name, wanted in sets.items():
         for name in wanted:
             measure, parts = measures[name], [name]
-            if isinstance(measure, OfMeasures):
+            if isinstance(measure, OfNumbers):
+                fix = f"Set eval.{evaluation}.measures.{name}.of to measures of the set '{set_name}'"
+                check_known(measure.of, {key: measures[key] for key in wanted if key != name}, f"in '{name}'", fix)
+            elif isinstance(measure, OfMeasures):
                 _check_parts(evaluation, data, name, measure, measures)
                 parts = sum(measure.of.values(), [])
             for part in parts:

@@ -16,8 +16,9 @@ from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.base import Numbers, Part, Point
 from unlearnkit.general.harness import Tasks, evaluate, load_tasks, undisturbed
-from unlearnkit.general.local import FILES
+from unlearnkit.general.local import EMBEDDED, FILES
 from unlearnkit.general.scores import Score, Scores, interval, of_average, of_group, of_task, weights_of
+from unlearnkit.measures.display import Display, accuracy
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.cache import cached
@@ -35,7 +36,8 @@ class General(Part):
     Args:
         tasks: names of the harness's tasks, groups or tags.
         average: the tasks whose mean `acc` is the set `average`, where all of them are measured.
-        data_dir: local files in place of the hub, see `unlearnkit.general.rows`.
+        data_dir: local files in place of the hub, see `unlearnkit.general.rows`; "embedded": the few questions that
+            belong to the embedded texts of `data=wmdp`.
         num_fewshot: task -> examples in front of a question; None: the harness's own number.
         limit: documents a task (of each of MMLU's subjects), evenly taken; all if None.
         curve_limit: the same for curves over training steps; None leaves them out there.
@@ -43,6 +45,7 @@ class General(Part):
             does. Log-likelihoods agree to rounding.
         chat_template: put the model's own chat template around the prompts.
         samples: write prompts, answers and what the model chose into the records.
+        forget: tasks whose knowledge is to be forgotten, so that fewer right answers are better.
     """
 
     loaded: Tasks
@@ -58,9 +61,12 @@ class General(Part):
         batch_size: Positive | Literal["auto"] = "auto",
         chat_template: bool = False,
         samples: bool = False,
+        forget: list[str] | None = None,
     ):
         self.tasks, self.average, self.num_fewshot = tasks, average, num_fewshot or {}
-        self.data_dir = Path(data_dir).expanduser() if data_dir is not None else None
+        self.forget = forget or []
+        own = EMBEDDED if data_dir == "embedded" else data_dir
+        self.data_dir = Path(own).expanduser() if own is not None else None
         self.limit, self.curve_limit, self.batch_size = limit, curve_limit, batch_size
         self.chat_template, self.samples = chat_template, samples
 
@@ -69,6 +75,12 @@ class General(Part):
         super().bind(name, data)
         if not self.tasks:
             raise UserError("eval.general.tasks is empty", "Name a task, or leave this evaluation out of eval=")
+        for task in self.forget:
+            if task not in self.tasks:
+                raise UserError(
+                    f"Unknown task '{task}' in eval.general.forget.{nearest(task, self.tasks)}",
+                    f"It is none of eval.general.tasks: {', '.join(self.tasks)}",
+                )
         for task in self.num_fewshot:
             if task not in (*self.tasks, *FILES):
                 raise UserError(
@@ -122,6 +134,10 @@ class General(Part):
                     if self.samples:
                         record.prompt, record.answer, record.response = _texts(sample)
         return list(records.values())
+
+    def columns(self) -> dict[str, dict[str, Display]]:
+        """Of the tasks whose knowledge is to go; the others are shown as usual."""
+        return {task: {measure: accuracy("forget") for measure in ("acc", "acc_norm")} for task in self.forget}
 
     @undisturbed()  # naming a task draws a random number in the harness
     def compute(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import lm_eval.tasks
 import yaml
 
+import unlearnkit.data
 from unlearnkit.cache import kept, place
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import cache_folder
@@ -23,7 +25,9 @@ FILES = {
     "truthfulqa_mc2": HARNESS / "truthfulqa/truthfulqa_mc2.yaml",
     "social_iqa": HARNESS / "siqa/siqa.yaml",
     "race": HARNESS / "race/race.yaml",
+    **{f"wmdp_{subject}": HARNESS / f"wmdp/wmdp_{subject}.yaml" for subject in ("bio", "chem", "cyber")},
 }
+EMBEDDED = Path(unlearnkit.data.__file__).parent / "embedded" / "wmdp"  # questions made for this project
 HERE = "<HERE>"  # stands for the generated folder until its name, the hash of its files, is known
 READERS = {
     "arc_challenge": rows.arc_challenge,
@@ -31,6 +35,7 @@ READERS = {
     "truthfulqa_mc2": rows.truthfulqa,
     "social_iqa": rows.social_iqa,
     "race": rows.race,
+    **{f"wmdp_{subject}": partial(rows.wmdp, subject=subject) for subject in ("bio", "chem", "cyber")},
 }
 
 
@@ -45,7 +50,7 @@ def generate(folder: Path, tasks: list[str]) -> Path:
     if not folder.is_dir():
         raise UserError(
             f"eval.general.data_dir={folder} is no folder",
-            "Give a folder with mmlu/, arc_challenge_test.jsonl, social_iqa/, race/ and truthfulqa/",
+            "Give a folder with mmlu/, arc_challenge_test.jsonl, social_iqa/, race/, truthfulqa/ and wmdp/",
         )
     for task in tasks:
         if task not in FILES:
@@ -89,6 +94,8 @@ def _task_files(task: str, splits: rows.Documents) -> dict[str, str]:
         "dataset_kwargs": {"data_files": {split: f"{HERE}/{task}_{split}.jsonl" for split in splits}},
         **dict.fromkeys(sorted(absent)),
     }
+    if task.startswith("wmdp"):  # its own examples would be MMLU's, whose split there is not here
+        config["fewshot_split"] = None
     lines = {
         f"{task}_{split}.jsonl": "".join(json.dumps(document) + "\n" for document in documents)
         for split, documents in splits.items()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from unlearnkit.data.examples import check_row, malformed, read_jsonl
+from unlearnkit.data.rows import rows as read_rows
 from unlearnkit.errors import UserError
 
 Documents = dict[str, list[dict[str, Any]]]  # split -> documents
@@ -19,14 +20,19 @@ LETTERS = ("A", "B", "C", "D")
 
 
 def mmlu(folder: Path) -> dict[str, Documents]:
-    """Subject -> dev and test documents, of `mmlu/{dev,test}/SUBJECT_{dev,test}.csv`."""
-    tests = sorted((folder / "mmlu" / "test").glob("*_test.csv"))
+    """Subject -> dev and test documents, of `mmlu/{dev,test}/SUBJECT_{dev,test}.csv`, or `mmlu/data/...`.
+
+    A file has a line of names (question, choice0 to choice3, answer from 0 to 3), or none, as the authors ship it:
+    question, four choices, and the answer's letter.
+    """
+    top = folder / "mmlu" / "data" if (folder / "mmlu" / "data" / "test").is_dir() else folder / "mmlu"
+    tests = sorted((top / "test").glob("*_test.csv"))
     if not tests:
         raise missing("mmlu", folder / "mmlu" / "test" / "SUBJECT_test.csv")
     subjects = [path.name.removesuffix("_test.csv") for path in tests]
     return {
         subject: {
-            split: [_mmlu_row(*row) for row in _csv(folder / "mmlu" / split / f"{subject}_{split}.csv", "mmlu")]
+            split: [_mmlu_row(*row) for row in _csv(top / split / f"{subject}_{split}.csv", "mmlu", MMLU_COLUMNS)]
             for split in ("dev", "test")
         }
         for subject in subjects
@@ -35,8 +41,10 @@ def mmlu(folder: Path) -> dict[str, Documents]:
 
 def _mmlu_row(path: Path, number: int, row: dict[str, str]) -> dict[str, Any]:
     check_row(row, MMLU_COLUMNS, path, number)
+    if row["answer"] in LETTERS:
+        row = {**row, "answer": str(LETTERS.index(row["answer"]))}
     if row["answer"] not in ("0", "1", "2", "3"):
-        raise malformed(path, number, "'answer' is none of 0, 1, 2, 3", row["answer"])
+        raise malformed(path, number, "'answer' is none of 0, 1, 2, 3 or A, B, C, D", row["answer"])
     choices = [row[f"choice{place}"] for place in range(4)]
     return {"question": row["question"], "choices": choices, "answer": int(row["answer"])}
 
@@ -61,7 +69,10 @@ def arc_challenge(folder: Path) -> Documents:
 
 
 def social_iqa(folder: Path) -> Documents:
-    """Of `social_iqa/dev.jsonl` and `social_iqa/dev-labels.lst`; a label is 1, 2 or 3."""
+    """Of `social_iqa/dev.jsonl` and `social_iqa/dev-labels.lst`; a label is 1, 2 or 3.
+
+    A row has `options`, or answerA, answerB and answerC, as the authors ship it.
+    """
     path, labels = folder / "social_iqa" / "dev.jsonl", folder / "social_iqa" / "dev-labels.lst"
     for file in (path, labels):
         if not file.is_file():
@@ -71,7 +82,7 @@ def social_iqa(folder: Path) -> Documents:
         raise UserError(f"{labels} has {len(wanted)} labels for {len(rows)} rows of {path}", "Get both files again")
     documents = []
     for number, (row, label) in enumerate(zip(rows, wanted, strict=True), start=1):
-        options = row.get("options")
+        options = row.get("options") or [row.get(name) for name in ("answerA", "answerB", "answerC")]
         if not (isinstance(options, list) and len(options) == 3 and all(isinstance(o, str) for o in options)):
             raise malformed(path, number, "'options' is no list of three strings", str(options))
         if label not in ("1", "2", "3"):
@@ -134,6 +145,30 @@ def truthfulqa(folder: Path) -> Documents:
     return {"validation": documents}
 
 
+def wmdp(folder: Path, subject: str) -> Documents:
+    """Of `wmdp/SUBJECT.jsonl` (or .json, .parquet; also as wmdp_SUBJECT), or the hub's `wmdp-SUBJECT/` beside it.
+
+    A row has a question, four choices and an answer from 0 to 3.
+    """
+    own = [
+        folder / "wmdp" / f"{stem}{subject}{end}" for stem in ("", "wmdp_") for end in (".jsonl", ".json", ".parquet")
+    ]
+    found = [file for file in (*own, folder / f"wmdp-{subject}", folder / "wmdp" / f"wmdp-{subject}") if file.exists()]
+    if not found:
+        raise missing(f"wmdp_{subject}", own[0])
+    documents = []
+    for row in read_rows(str(found[0]), "eval.general.data_dir"):
+        file, _, number = row.place.rpartition(":") if ", row " not in row.place else row.place.rpartition(", row ")
+        check_row(row.values, ("question",), file, int(number))
+        choices, answer = row.values.get("choices"), row.values.get("answer")
+        if not (isinstance(choices, list) and len(choices) == 4 and all(isinstance(c, str) and c for c in choices)):
+            raise malformed(file, int(number), "'choices' is no list of four texts", str(choices))
+        if isinstance(answer, bool) or answer not in (0, 1, 2, 3):
+            raise malformed(file, int(number), "'answer' is none of 0, 1, 2, 3", str(answer))
+        documents.append({"question": row.values["question"], "choices": choices, "answer": answer})
+    return {"test": documents}
+
+
 def _answers(text: str) -> list[str]:
     return list(dict.fromkeys(answer.strip() for answer in text.split(";") if answer.strip()))
 
@@ -142,14 +177,21 @@ def _targets(true: list[str], false: list[str]) -> dict[str, list[Any]]:
     return {"choices": [*true, *false], "labels": [1] * len(true) + [0] * len(false)}
 
 
-def _csv(path: Path, task: str) -> Iterator[tuple[Path, int, dict[str, str]]]:
-    """(file, line that a row ends on, row)."""
+def _csv(path: Path, task: str, names: Sequence[str] | None = None) -> Iterator[tuple[Path, int, dict[str, str]]]:
+    """(file, line that a row ends on, row).
+
+    Args:
+        names: of the columns, where the first line does not give them.
+    """
     if not path.is_file():
         raise missing(task, path)
     number = 0
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         try:
+            if names and (reader.fieldnames or names)[0] != names[0]:
+                file.seek(0)
+                reader = csv.DictReader(file, fieldnames=names)
             for row in reader:
                 number = reader.line_num
                 yield path, number, row

@@ -31,8 +31,13 @@ class Display:
 SHARE, PERPLEXITY = Scale(0.0, 1.0), Scale(0.0, geometric=True)
 
 
+def accuracy(role: Role | None = None) -> Display:
+    """Of a share of right answers: fewer are better where the knowledge is to be forgotten."""
+    return Display("lower" if role == "forget" else "higher", rate=True, decimals=1, scale=SHARE, role=role)
+
+
 USUAL = {  # of what no measure here says: the harness's, a stage's cost
-    **dict.fromkeys(("acc", "acc_norm"), Display("higher", rate=True, decimals=1, scale=SHARE)),
+    **dict.fromkeys(("acc", "acc_norm"), accuracy()),
     **dict.fromkeys(("seconds_a_step", "peak_memory_gb"), Display("lower", decimals=2, scale=Scale(0.0))),
 }
 

@@ -63,6 +63,28 @@ class MinKPlusPlus(MinK):
         return self._least(record.answer_deviations)
 
 
+class MembershipGradient(MembershipLoss):
+    """Mean over weights of the 2-norm of the loss's gradient: what was trained on moves them less.
+
+    As OpenUnlearning's code has it (Dorna et al. 2025), after Wang et al. 2025 (arXiv:2402.17012).
+    """
+
+    reads = ("gradient_norm",)
+
+    def value(self, record: Record, role: str | None) -> float | None:
+        return None if record.gradient_norm is None else _finite(record.gradient_norm)
+
+
+class MembershipReference(MembershipLoss):
+    """The loss less that under a reference model (Carlini et al. 2021), by default the run's own as it was loaded."""
+
+    reads = ("answer_log_probs", "answer_reference_log_probs")
+
+    def value(self, record: Record, role: str | None) -> float | None:
+        loss, other = super().value(record, role), record.answer_reference_log_probs
+        return None if loss is None or not other else loss + _finite(float(np.mean(other)))
+
+
 def _finite(score: float) -> float:
     """An impossible token is stranger than all others, by a number that can be averaged."""
     return min(score, 1e9) if not math.isnan(score) else score

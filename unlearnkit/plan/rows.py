@@ -73,22 +73,25 @@ def encoder(tokenizer: PreTrainedTokenizerBase | None, template: Template, stand
     return lambda prompt, response: template.encode(tokenizer, prompt, response)
 
 
-def streams_of(cfg: DictConfig, stages: dict[str, Finetune], stand_in: StandIn) -> tuple[dict[str, Stream], bool]:
-    """The streams that the stages train on, and whether they are the run's own.
+def streams_of(
+    cfg: DictConfig, stages: dict[str, Finetune], stand_in: StandIn
+) -> tuple[dict[str, Stream], Data | None]:
+    """The streams that the stages train on, and the run's own data; None where they are stood in for.
 
     Raises:
         UserError: the run's data are wrong; data that are only on the hub and not here are stood in for.
     """
     derived = instantiate(cfg.streams, _convert_="all")
     try:
-        return bind_streams(instantiate(cfg.data, _convert_="all"), derived), True
+        data: Data = instantiate(cfg.data, _convert_="all")
+        return bind_streams(data, derived), data
     except (InstantiationException, UserError):
         if not cfg.data.get("hub") or cfg.data.get("path"):
             raise
     sources = ("source", "chosen", "responses", "forget", "retain")
     names = [getattr(stream, key) for stream in derived.values() for key in sources if hasattr(stream, key)]
     names += [name for stage in stages.values() for name in stage.stream_names().values() if name not in derived]
-    return bind_streams(stand_in.data(sorted(set(names))), derived), False
+    return bind_streams(stand_in.data(sorted(set(names))), derived), None
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from unlearnkit import configuration
+from unlearnkit.controls import NEVER_KNEW
 from unlearnkit.controls.taught import Taught
 from unlearnkit.data.alternatives import Alternatives
+from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
+from unlearnkit.plan.control import taught_to_control
 from unlearnkit.plan.memory import Engine
 from unlearnkit.plan.planner import Device, Planned, Planner, smallest
 from unlearnkit.plan.rows import StandIn, encoder, streams_of
@@ -55,7 +58,7 @@ def run(cfg: DictConfig, engine: str) -> dict[str, Any]:
 
 
 def trainings(cfg: DictConfig, plan: dict[str, Any]) -> tuple[dict[str, Planner], list[str]]:
-    """A planner for each training of the run, the target's among them, and what was assumed."""
+    """A planner for each training of the run, the target's and the control's among them, and what was assumed."""
     method = instantiate(cfg.stages, _convert_="all")
     stages = {name: stage for name, stage in method.items() if isinstance(stage, Finetune)}
     target = instantiate(cfg.target, _convert_="all")
@@ -74,7 +77,7 @@ def trainings(cfg: DictConfig, plan: dict[str, Any]) -> tuple[dict[str, Planner]
         stream.stand_in()
     encode, computed_in = encoder(tokenizer, template, stand_in), dtype(model, plan)
     notes = ["Alternatives are taken to be as long as the answers; to sample them is not counted"] if invented else []
-    if not own:
+    if own is None:
         notes.append(
             f"data={cfg.data.name} is not at hand: {stand_in.rows} rows a stream of {stand_in.prompt_tokens} +"
             f" {stand_in.response_tokens} tokens are assumed (plan.stand_in)"
@@ -85,13 +88,16 @@ def trainings(cfg: DictConfig, plan: dict[str, Any]) -> tuple[dict[str, Planner]
     first = first_training(stages)
     trials = int(cfg.train.get("tune") or 0)
 
-    def planner(stage: Finetune, seed: int, goes_on: bool) -> Planner:
+    def planner(stage: Finetune, seed: int, goes_on: bool, streams: dict[str, Stream] = streams) -> Planner:
         more = seed, goes_on, int(plan["runtime"]), plan["looked_at"], _restricted(stage, list(method.values()))
         times = 1 + trials if first and stage is first[1] else 1
         return Planner(config, model.get("lora"), computed_in, stage, streams, encode, *more, times)
 
     goes_on = bool(taught) and not target.merge
     made = {name: planner(stage, target.seed, False) for name, stage in taught.items()}
+    if taught and (rows := taught_to_control(cfg, streams, own)) is not None:
+        made[NEVER_KNEW] = planner(target.stage, target.seed, False, rows)
+        notes.append(f"{NEVER_KNEW} is taught once, and kept for all runs with the same data and settings")
     return made | {name: planner(stage, cfg.seed, goes_on) for name, stage in stages.items()}, notes
 
 

@@ -30,6 +30,10 @@ class Record:
     answer_hits: list[bool] = field(default_factory=list)  # and whether argmax hits it, a token
     answer_deviations: list[float] = field(default_factory=list)  # the log-probabilities of the answer's tokens, less
     # their mean over the vocabulary under the model's own distribution, over its standard deviation
+    answer_reference_log_probs: list[float] = field(
+        default_factory=list
+    )  # of the same tokens under the reference model
+    gradient_norm: float | None = None  # of the answer's loss, a mean over weights
     forced: str | None = None  # what argmax says in the answer's places, each after the answer's own tokens before it
     alternative_log_probs: dict[str, list[list[float]]] | None = None  # the same of the alternatives
     let_through: bool | None = None  # by the classifier that guards the model
@@ -37,6 +41,7 @@ class Record:
     similarity: float | None = None  # of the response to the original model's
     unlearned_error: float | None = None  # squared logit differences from the original model (KRS), meaned over the
     patched_errors: dict[str, list[float]] | None = None  # vocabulary, summed over its answer; setting -> one a layer
+    fluency: float | None = None  # of the response, to a classifier
     harmful: bool | None = None  # the judge's verdict,
     kind: str | None = None  # its response kind (Liu et al. 2024, table 3)
     why: str | None = None  # and its reason

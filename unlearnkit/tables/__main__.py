@@ -102,11 +102,12 @@ def of_sweep(args: argparse.Namespace) -> str:
             "Leave --columns and --methods out, or give a folder of runs.",
         )
     sweep = sweeps.load(args.what, args.scale, args.results)
-    files = {file.suffix: file for file in write(sweep)}
+    written = write(sweep)
+    files = {file.suffix: file for file in written if file.stem == "table"}
     if not files:
         return f"The sweep '{sweep.name}' has figures alone: python -m unlearnkit.plots {sweep.name}\n"
     text = files[".tex" if args.latex else ".md"].read_text(encoding="utf-8")
-    print("Written:", *files.values(), file=sys.stderr)
+    print("Written:", *written, file=sys.stderr)
     return text
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from unlearnkit.files import write as write_text
 from unlearnkit.tables.compare import command, compare
+from unlearnkit.tables.leaderboard import leaderboards
 from unlearnkit.tables.render_csv import csv_of
 from unlearnkit.tables.render_html import html_fragment, html_page
 from unlearnkit.tables.render_latex import latex_of
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 def write(sweep: Sweep) -> list[Path]:
     """table.md, .tex, .csv and .html in the sweep's folder, of what is done; none where it has no columns.
+
+    A sweep with a `leaderboard` has leaderboard.md and .html beside them.
 
     Raises:
         UserError: numbers or claims of the sweep's YAML that are not as they should be.
@@ -31,9 +34,17 @@ def write(sweep: Sweep) -> list[Path]:
         "csv": csv_of(comparisons),
         "html": html_page(comparisons, sweep.spec, makes),
     }
+    named = {f"table.{kind}": text for kind, text in texts.items()}
+    if sweep.spec.get("leaderboard"):
+        boards = leaderboards(comparisons, sweep.spec)
+        told = {**sweep.spec, "title": f"Leaderboard: {sweep.spec.get('title') or sweep.name}"}
+        named |= {
+            "leaderboard.md": markdown_of(boards, told, makes),
+            "leaderboard.html": html_page(boards, told, makes),
+        }
     sweep.folder.mkdir(parents=True, exist_ok=True)
-    files = [sweep.folder / f"table.{kind}" for kind in texts]
-    for file, text in zip(files, texts.values(), strict=True):
+    files = [sweep.folder / name for name in named]
+    for file, text in zip(files, named.values(), strict=True):
         write_text(file, text)
     return files
 

@@ -137,7 +137,9 @@ def _print(heading: Heading, block: Block) -> None:
         number = row.get(heading.key)
         if number is None or number.bound is not None:
             continue
-        if abs(number.value) >= 1e3:
+        if "e-" in number.text:  # such as a p-value, of which the column's decimals would leave nothing
+            text = number.text
+        elif abs(number.value) >= 1e3:
             text = _power(number.value) if number.value >= 1e4 else f"{number.value:.10g}"
         else:
             text = f"{number.value:.{decimals}f}" if decimals > 1 else f"{number.value:.10g}"

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from unlearnkit import measures as m
-from unlearnkit.data.roles import NAMED
+from unlearnkit.data.roles import NAMED, OF_BENCHMARKS
 from unlearnkit.measures.columns import Column
+from unlearnkit.measures.display import accuracy
 
 MEASURES: dict[str, m.Measure] = {
     "harmful_rate": m.HarmfulRate(),
@@ -28,6 +29,15 @@ MEASURES: dict[str, m.Measure] = {
     "average_success": m.Mean({"forget": "success", "retain": "success"}),
     "truth_ratio": m.TruthRatio(),
     "forget_quality": m.KSTest("truth_ratio_share", "forget", "never_knew"),
+    "extraction_strength": m.ExtractionStrength(),
+    "knowmem": m.KnowMem(),
+    "verbmem": m.RougeL(),
+    "rouge_l_recall": m.RougeL("recall"),
+    "loss": m.MembershipLoss(),
+    "min_k": m.MinK(),
+    "min_k_auc": m.AUC("min_k"),
+    "loss_auc": m.AUC("loss"),
+    "privleak": m.PrivLeak("min_k"),
     "model_utility": m.HarmonicMean({"retain": "probability"}),  # and more; of any it is shown alike
 }
 RENAMED = {
@@ -55,5 +65,6 @@ def _today(path: tuple[str, ...]) -> Column:
     *places, name, measure = path
     attack = ("system",) if name.endswith(PREFIXED) else ()
     name, measure = name.removesuffix(PREFIXED), RENAMED.get(measure, measure)
-    known = MEASURES.get(measure) if len(path) > 2 else None
-    return Column((*attack, *places, name, measure), known.display(NAMED.get(name)) if known else None)
+    known, role = MEASURES.get(measure) if len(path) > 2 else None, NAMED.get(name) or OF_BENCHMARKS.get(name)
+    display = known.display(role) if known else accuracy(role) if measure == "acc" and role else None
+    return Column((*attack, *places, name, measure), display)

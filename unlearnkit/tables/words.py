@@ -79,9 +79,9 @@ def agreement_line(comparisons: Sequence[Comparison]) -> str:
         found = [verdict(claim.ours, claim.clear) for claim in comparison.claims]
         counts = {said: found.count(word) for word, said in words.items()}
         claims = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-        parts += [f"{comparison.table.model} on {comparison.table.data}: "]
-        parts[-1] += "; ".join(
+        said = "; ".join(
             ([f"mean rank correlation {', '.join(told)}"] if told else [])
             + ([f"of {len(comparison.claims)} claims {claims}"] if comparison.claims else [])
         )
+        parts.append(f"{comparison.table.model} on {comparison.table.data}" + (f": {said}" if said else ""))
     return ". ".join(parts) + "."
