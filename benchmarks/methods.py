@@ -45,6 +45,7 @@ class Measured:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--trained", default="LoRA,all")
     parser.add_argument("--batch-size", type=int, default=4, help="rows of each stream")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--data", default="authors")
@@ -58,7 +59,8 @@ def main() -> None:
     print(f"{asked.batch_size} rows a stream of {overrides[0]}, {asked.repeats} steps each way, {model.dtype}")
     print("| trained | method | ours, s | GB | plain, s | GB | speed | memory | losses apart |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
-    for trained, lora in (("LoRA", adapter), ("all", None)):
+    for trained in asked.trained.split(","):
+        lora = {"LoRA": adapter, "all": None}[trained]
         ratios = []
         for name in asked.methods.split(","):
             one = replace(model, weights=lineage(model.model, lora))
