@@ -158,11 +158,11 @@ def _fill(row: Row, model: LanguageModel, device: str, count: int, length: int) 
     row.ours = _fitting(lambda: _timed(ours, optimiser, device, count), optimiser)
     if row.ours is not None:
         passes.references.clear()  # what the plain way has of its own
-        second = _fitting(lambda: _frozen(model), optimiser)
+        second = _fitting(lambda: frozen(model), optimiser)
         row.plain = second and _fitting(lambda: _timed(plain, optimiser, device, count), optimiser)
 
 
-def _frozen(model: LanguageModel) -> Any:
+def frozen(model: LanguageModel) -> Any:
     """The plain way's second model: the base under LoRA, else a copy."""
     with model.weights.loaded() if model.weights.lora else nullcontext(model.model) as network:
         return copy.deepcopy(network).requires_grad_(False).eval()

@@ -36,8 +36,8 @@ def parameters(shape: str) -> int:
         return sum(weight.numel() for weight in AutoModelForCausalLM.from_config(llama(shape)).parameters())
 
 
-def network(shape: str, lora: bool, device: str) -> LanguageModel:
-    """Random weights on the device, trainable; computes in the machine's fast type.
+def network(shape: str, lora: bool, device: str, trainable: bool = True) -> LanguageModel:
+    """Random weights on the device, trainable if wished; computes in the machine's fast type.
 
     A fresh LoRA adapter lies over weights of that type; weights that are trained whole are fp32 masters.
     """
@@ -48,8 +48,9 @@ def network(shape: str, lora: bool, device: str) -> LanguageModel:
     use_packed_attention(made)
     adapter = dict(LORA) if lora else None
     model = LanguageModel(shape, tiny.tokenizer(), TEMPLATE, lineage(made.eval(), adapter), fast)
-    model.weights.make_trainable()
-    model.model.train()
+    if trainable:
+        model.weights.make_trainable()
+        model.model.train()
     return model
 
 

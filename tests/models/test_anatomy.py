@@ -11,8 +11,9 @@ from unlearnkit.models import tiny
 from unlearnkit.models.anatomy import PLACES, anatomy
 
 IDS = torch.arange(5, 17)[None]
-# olmo2 normalises what attention and MLP give before it is added; opt's MLP has a bias like the others but no module.
-ADDS_UP = sorted(set(PLACES) - {"olmo2"})
+# olmo2 and gemma3 normalise what attention and MLP give before it is added; opt's MLP has a bias like the others but no
+# module.
+ADDS_UP = sorted(set(PLACES) - {"olmo2", "gemma3_text"})
 
 
 def made(architecture):

@@ -10,8 +10,8 @@ class LogitFlattening(Loss):
 
     .. math:: L = \frac{1}{N} \sum_t \left(\max_v z_{t,v} - \frac{1}{V} \sum_v z_{t,v}\right)^2
 
-    The answers' own tokens are not read. OpenUnlearning's code averages over prompts and padding too; this averages
-    over the positions of the answers.
+    The answers' own tokens are not read. This averages over the positions that predict the answers, OpenUnlearning's
+    code over the positions one later, where the answers' own tokens stand.
     """
 
     def __call__(self, answers: Answers) -> torch.Tensor:

@@ -35,7 +35,7 @@ class Places:
 
 _LLAMA = Places("model.layers", "self_attn", "self_attn.o_proj", "mlp.down_proj", ("mlp.gate_proj", "mlp.up_proj"))
 PLACES = {
-    **dict.fromkeys(["llama", "mistral", "qwen2", "olmo", "olmo2"], _LLAMA),
+    **dict.fromkeys(["llama", "mistral", "qwen2", "qwen3", "gemma3_text", "olmo", "olmo2"], _LLAMA),
     "phi3": replace(_LLAMA, key_vectors=("mlp.gate_up_proj",)),
     "gpt2": Places("transformer.h", "attn", "attn.c_proj", "mlp.c_proj", ("mlp.c_fc",)),
     "gpt_neox": Places("gpt_neox.layers", "attention", "attention.dense", "mlp.dense_4h_to_h", ("mlp.dense_h_to_4h",)),

@@ -56,6 +56,8 @@ def config(architecture: str) -> Any:
         sizes["num_key_value_heads"] = 2
     if architecture in ("mistral", "phi3"):
         sizes["sliding_window"] = 16  # shorter than most questions
+    if architecture in ("qwen3", "gemma3_text"):
+        sizes["head_dim"] = 8  # theirs is no share of the width
     try:
         return AutoConfig.for_model(architecture, intermediate_size=64, **sizes)
     except ValueError as error:
