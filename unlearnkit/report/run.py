@@ -11,6 +11,7 @@ from unlearnkit.report.curves import evaluation_figures, heat_maps, training_fig
 from unlearnkit.report.page import render, write_page
 from unlearnkit.report.reading import read_config, read_lines
 from unlearnkit.report.short import short
+from unlearnkit.runs.attacked import MODELS, attacked_rows, is_attacks
 from unlearnkit.tables.reading import Run, read_run
 
 
@@ -32,6 +33,9 @@ def write_report(folder: Path) -> Path:
         facts=run.raw["run"],
         short=short(run, rows),
         measured=measured_rows(run),
+        attacked=list(attacked_rows(run.raw)),
+        models=MODELS.values(),
+        under_attack=measured_rows(run, under_attack=True),
         figures=figures,
         examples=shown,
         left_out=left_out,
@@ -41,15 +45,18 @@ def write_report(folder: Path) -> Path:
     return write_page(folder, page)
 
 
-def measured_rows(run: Run) -> list[dict[str, Any]]:
+def measured_rows(run: Run, under_attack: bool = False) -> list[dict[str, Any]]:
     """One row a metric: its column and, for before and after, text, interval, n and whether it is better.
 
     The layers of a probe are left to the heat map.
+
+    Args:
+        under_attack: the numbers of the attacked models; else those of the model itself.
     """
     rows = []
     for column in dict.fromkeys([*run.before, *run.after]):
         display, pair = column.display, [run.before.get(column), run.after.get(column)]
-        if only_in_figures(column[-1]):
+        if only_in_figures(column[-1]) or is_attacks(column, run.raw) != under_attack:
             continue
         places = rank(display, [entry.value if entry else None for entry in pair])
         cells = [

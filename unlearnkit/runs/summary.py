@@ -12,6 +12,7 @@ from rich.table import Table
 
 from unlearnkit.measures.columns import Column, before_and_after
 from unlearnkit.measures.display import arrow, only_in_figures, show_interval, show_value
+from unlearnkit.runs.attacked import MODELS, is_attacks, short_rows
 from unlearnkit.runs.retained import warning
 
 
@@ -31,7 +32,7 @@ def show(folder: Path, words: Sequence[str] = ()) -> None:
         table.add_column("95 %", style="dim")
     measured = [before, after] if after else [before]
     for column in dict.fromkeys(column for numbers in measured for column in numbers):
-        if only_in_figures(column[-1]):
+        if only_in_figures(column[-1]) or is_attacks(column, metrics):
             continue
         shown = []
         for numbers, when in zip(measured, ("before", "after"), strict=False):
@@ -45,6 +46,8 @@ def show(folder: Path, words: Sequence[str] = ()) -> None:
     if not console.is_terminal:
         console = Console(width=120)
     console.print(table)
+    if metrics.get("recovered"):
+        console.print(_under_attack(metrics))
     console.print(
         f"{run['minutes']:.1f} minutes, peak memory {run['peak_memory_gb']:.2f} GB. "
         "Brackets: 95 % interval over prompts."
@@ -54,6 +57,20 @@ def show(folder: Path, words: Sequence[str] = ()) -> None:
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
     for line in warning(folder, words):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _under_attack(metrics: dict[str, Any]) -> Table:
+    rows = short_rows(metrics)
+    several = len({row.place for row in rows}) > 1
+    table = Table("attack", "measure", title="Under attack, over the same prompts", title_justify="left")
+    told = [place for place, name in enumerate(MODELS.values()) if any(row.cells[place] != "-" for row in rows)]
+    for place in told:
+        table.add_column(list(MODELS.values())[place], justify="right")
+    table.add_column("recovered")
+    for row in rows:
+        measure = f"{row.place}/{row.measure}" if several else row.measure
+        table.add_row(row.attack, measure, *(row.cells[place] for place in told), row.share or "nothing was lost")
+    return table
 
 
 def chosen(metrics: dict[str, Any]) -> list[str]:
