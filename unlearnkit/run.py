@@ -33,7 +33,7 @@ from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.moments import START, bind_attacks, check_attacks, moments
 from unlearnkit.runs.owner import owner
 from unlearnkit.runs.pushing import check_push, push
-from unlearnkit.runs.recovered import recovered
+from unlearnkit.runs.recovered import compared, recovered, told_of
 from unlearnkit.runs.tracking import Nowhere, Tracker
 from unlearnkit.runs.tuning import Tuning
 from unlearnkit.secrets import redacted
@@ -95,6 +95,9 @@ def run(cfg: DictConfig, folder: Path) -> dict:
             point = moment.attack.point(moment.said) if moment.attack else Point("test", moment.said)
             kept = evaluations.measure(moment.model, point, records.get(START))
             numbers = evaluations.compute(kept, {START: kept, **records})
+            if moment.attack and moment.name in attacks:
+                told = compared(moment.name, records[START], records[moment.stage or START], kept, records)
+                out.write_recovered(moment.name, told_of(moment.attack, recovered(evaluations, told)))
             out.write_moment(moment, kept, {**numbers, "cost": context.cost} if moment.final else numbers)
         records[moment.name] = kept
         if moment.name == START:
@@ -106,11 +109,6 @@ def run(cfg: DictConfig, folder: Path) -> dict:
                 out.keep_start(moment.model)
         if moment.final and cfg.save_model:
             out.write_model(moment.model)
-        if moment.attack and moment.name in attacks:
-            told = {"start": records[START], "unlearned": records[moment.stage or START], "attacked": kept}
-            beside = {"never_knew": NEVER_KNEW, "never_knew_attacked": f"{moment.name}/{NEVER_KNEW}"}
-            told |= {name: records[other] for name, other in beside.items() if other in records}
-            out.write_recovered(moment.name, recovered(evaluations, told), moment.attack.found)
     metrics = out.finish(tracker, write_report, records)
     push(folder, cfg.push_to_hub)
     return metrics

@@ -14,7 +14,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import ranks
-from unlearnkit.controls import Known, needed
+from unlearnkit.attacks.base import Attack, Scene
+from unlearnkit.controls import NEVER_KNEW, Known, needed
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Point, Records
@@ -30,8 +31,9 @@ from unlearnkit.report import write_report
 from unlearnkit.runs.card import renewed
 from unlearnkit.runs.checks import check_texts
 from unlearnkit.runs.folder import read_metrics
-from unlearnkit.runs.moments import START
+from unlearnkit.runs.moments import START, bind_attacks, check_attacks
 from unlearnkit.runs.owner import own, owner, read_config
+from unlearnkit.runs.recovered import compared, recovered, told_of
 from unlearnkit.secrets import redacted
 
 NAME = "measured"  # of the moment; that of its start is NAME/start
@@ -109,27 +111,59 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
     final = next((moment for moment in metrics["moments"] if moment.get("final")), None)
     if final is not None:
         check_saved(model, folder / "model")
-    known = _controls(config, asked_data, evaluations, config["target"] if other else held["target"], held)
-    start = evaluations.measure(model, Point("test"))
-    found = {f"{START}": (start, evaluations.compute(start, {START: start, **known}))}
-    if final is not None:
-        model = load_saved(model, folder / "model")
-        end = evaluations.measure(model, Point("test", "as the run saved it"), start)
-        found[""] = (end, evaluations.compute(end, {START: start, **known}))
+    attacks: dict[str, Attack] = instantiate(config.attacks, _convert_="all")
     name = name_of(metrics, asked, asked_data.name if other else "")
+    with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
+        check_attacks(attacks, held.get("stages") or {})
+        bind_attacks(attacks, Scene(asked_data, seed=int(held["seed"]), folder=Path(place)))
+        for attack in attacks.values():
+            attack.check_model(model)
+        target = config["target"] if other else held["target"]
+        known = _controls(config, asked_data, evaluations, target, held, attacks)
+        start = evaluations.measure(model, Point("test"))
+        records = {**known, f"{name}/{START}": start, **_attacked(attacks, model, evaluations, f"/{START}", start)}
+        if final is not None:
+            model = load_saved(model, folder / "model")
+            records[name] = evaluations.measure(model, Point("test", "as the run saved it"), start)
+            records |= _attacked(attacks, model, evaluations, "", start)
+    found = {
+        moment: (own, evaluations.compute(own, {START: start, **known}))
+        for moment, own in records.items()
+        if moment != NEVER_KNEW
+    }
+    shares = {
+        of: recovered(evaluations, compared(of, start, records[name], records[of], records))
+        for of in (attacks if final is not None else ())
+    }
     if ranks.is_first():
         columns = {path: written(display) for path, display in evaluations.columns().items()}
         metrics["columns"] = {**columns, **metrics.get("columns", {})}
-        for control, (records, numbers) in found.items():
-            _add(folder, metrics, f"{name}/{control}".rstrip("/"), final if not control else None, records, numbers)
+        for moment, (own, numbers) in found.items():
+            _add(folder, metrics, moment, final if "/" not in moment else None, own, numbers)
         told = metrics.setdefault("measured", {}).setdefault(name, {"data": asked.data, "rows": rows, "eval": {}})
         told["eval"] |= asked.eval
+        if attacks:
+            told["attacks"] = redacted(cast(dict, OmegaConf.to_container(config.attacks, resolve=True)))
+            metrics["attacks"] = list(dict.fromkeys([*metrics["attacks"], *attacks]))
+            held_shares = metrics.setdefault("recovered", {})
+            for of, share in shares.items():
+                held_shares[of] = told_of(attacks[of], share)
         told["versions"] = versions()
         write_numbers(folder / "metrics.json", metrics)
         _renew_card(folder / "model" / "README.md", held, metrics)
         write_report(folder)
     ranks.barrier()
     return name
+
+
+def _attacked(
+    attacks: Mapping[str, Attack], model: LanguageModel, evaluations: Evaluations, behind: str, start: Records
+) -> dict[str, Records]:
+    found = {}
+    for name, attack in attacks.items():
+        with attack.on(model) as attacked:
+            found[name + behind] = evaluations.measure(attacked, attack.point(f"under the attack '{name}'"), start)
+    return found
 
 
 def _renew_card(path: Path, held: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
@@ -141,16 +175,21 @@ def _renew_card(path: Path, held: Mapping[str, Any], metrics: Mapping[str, Any])
 
 
 def _controls(
-    config: DictConfig, data: Data, evaluations: Evaluations, target: Any, held: dict[str, Any]
+    config: DictConfig,
+    data: Data,
+    evaluations: Evaluations,
+    target: Any,
+    held: dict[str, Any],
+    attacks: Mapping[str, Attack],
 ) -> dict[str, Records]:
     """The records that measures are taken against, by moment; a teaching is not the run's, and leaves no log there."""
-    control = needed(instantiate(config.get("controls"), _convert_="all"), evaluations)
+    control = needed(instantiate(config.get("controls"), _convert_="all"), evaluations, attacks)
     if control is None:
         return {}
     load = partial(instantiate, held["model"], _convert_="all")
     with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
         taught = instantiate(target, _convert_="all")
-        return control(data, evaluations, taught, held["model"], load, Path(place))
+        return control(data, evaluations, taught, held["model"], load, Path(place), attacks)
 
 
 def _check_inputs(folder: Path, held: dict[str, Any], data: Data) -> None:

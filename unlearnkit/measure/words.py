@@ -19,7 +19,15 @@ from unlearnkit.settings.composed import composed
 from unlearnkit.settings.run import Run
 
 HELD = "of-the-run"  # the option of each group that says what the run's own config says
-ASKS = ("eval", "data", "judge", "paper", "controls")  # what a measurement can take otherwise than the run
+ASKS = (
+    "eval",
+    "data",
+    "judge",
+    "paper",
+    "controls",
+    "attack",
+    "attacks",
+)  # what a measurement can take otherwise than the run
 OF_A_FOLDER = (*ASKS, "model", "seed", "hydra")
 
 

@@ -6,7 +6,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -173,10 +173,9 @@ class RunFolder:
         self._add({"name": name, "stage": None, "step": 0, "final": False}, records, numbers)
         self._write_metrics()
 
-    def write_recovered(self, attack: str, shares: dict[str, Any], told: Mapping[str, Any]) -> None:
-        """How much of what was unlearnt an attack brought back, and what the attack says of itself."""
-        held = self.metrics.setdefault("recovered", {})
-        held[attack] = {"shares": shares, **({"attack": dict(told)} if told else {})}
+    def write_recovered(self, attack: str, told: dict[str, Any]) -> None:
+        """How much of what was unlearnt an attack brought back (`unlearnkit.runs.recovered`)."""
+        self.metrics.setdefault("recovered", {})[attack] = told
         self._write_metrics()
 
     def _add(self, row: dict[str, Any], records: Records, numbers: dict[str, Any]) -> None:

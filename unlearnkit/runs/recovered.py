@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from unlearnkit.attacks.base import Attack
+from unlearnkit.controls.never_knew import NEVER_KNEW
 from unlearnkit.data.roles import Role
 from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.evaluations.evaluation import Evaluation
@@ -20,10 +22,7 @@ DRAWS, LEVEL = 10_000, 0.05
 Values = Mapping[tuple[str, int], float]  # (prompt's id, sample) -> what a measure says
 
 
-def recovered(
-    evaluations: Evaluations,
-    models: Mapping[str, Records],
-) -> dict[str, Any]:
+def recovered(evaluations: Evaluations, models: Mapping[str, Records]) -> dict[str, Any]:
     """evaluation -> set -> measure -> what it says of each model, and the recovered share, on the side to be forgotten.
 
     Args:
@@ -50,6 +49,24 @@ def recovered(
                 if told := _compared(said, values):
                     found.setdefault(name, {}).setdefault(set_name, {})[measure] = told
     return found
+
+
+def compared(
+    attack: str, start: Records, unlearned: Records, attacked: Records, controls: Mapping[str, Records]
+) -> dict[str, Records]:
+    """`recovered`'s models; the control and the attack on it are among them where they were measured.
+
+    Args:
+        controls: moment -> evaluation -> records.
+    """
+    found = {"start": start, "unlearned": unlearned, "attacked": attacked}
+    beside = {"never_knew": NEVER_KNEW, "never_knew_attacked": f"{attack}/{NEVER_KNEW}"}
+    return found | {name: controls[moment] for name, moment in beside.items() if moment in controls}
+
+
+def told_of(attack: Attack, shares: Mapping[str, Any]) -> dict[str, Any]:
+    """What metrics.json has of an attack: the shares, and what it says of itself on the unlearned model."""
+    return {"shares": dict(shares), **({"attack": dict(attack.found)} if attack.found else {})}
 
 
 def _compared(measure: Measure, values: Mapping[str, Values]) -> dict[str, Any] | None:
