@@ -4,34 +4,12 @@ import copy
 
 import pytest
 import torch
+from attacked import bound, logits, trained
 from composed import composed
 
-from unlearnkit.attacks import Interpolate, Noise, Prune, Scene
-from unlearnkit.data.examples import Data
+from unlearnkit.attacks import Interpolate, Noise, Prune
 from unlearnkit.errors import UserError
 from unlearnkit.run import run
-
-SCENE = Scene(Data("none", {}, {}), seed=3)
-
-
-def trained(model):
-    """The model with something learnt: an adapter that is not zero, or other weights."""
-    model.weights.make_trainable()
-    torch.manual_seed(1)
-    for name, weight in model.model.named_parameters():
-        if weight.requires_grad and weight.dim() > 1 and ("lora_B" in name or "lora" not in name):
-            weight.data += 0.05 * torch.randn_like(weight)
-    return model
-
-
-def logits(model, state="current"):
-    with model.state(state) as network, torch.no_grad():
-        return network(torch.arange(3, 11)[None]).logits
-
-
-def bound(attack):
-    attack.bind("it", SCENE)
-    return attack
 
 
 @pytest.mark.parametrize("attack", [Noise(0.1), Prune(0.5), Interpolate(0.5)])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from unlearnkit.attacks import Noise, Prune, Scene
 from unlearnkit.controls import NEVER_KNEW, NeverKnew, Taught, Untaught, needed
 from unlearnkit.controls.never_knew import never_taught
 from unlearnkit.data import authors, tofu
@@ -91,7 +92,7 @@ def test_taught_once_for_every_run(make, tmp_path, cache):
     found = {}
     for name, target in (("first", taught()), ("second", taught(merge=True))):
         (tmp_path / name).mkdir()
-        found[name] = NeverKnew()(data(), evaluations(data()), target, MODEL, make, tmp_path / name)
+        found[name] = NeverKnew()(data(), evaluations(data()), target, MODEL, make, tmp_path / name)[NEVER_KNEW]
     assert logged(tmp_path / "first") == [NEVER_KNEW] * 2 and logged(tmp_path / "second") == []
     first, second = ([row.answer_log_probs for row in rows["own"]] for rows in found.values())
     assert [pytest.approx(row, abs=1e-5) for row in first] == second
@@ -117,10 +118,31 @@ def test_a_control_and_a_target_do_not_share_a_folder(make, tmp_path):
 
 
 def test_a_checkpoint_in_its_place(make, tmp_path, tiny_folder):
-    given = NeverKnew(path=str(tiny_folder))(data(), evaluations(data()), Untaught(), MODEL, make, tmp_path)
+    given = NeverKnew(path=str(tiny_folder))(data(), evaluations(data()), Untaught(), MODEL, make, tmp_path)[NEVER_KNEW]
     own = evaluations(data()).measure(make(), Point("test"))
     assert [r.answer_log_probs for r in given["own"]] == [pytest.approx(r.answer_log_probs) for r in own["own"]]
     assert logged(tmp_path) == []
+
+
+def test_attacks_are_made_on_it_too_and_what_was_measured_before_is_not_measured_again(make, tmp_path, tiny_folder):
+    control, attacks = NeverKnew(path=str(tiny_folder)), {"prune": Prune(0.5), "noise": Noise(0.1)}
+    for name, attack in attacks.items():
+        attack.bind(name, Scene(data()))
+    held = evaluations(data()).measure(make(), Point("test"))
+    asked = (data(), evaluations(data()), Untaught(), MODEL, make, tmp_path)
+    found = control(*asked, attacks, {"noise/never_knew": held}.get)
+    assert list(found) == ["never_knew", "prune/never_knew", "noise/never_knew"]
+    assert found["noise/never_knew"] is held
+    plain, pruned = (
+        [row.answer_log_probs for row in found[name]["own"]] for name in ("never_knew", "prune/never_knew")
+    )
+    assert plain != pruned
+    every = {"never_knew": held, "prune/never_knew": held, "noise/never_knew": held}
+    assert control(data(), evaluations(data()), Untaught(), {}, no_model, tmp_path, attacks, every.get) == every
+
+
+def no_model():
+    raise AssertionError("a model was loaded")
 
 
 def test_nothing_says_how_it_would_be_taught(make, tmp_path):

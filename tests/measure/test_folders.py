@@ -55,6 +55,18 @@ def test_without_a_start_an_adapter_is_beside_its_base_and_a_whole_model_alone(m
     assert own == pytest.approx(numbers(ours)["after"]["safety"]["normal"]["answer_perplexity"]["value"], rel=1e-6)
 
 
+def test_somebody_elses_weights_are_attacked_beside_their_start(made, tmp_path, monkeypatch):
+    _, theirs = made
+    monkeypatch.chdir(tmp_path)
+    words = ["+attack=[relearn,prune]", "attacks.relearn.steps=[1,2]", "attacks.relearn.rates=[0.001]"]
+    found = numbers(measure_folder(theirs, "tiny", [*ASKED, *words, "attacks.relearn.lora.r=4"]))
+    names = [moment["name"] for moment in found["moments"]]
+    attacks = ["relearn", "prune_10", "prune_30", "prune_50"]
+    assert names == ["start", *(f"{name}/start" for name in attacks), names[len(attacks) + 1], *attacks]
+    assert found["attacks"] == attacks and list(found["recovered"]) == attacks
+    assert found["recovered"]["relearn"]["attack"]["rate"] == 0.001
+
+
 def template(folder):
     """The words that ask a model as a run of `model=tiny` does."""
     held = yaml.safe_load((folder / "config.yaml").read_text())["model"]["template"]

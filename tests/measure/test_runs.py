@@ -202,3 +202,20 @@ def test_a_run_without_its_model_is_refused(copy):
     shutil.rmtree(copy / "model")
     with pytest.raises(UserError, match="kept no model"):
         measure_run(copy)
+
+
+def test_a_saved_run_is_attacked(copy):
+    relearn = ("attacks.relearn.steps=[1,2]", "attacks.relearn.rates=[0.001]", "attacks.relearn.lora.r=4")
+    assert measure_run(copy, ["+attack=[relearn,opening]", *relearn]) == "measured"
+    after = numbers(copy)
+    assert [moment["name"] for moment in after["moments"]] == [
+        "start", "negate", "measured/start", "relearn/start", "opening/start", "measured", "relearn", "opening",
+    ]  # fmt: skip
+    assert after["attacks"] == ["relearn", "opening"] and list(after["recovered"]) == ["relearn", "opening"]
+    own = after["recovered"]["relearn"]
+    assert own["attack"]["rate"] == 0.001 and len(own["attack"]["tried"]) == 2
+    assert own["shares"]["safety"]["unseen"]["harmful_rate"]["n"] == 3
+    assert after["measured"]["measured"]["attacks"]["relearn"]["rates"] == [0.001]
+    page = (copy / "report.html").read_text()
+    assert "Under attack" in page and "All numbers under attack" in page
+    assert "Of attacks only relearn, opening" in (copy / "model" / "README.md").read_text()

@@ -12,7 +12,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import configuration
-from unlearnkit.controls import NEVER_KNEW, Known, NeverKnew, Untaught, needed
+from unlearnkit.attacks.base import Attack, Scene
+from unlearnkit.controls import Known, NeverKnew, Untaught, needed
 from unlearnkit.controls.never_knew import GIVEN
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
@@ -28,8 +29,9 @@ from unlearnkit.probes.saved import load_saved, put_in_place
 from unlearnkit.report import write_report
 from unlearnkit.runs.checks import check_texts
 from unlearnkit.runs.folder import RunFolder
-from unlearnkit.runs.moments import START, Moment
+from unlearnkit.runs.moments import START, Moment, bind_attacks, check_attacks
 from unlearnkit.runs.owner import owner
+from unlearnkit.runs.recovered import attacked, compared, recovered, told_of
 from unlearnkit.runs.tracking import Nowhere
 from unlearnkit.secrets import redacted
 from unlearnkit.settings.check import check, check_hydra
@@ -121,27 +123,39 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
         return
     evaluations = Evaluations(instantiate(config.eval, _convert_="all"), data, config.seed)
     model: LanguageModel = instantiate(out.config["model"], _convert_="all")
-    out.begin(model, evaluations.columns(), ())
+    attacks: dict[str, Attack] = instantiate(config.attacks, _convert_="all")
+    check_attacks(attacks, {END: {}})
+    bind_attacks(attacks, Scene(data, seed=config.seed, folder=place / "checkpoints" / "attack"))
+    for attack in attacks.values():
+        attack.check_model(model)
+    out.begin(model, evaluations.columns(), attacks)
     if isinstance(target, Known):
         target(model, data, place)
     known: dict[str, Records] = {}
-    control = needed(instantiate(config.get("controls"), _convert_="all"), evaluations)
+    control = needed(instantiate(config.get("controls"), _convert_="all"), evaluations, attacks)
     if isinstance(control, NeverKnew) and not control.given:
         print(f"Nothing is measured against a control, for nobody knows what the start was taught: {GIVEN}", flush=True)
     elif control is not None:
         held = out.config["model"]
         load = partial(instantiate, held, _convert_="all")
-        known = control(data, evaluations, Untaught(), held, load, place)
-        out.write_control(NEVER_KNEW, known[NEVER_KNEW], evaluations.compute(known[NEVER_KNEW], known))
+        known = control(data, evaluations, Untaught(), held, load, place, attacks)
+        for moment, own in known.items():
+            out.write_control(moment, own, evaluations.compute(own, known))
     records = {START: evaluations.measure(model, Point("test"))}
     out.write_moment(Moment(START, model), records[START], evaluations.compute(records[START], {**records, **known}))
+    for moment, own in attacked(attacks, model, evaluations, f"/{START}", records[START]).items():
+        out.write_control(moment, own, evaluations.compute(own, {START: records[START], **known}))
     if not alone:
         _check_tokens(model, folder)
-        own = (folder / ADAPTER).is_file() and absolute(base_of(str(folder))) == absolute(model.source)
-        model = load_saved(model, folder) if own else put_in_place(model, folder)
+        over = (folder / ADAPTER).is_file() and absolute(base_of(str(folder))) == absolute(model.source)
+        model = load_saved(model, folder) if over else put_in_place(model, folder)
         records[END] = evaluations.measure(model, Point("test", f"of {folder}"), records[START])
-        moment = Moment(END, model, END, final=True)
-        out.write_moment(moment, records[END], evaluations.compute(records[END], {START: records[START], **known}))
+        end = Moment(END, model, END, final=True)
+        out.write_moment(end, records[END], evaluations.compute(records[END], {START: records[START], **known}))
+        for moment, own in attacked(attacks, model, evaluations, "", records[START]).items():
+            out.write_control(moment, own, evaluations.compute(own, {START: records[START], **known}))
+            models = compared(moment, records[START], records[END], own, known)
+            out.write_recovered(moment, told_of(attacks[moment], recovered(evaluations, models)))
     out.finish(Nowhere(), write_report, records)
 
 

@@ -33,7 +33,7 @@ from unlearnkit.runs.checks import check_texts
 from unlearnkit.runs.folder import read_metrics
 from unlearnkit.runs.moments import START, bind_attacks, check_attacks
 from unlearnkit.runs.owner import own, owner, read_config
-from unlearnkit.runs.recovered import compared, recovered, told_of
+from unlearnkit.runs.recovered import attacked, compared, recovered, told_of
 from unlearnkit.secrets import redacted
 
 NAME = "measured"  # of the moment; that of its start is NAME/start
@@ -121,11 +121,11 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
         target = config["target"] if other else held["target"]
         known = _controls(config, asked_data, evaluations, target, held, attacks)
         start = evaluations.measure(model, Point("test"))
-        records = {**known, f"{name}/{START}": start, **_attacked(attacks, model, evaluations, f"/{START}", start)}
+        records = {**known, f"{name}/{START}": start, **attacked(attacks, model, evaluations, f"/{START}", start)}
         if final is not None:
             model = load_saved(model, folder / "model")
             records[name] = evaluations.measure(model, Point("test", "as the run saved it"), start)
-            records |= _attacked(attacks, model, evaluations, "", start)
+            records |= attacked(attacks, model, evaluations, "", start)
     found = {
         moment: (own, evaluations.compute(own, {START: start, **known}))
         for moment, own in records.items()
@@ -154,16 +154,6 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
         write_report(folder)
     ranks.barrier()
     return name
-
-
-def _attacked(
-    attacks: Mapping[str, Attack], model: LanguageModel, evaluations: Evaluations, behind: str, start: Records
-) -> dict[str, Records]:
-    found = {}
-    for name, attack in attacks.items():
-        with attack.on(model) as attacked:
-            found[name + behind] = evaluations.measure(attacked, attack.point(f"under the attack '{name}'"), start)
-    return found
 
 
 def _renew_card(path: Path, held: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack, Scene
@@ -44,7 +45,7 @@ class Moment:
         return f"{when}, under the attack '{self.name}'" if self.attack else when
 
 
-def check_attacks(attacks: Mapping[str, Attack], stages: Mapping[str, Stage]) -> None:
+def check_attacks(attacks: Mapping[str, Attack], stages: Mapping[str, Any]) -> None:
     """Attacks are attacks, and no moment of the run has the name of another.
 
     Raises:

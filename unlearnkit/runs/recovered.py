@@ -16,6 +16,7 @@ from unlearnkit.evaluations.evaluation import Evaluation
 from unlearnkit.measures.base import Measure
 from unlearnkit.measures.combined import OfMeasures
 from unlearnkit.measures.paired import paired
+from unlearnkit.models import LanguageModel
 from unlearnkit.records.record import Record
 
 DRAWS, LEVEL = 10_000, 0.05
@@ -62,6 +63,21 @@ def compared(
     found = {"start": start, "unlearned": unlearned, "attacked": attacked}
     beside = {"never_knew": NEVER_KNEW, "never_knew_attacked": f"{attack}/{NEVER_KNEW}"}
     return found | {name: controls[moment] for name, moment in beside.items() if moment in controls}
+
+
+def attacked(
+    attacks: Mapping[str, Attack], model: LanguageModel, evaluations: Evaluations, behind: str, start: Records
+) -> dict[str, Records]:
+    """Attack, and what stands behind its name -> the records of a model under it.
+
+    Args:
+        start: the records of the start model.
+    """
+    found = {}
+    for name, attack in attacks.items():
+        with attack.on(model) as changed:
+            found[name + behind] = evaluations.measure(changed, attack.point(f"under the attack '{name}'"), start)
+    return found
 
 
 def told_of(attack: Attack, shares: Mapping[str, Any]) -> dict[str, Any]:
