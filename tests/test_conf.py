@@ -112,10 +112,18 @@ def test_tables_7_and_12_apply_by_model_and_data_name(model, data, rate, epochs,
 
 def test_memflex_weights_of_the_code_and_of_the_paper():
     weights = {}
-    for method in ("memflex", "memflex_plain"):
+    for method in ("memflex", "memflex_plain", "memflex_weighted", "memflex_as_published"):
         terms = composed(f"+method={method}", "data=authors").stages.finetune.terms
         weights[method] = (terms.forget.weight, terms.retain.weight)
-    assert weights == {"memflex": (-0.4, 2.0), "memflex_plain": (-1.0, 1.0)}
+    assert weights == {
+        **dict.fromkeys(("memflex", "memflex_plain"), (-1.0, 1.0)),
+        **dict.fromkeys(("memflex_weighted", "memflex_as_published"), (-0.4, 2.0)),
+    }
+
+
+def test_memflex_is_ga_gd_on_what_is_located():
+    terms = {m: composed(f"+method={m}", "data=authors").stages.finetune.terms for m in ("memflex", "ga_gd")}
+    assert terms["memflex"] == terms["ga_gd"]
 
 
 @pytest.mark.parametrize(
