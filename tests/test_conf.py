@@ -112,10 +112,18 @@ def test_tables_7_and_12_apply_by_model_and_data_name(model, data, rate, epochs,
 
 def test_memflex_weights_of_the_code_and_of_the_paper():
     weights = {}
-    for method in ("memflex", "memflex_plain"):
+    for method in ("memflex", "memflex_plain", "memflex_weighted", "memflex_as_published"):
         terms = composed(f"+method={method}", "data=authors").stages.finetune.terms
         weights[method] = (terms.forget.weight, terms.retain.weight)
-    assert weights == {"memflex": (-0.4, 2.0), "memflex_plain": (-1.0, 1.0)}
+    assert weights == {
+        **dict.fromkeys(("memflex", "memflex_plain"), (-1.0, 1.0)),
+        **dict.fromkeys(("memflex_weighted", "memflex_as_published"), (-0.4, 2.0)),
+    }
+
+
+def test_memflex_is_ga_gd_on_what_is_located():
+    terms = {m: composed(f"+method={m}", "data=authors").stages.finetune.terms for m in ("memflex", "ga_gd")}
+    assert terms["memflex"] == terms["ga_gd"]
 
 
 @pytest.mark.parametrize(
@@ -151,3 +159,39 @@ def test_pdu_takes_epsilon_from_the_row():
 def test_the_template_of_the_paper_whose_data_it_is():
     assert composed("model=llama2-7b-chat", "data=knowundo_privacy").model.template.text == "{prompt}\n\n"
     assert composed("model=llama2-7b-chat").model.template.text is None
+
+
+def test_sku_mended_ends_with_the_retain_and_the_safe_side():
+    """A KL that keeps in place of the divergence that grows; `sku` itself is what it was."""
+    cfg = composed("+method=sku_mended")
+    assert list(cfg.stages) == ["acquire", "negate", "mend"]
+    acquire, mend = cfg.stages.acquire, cfg.stages.mend
+    assert {name: term.weight for name, term in acquire.terms.items()} == {
+        "guided_distortion": 2.5,
+        "random_disassociation": 2.5,
+        "preservation_divergence": 2.5,
+    }
+    assert {name: (term.stream, term.get("weight", 1.0)) for name, term in mend.terms.items()} == {
+        "retain": ("retain", 0.5),
+        "safe": ("safe", 1.0),
+    }
+    sku = composed("+method=sku").stages
+    assert list(sku) == ["acquire", "negate"] and sku.acquire.terms.preservation_divergence.weight == -0.5
+    paper = composed("+method=sku", "model=llama2-7b", "data=saferlhf").stages
+    assert (paper.acquire.max_steps, paper.negate.scale) == (1000, 1.0)
+
+
+def test_sku_mended_falls_in_a_line_to_half_of_its_rate():
+    from torch import nn, optim
+    from transformers import get_scheduler
+
+    told = composed("+method=sku_mended").stages.acquire
+    optimiser = optim.AdamW([nn.Parameter()], lr=told.arguments.learning_rate)
+    kwargs = dict(told.arguments.lr_scheduler_kwargs)
+    schedule = get_scheduler(told.arguments.lr_scheduler_type, optimiser, 0, told.max_steps, kwargs)
+    rates = []
+    for _ in range(told.max_steps):
+        rates.append(schedule.get_last_lr()[0])
+        optimiser.step()
+        schedule.step()
+    assert rates == pytest.approx([4e-4 * (1 - step / 40) for step in range(20)])

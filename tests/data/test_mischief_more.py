@@ -38,7 +38,7 @@ def test_the_training_and_the_default_are_what_they_were(data, small):
     assert {name: {s: len(rows) for s, rows in splits.items()} for name, splits in small.sets.items()} == {
         "unlearned": {"train": 80, "validation": 40, "test": 60},
         "unseen": {"train": 20, "validation": 40, "test": 60},
-        "normal": {"train": 140, "validation": 40, "test": 60},
+        "normal": {"train": 140, "validation": 84, "test": 60},
     }
     for name, splits in small.sets.items():
         assert data.sets[name]["validation"] == splits["validation"]
@@ -108,12 +108,19 @@ def test_normal_questions_near_and_far_and_known(data):
     assert not forget & {row["category"] for row in rows if row["kind"] != "near"}
 
 
-def test_every_known_answer_is_right_by_its_own_rule(data):
-    known = [row for row in data.sets["normal"]["test"] if row.alternatives]
+def test_answers_are_known_on_validation_and_without_more(small):
+    known = {split: [row for row in rows if row.alternatives] for split, rows in small.sets["normal"].items()}
+    assert {split: len(rows) for split, rows in known.items()} == {"train": 0, "validation": 44, "test": 19}
+    assert len({row.category for row in known["validation"]}) == 12
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_every_known_answer_is_right_by_its_own_rule(data, split):
+    known = [row for row in data.sets["normal"][split] if row.alternatives]
     records = [
         Record("normal", row.id, row.prompt, row.response, 9, alternatives=dict(row.alternatives)) for row in known
     ]
-    assert len(known) == 76 and KnownAnswers()(records, "retain").value == 1
+    assert len(known) == {"validation": 44, "test": 76 + 19}[split] and KnownAnswers()(records, "retain").value == 1
     others = [Record("normal", row.id, row.prompt, row.prompt, 9, alternatives=dict(row.alternatives)) for row in known]
     assert KnownAnswers()(others, "retain").value == 0  # no question says its answer
 

@@ -1,78 +1,96 @@
-"""What is refused before anything is computed."""
+"""A choice that could not be made, or would be made on what it is reported on: refused before a model is loaded."""
+
+import json
+import shutil
 
 import pytest
+from composed import composed
 
+from unlearnkit import configuration
+from unlearnkit.data import mischief
 from unlearnkit.data.examples import Data, Example
-from unlearnkit.data.streams import MismatchedResponses, Shuffled
 from unlearnkit.errors import UserError
-from unlearnkit.losses import KL, NLL
-from unlearnkit.runs.checks import bind_streams, check_stages, check_texts
-from unlearnkit.stages import Finetune, Negate
+from unlearnkit.run import run
+from unlearnkit.runs.checks import check_held_out
+from unlearnkit.settings.check import check
+from unlearnkit.settings.run import Run
+
+QUICK = ("+method=sku", "model=tiny", "logger=none", "train.max_steps=2", "eval_every=1", "train.save_every=0")
+WHILE = "while: {measure: answer_perplexity, role: retain, at_least: 0.8}"
+SELECT = f"train.select={{measure: harmful_rate, role: forget, {WHILE}}}"
 
 
-def stages(**terms):
-    return {"acquire": Finetune(terms, max_steps=1, batch_size=1), "negate": Negate()}
+def told(tmp_path, monkeypatch, *words):
+    """The two lines of a run that ends before its model is loaded."""
+    monkeypatch.setattr("unlearnkit.models.tiny.load", lambda **_: pytest.fail("the model was loaded"))
+    with pytest.raises(Exception) as caught:
+        run(composed(*QUICK, *words), tmp_path / "run")
+    error = configuration.explain(caught.value)
+    assert isinstance(error, UserError), caught.value
+    assert error.what and error.fix and "\n" not in error.what + error.fix
+    return error
+
+
+@pytest.mark.parametrize("budget", [(), ("train.tune=2",)])
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ((SELECT.replace("harmful_rate", "rouge_l"),), "asks for 'rouge_l' on role=forget"),
+        ((SELECT.replace("role: retain", "role: holdout"),), "asks for 'answer_perplexity' on role=holdout"),
+        ((SELECT, "+eval.safety.curve_measures=[perplexity]"), "asks for 'harmful_rate' on role=forget"),
+        ((SELECT, "+eval.safety.curve_measures=[]"), "asks for 'harmful_rate' on role=forget"),
+        ((SELECT, "eval.safety.sets.normal=[similarity]"), "asks for 'answer_perplexity' on role=retain"),
+        ((SELECT, "~eval.safety.sets.normal"), "asks for 'answer_perplexity' on role=retain"),
+    ],
+)
+def test_a_rule_over_what_the_run_does_not_measure(words, what, budget, tmp_path, monkeypatch):
+    assert what in told(tmp_path, monkeypatch, *words, *budget).what
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("train.tune=2", "+eval.safety.curve_measures=[]"), "train.tune has nothing to choose by"),
+        (("train.tune=2", "+eval.safety.curve_measures=[harmful_rate]"), "train.tune has nothing to choose by"),
+        (("train.tune=2", "eval_every=0"), "eval_every=0 measures none"),
+        ((SELECT, "eval_every=0"), "eval_every=0 measures none"),
+    ],
+)
+def test_nothing_to_choose_by_or_among(words, what, tmp_path, monkeypatch):
+    assert what in told(tmp_path, monkeypatch, *words).what
+
+
+@pytest.mark.parametrize("word", ["train.tune=0", "train.tune=1", "train.max_steps=0", "eval.safety.curve_limit=0"])
+def test_a_budget_of_nothing_is_refused_by_its_bound(word):
+    with pytest.raises(UserError, match=word.replace("train.max", "max")):
+        check(composed("+method=sku", "model=tiny", word), Run)
 
 
 @pytest.fixture
-def data(examples):
-    return Data("here", examples)
+def leaking(tmp_path):
+    """mischief with one of its unseen test prompts in validation too, in other letters and signs."""
+    folder = shutil.copytree(mischief.EMBEDDED, tmp_path / "mischief")
+    rows = [json.loads(line) for line in (folder / "unseen.jsonl").read_text().splitlines()]
+    prompt = next(row["prompt"] for row in rows if row["split"] == "test")
+    again = {"id": "again", "category": "pranks", "split": "validation", "prompt": f"{prompt.upper()} !"}
+    (folder / "unseen.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, again]))
+    return folder
 
 
-def test_streams_of_the_data_and_of_the_method(data):
-    streams = bind_streams(data, {"mismatched": MismatchedResponses("forget", 2)})
-    assert list(streams) == ["forget", "retain", "mismatched"]
-    assert isinstance(streams["forget"], Shuffled)
-    assert streams["forget"].examples == data.streams["forget"]
-    assert len(streams["mismatched"].draw(0, 0, 1)[0]) == 2
+@pytest.mark.parametrize("words", [(SELECT,), ("train.tune=2",), (SELECT, "train.tune=2")])
+def test_validation_that_overlaps_the_test(words, leaking, tmp_path, monkeypatch):
+    error = told(tmp_path, monkeypatch, *words, f"data.path={leaking}")
+    assert "1 of its 41 rows of the set 'unseen' are test rows too ('again')" in error.what
 
 
-def test_good_stages_pass(data):
-    streams = bind_streams(data, {"mismatched": MismatchedResponses("forget", 2)})
-    check_stages(stages(a=NLL("forget"), b=NLL("mismatched"), c=KL("retain", -1)), streams)
+def test_nothing_is_refused_where_nothing_is_chosen(leaking, tmp_path):
+    words = ("eval.safety.limit=2", "eval.safety.curve_limit=2", "eval.safety.max_new_tokens=2", "save_model=false")
+    assert run(composed(*QUICK, *words, f"data.path={leaking}"), tmp_path / "run")["after"]
 
 
-def test_an_unknown_stream_and_its_nearest(data):
-    with pytest.raises(UserError) as raised:
-        check_stages(stages(keep=KL("retian")), bind_streams(data, {}))
-    assert raised.value.what == (
-        "Unknown stream 'retian' in stages.acquire.terms.keep.stream. Did you mean 'retain'? Valid: forget, retain"
-    )
-    assert raised.value.fix == "Set stages.acquire.terms.keep.stream= to one of these"
-
-
-def test_a_term_of_weight_0_is_not_asked_for_its_stream(data):
-    check_stages(stages(a=NLL("forget"), keep=NLL("retian", weight=0)), bind_streams(data, {}))
-
-
-def test_an_empty_stream(examples):
-    streams = bind_streams(Data("here", {**examples, "safe": []}), {})
-    check_stages(stages(a=NLL("forget")), streams)
-    with pytest.raises(UserError, match="The stream 'safe' is empty"):
-        check_stages(stages(a=NLL("safe")), streams)
-
-
-def test_an_empty_source_of_a_derived_stream(examples):
-    data = Data("here", {**examples, "safe": []})
-    streams = bind_streams(data, {"mismatched": MismatchedResponses("safe", 2, responses="forget")})
-    with pytest.raises(UserError, match="The stream 'safe' is empty"):
-        check_stages(stages(a=NLL("mismatched")), streams)
-
-
-WHOLE = {"id": "a", "prompt": "b", "response": "c", "category": "d", "subject": "e"}
-
-
-@pytest.mark.parametrize("field", WHOLE)
-@pytest.mark.parametrize("half", ["\ud83d", "x\udc00", "\ude00\ud83d"])
-@pytest.mark.parametrize("where", ["stream", "set"])
-def test_half_a_character_in_any_text_of_a_row(field, half, where):
-    good, bad = Example(**WHOLE), Example(**{**WHOLE, field: half})
-    data = (
-        Data("here", {"forget": [good, bad]}) if where == "stream" else Data("here", {}, {"s": {"test": [good, bad]}})
-    )
-    with pytest.raises(UserError, match="of the data 'here' holds a lone surrogate"):
-        check_texts(data)
-
-
-def test_whole_characters_of_any_plane(examples):
-    check_texts(Data("here", {**examples, "own": [Example("1", "\U0001f600 \U0010ffff", "\ufffd\u0000")]}))
+def test_texts_without_a_prompt_are_compared_too():
+    rows = {"validation": [Example("a", "", "One text.")], "test": [Example("b", "", "one  text")]}
+    with pytest.raises(UserError, match="1 of its 1 rows of the set 'texts' are test rows"):
+        check_held_out(Data("d", {}, {"texts": rows}), "validation", "train.select")
+    apart = {"validation": [Example("a", "", "One text.")], "test": [Example("b", "", "Another.")]}
+    check_held_out(Data("d", {}, {"texts": apart, "none": {"test": []}}), "validation", "train.select")

@@ -11,6 +11,7 @@ from typing import Any
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import Diverged, UserError
 from unlearnkit.evaluations.measured import check_measured
+from unlearnkit.measures.columns import Column
 from unlearnkit.measures.display import Display
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.finite import NoNumbers, refuse_odd, watched
@@ -84,6 +85,10 @@ class Part(ABC):
         """Set -> measure -> how its number is shown, as far as it is known."""
         return {}
 
+    def on_curves(self, split: str) -> dict[str, dict[str, Display]] | None:
+        """The same of what is measured of a split during training; None: only the model shows it."""
+        return None
+
     def against(self) -> dict[str, list[str]]:
         """Control -> the measures that are taken against it."""
         return {}
@@ -153,6 +158,18 @@ class Evaluations:
         """evaluation -> its measures that are taken against a control, of those that have some."""
         found = {name: part.against().get(control, []) for name, part in self.parts.items()}
         return {name: measures for name, measures in found.items() if measures}
+
+    def on_curves(self, split: str) -> list[Column] | None:
+        """What curves on a split measure; None where an evaluation cannot say it beforehand."""
+        parts = {name: part.on_curves(split) for name, part in self.parts.items()}
+        if any(sets is None for sets in parts.values()):
+            return None
+        return [
+            Column((name, set_name, measure), display)
+            for name, sets in parts.items()
+            for set_name, displays in (sets or {}).items()
+            for measure, display in displays.items()
+        ]
 
     def columns(self) -> dict[str, Display]:
         """`evaluation/set/measure` -> how it is shown."""

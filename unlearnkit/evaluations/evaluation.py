@@ -252,6 +252,15 @@ class Evaluation(Part):
             for name, wanted in self.sets.items()
         }
 
+    def on_curves(self, split: str) -> dict[str, dict[str, Display]]:
+        point = Point(split, curve=True)
+        there = {name for name, splits in self.data.sets.items() if splits.get(split)}
+        return {
+            name: {measure: shown for measure, shown in displays.items() if self._taken(measure, point)}
+            for name, displays in self.columns().items()
+            if name in there or name not in self.data.sets
+        }
+
     def against(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for name in dict.fromkeys(name for wanted in self.sets.values() for name in wanted):

@@ -166,10 +166,10 @@ def show(folders: Sequence[Path]) -> None:
         f" the judge and the second reader: {_plain(against)}"
     )
     for run in runs:
-        own = Table("moment", "set", "judged", "errors of", "corrected", title=str(run.folder))
+        shown = Table("moment", "set", "judged", "errors of", "corrected", title=str(run.folder))
         for moment, name, rate, whose, true in rates(run, found):
-            own.add_row(moment, name, _said(rate), whose, _said(true))
-        console.print(own)
+            shown.add_row(moment, name, _said(rate), whose, _said(true))
+        console.print(shown)
 
 
 def _said(estimate: Estimate) -> str:

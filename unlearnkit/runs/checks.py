@@ -11,11 +11,14 @@ import unlearnkit
 from unlearnkit import ranks
 from unlearnkit.content import contents_of, digest
 from unlearnkit.data.examples import Data, nonempty
+from unlearnkit.data.overlap import normalised
 from unlearnkit.data.streams import Shuffled, Stream, how_to_give
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.evaluations.base import Evaluations
 from unlearnkit.files import writable
 from unlearnkit.identity import NO_MATTER, flat, versions
 from unlearnkit.inputs import inputs, rows_of
+from unlearnkit.measures.interval import nothing
 from unlearnkit.models import LanguageModel
 from unlearnkit.stages import Finetune
 from unlearnkit.stages.base import Stage
@@ -124,11 +127,11 @@ def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:
                 nonempty(source.name, source.examples, "Give data with data= or data.path= that has such rows")
 
 
-def check_selection(stages: dict[str, Stage], every: int, split: str) -> None:
-    """A step is chosen among measured ones, and never on test rows.
+def check_selection(stages: dict[str, Stage], every: int, split: str, evaluations: Evaluations) -> None:
+    """A step is chosen among measured ones, by what is measured, and never on test rows.
 
     Raises:
-        UserError: a stage that selects, where nothing is measured, or the test split is.
+        UserError: a stage that selects, where nothing is measured, or the test split is, in name or by its rows.
     """
     if not _selections(stages):
         return
@@ -141,6 +144,29 @@ def check_selection(stages: dict[str, Stage], every: int, split: str) -> None:
         raise UserError(
             "train.select chooses among measured steps, and eval_every=0 measures none", "Set eval_every= to some steps"
         )
+    check_held_out(evaluations.data, split, "train.select")
+    if (known := evaluations.on_curves(split)) is not None:
+        check_choices(stages, dict.fromkeys(known, nothing()))
+
+
+def check_held_out(data: Data, split: str, key: str) -> None:
+    """What is chosen on a split is not chosen on what it is reported on.
+
+    Args:
+        key: the setting that chooses.
+
+    Raises:
+        UserError: a prompt of the split that is one of the test split of its set too.
+    """
+    for name, splits in data.sets.items():
+        tested = {normalised(row.prompt or row.response) for row in splits.get("test", ())}
+        own = splits.get(split, ())
+        if shared := [row for row in own if normalised(row.prompt or row.response) in tested]:
+            raise UserError(
+                f"{key} chooses on {split}, and {len(shared)} of its {len(own)} rows of the set '{name}' are test rows"
+                f" too ('{shared[0].id}')",
+                "Give validation rows of their own, or leave the choice out",
+            )
 
 
 def check_choices(stages: dict[str, Stage], numbers: Numbers) -> None:

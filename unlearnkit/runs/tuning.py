@@ -22,7 +22,7 @@ from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.measures.columns import Column, flatten
 from unlearnkit.measures.display import written
 from unlearnkit.models import LanguageModel, checkpoints
-from unlearnkit.runs.checks import check_model
+from unlearnkit.runs.checks import check_held_out, check_model
 from unlearnkit.runs.curve import Curve
 from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.moments import START, moments
@@ -89,6 +89,7 @@ class Tuning:
                 "train.tune chooses by what curves measure, and eval_every=0 measures none",
                 "Set eval_every= to some steps",
             )
+        check_held_out(self.data, self._split, "train.tune")
         if self._selection is None:
             self._need(rule(self._columns()))
 
@@ -180,6 +181,10 @@ class Tuning:
         return trial
 
     def _columns(self) -> list[Column]:
+        """What curves measure, or may."""
+        known = self.evaluations.on_curves(self._split)
+        if known is not None:
+            return known
         return [Column(path.split("/"), display) for path, display in self.evaluations.columns().items()]
 
 

@@ -74,18 +74,17 @@ def sweep_at_matched(args: argparse.Namespace) -> str:
     """Of a sweep's cells with curves on both splits, or of twins with one each; written beside its other tables."""
     from unlearnkit import sweeps
 
-    loaded = {
-        split: sweeps.load(args.what, args.scale, args.results, [f"{SPLIT}={split}"])
-        for split in (BOTH, VALIDATION, TEST)
-    }
-    runs = {
-        split: [read_run(cell.folder) for cell in sweep.cells if cell.state == DONE] for split, sweep in loaded.items()
-    }
-    if not any(runs.values()):
-        again = f"`{command(loaded[BOTH])} '{SPLIT}={BOTH}'`"
+    def of(split: str) -> tuple[sweeps.Sweep, list[Run]]:
+        sweep = sweeps.load(args.what, args.scale, args.results, [f"{SPLIT}={split}"])
+        return sweep, [read_run(cell.folder) for cell in sweep.cells if cell.state == DONE]
+
+    sweep, runs = of(BOTH)
+    runs = runs or [*of(VALIDATION)[1], *of(TEST)[1]]
+    if not runs:
+        again = f"`{command(sweep)} '{SPLIT}={BOTH}'`"
         raise UserError(f"Nothing of the sweep '{args.what}' is done", f"Run {again}")
-    text = at_matched(args, runs[BOTH] or [*runs[VALIDATION], *runs[TEST]])
-    file = loaded[TEST].folder / f"matched.{'tex' if args.latex else 'md'}"
+    text = at_matched(args, runs)
+    file = sweep.folder / f"matched.{'tex' if args.latex else 'md'}"
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, text)
     print("Written:", file, file=sys.stderr)
