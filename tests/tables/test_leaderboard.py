@@ -50,9 +50,7 @@ def test_who_keeps_enough_in_order():
 def test_the_pages():
     boards = leaderboards([comparison()], SPEC)
     page = markdown_of(boards, {**SPEC, "source": {"paper": "P", "arxiv": "1", "place": "t"}}, "command")
-    assert (
-        "1.8e-21" in page.replace("1.8×10⁻²¹", "1.8e-21") and "0.400" in page and "tiny on tofu. tiny on tofu." in page
-    )
+    assert "1.8e-21" in page.replace("1.8×10⁻²¹", "1.8e-21") and "0.400" in page and "\ntiny on tofu.\n" in page
     html = html_page(boards, {**SPEC, "source": {"paper": "P", "arxiv": "1", "place": "t"}}, "command")
     assert html.index("simnpo") < html.index("npo_gd</th>") and html.count("<table") == 2
 
@@ -60,6 +58,7 @@ def test_the_pages():
 def test_a_start_without_utility_ranks_nobody():
     numbers = {**NUMBERS, "original": (0.0, 0.0)}
     assert [list(board.table.rows) for board in leaderboards([comparison(numbers)], SPEC)] == [["original"]] * 2
+    assert leaderboards([comparison(numbers)], SPEC)[0].remarks[0].endswith("The start has none that could be kept.")
     (alone, _) = leaderboards([comparison({"original": (0.1, 0.6)})], SPEC)
     assert list(alone.table.rows) == ["original"]
 

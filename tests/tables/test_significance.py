@@ -100,3 +100,13 @@ def test_seeds_must_say_so_too(tmp_path):
     for seed in range(3):
         write_run(tmp_path / f"ft{seed}", "ft", [1] * (34 + seed) + [0] * (6 - seed), seed=seed)
     assert marks(tmp_path) == {"ga": 1, "sku": 1, "ft": 2}
+
+
+def test_of_a_whole_set_no_prompt_has_a_number(tmp_path):
+    """A p-value against a control: nothing is paired, and nothing fails."""
+    quality = {"_target_": "unlearnkit.measures.KSTest", "of": "success", "side": "unlearned", "against": "never_knew"}
+    for name, method in (("a", "ga"), ("b", "sku")):
+        write_run(tmp_path / name, method, [True, False])
+        told = {"eval": {"safety": {"measures": {"harmful_rate": quality}}}}
+        (tmp_path / name / "config.yaml").write_text(yaml.safe_dump(told))
+    assert marks(tmp_path) == {}

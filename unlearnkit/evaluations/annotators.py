@@ -129,8 +129,8 @@ class Reference(Annotator):
 
     load: Callable[[], LanguageModel] | None = None
 
-    gives = ("reference_log_probs",)
-    reads = ("response",)
+    gives: ClassVar[tuple[str, ...]] = ("reference_log_probs",)
+    reads: ClassVar[tuple[str, ...]] = ("response",)
     forward = True
 
     def __call__(self, records: list[Record], asked: Asked) -> None:

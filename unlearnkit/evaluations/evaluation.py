@@ -128,7 +128,7 @@ class Evaluation(Part):
                     for side, parts in measure.of.items():
                         for member in members(side, self.data):
                             fields.setdefault(member, set()).update(f for p in parts for f in self.measures[p].reads)
-                else:
+                elif not isinstance(measure, OfNumbers):
                     fields[name].update(measure.reads)
         for own in fields.values():
             for annotator in reversed(self.annotators):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -29,7 +30,7 @@ FILES = {
 }
 EMBEDDED = Path(unlearnkit.data.__file__).parent / "embedded" / "wmdp"  # questions made for this project
 HERE = "<HERE>"  # stands for the generated folder until its name, the hash of its files, is known
-READERS = {
+READERS: dict[str, Callable[[Path], rows.Documents]] = {
     "arc_challenge": rows.arc_challenge,
     "truthfulqa_mc1": rows.truthfulqa,
     "truthfulqa_mc2": rows.truthfulqa,

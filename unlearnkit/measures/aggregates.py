@@ -79,7 +79,7 @@ class Utility(OfMeasures):
         super().__init__(of)
         for side, name in (fluency or {}).items():  # behind all others
             self.of[f"{side}"] = [*self.of.pop(side, []), name]
-        self.against, self.mean, self.fluency = against, mean, dict(fluency or {})
+        self.against, self.harmonic, self.fluency = against, mean, dict(fluency or {})
         self.places = [(side, part) for side, parts in self.of.items() for part in parts]
 
     def of_groups(
@@ -89,9 +89,9 @@ class Utility(OfMeasures):
             return nothing(seed)
         fluent = [place for place, key in enumerate(self.places) if key in self.fluency.items()]
         rest = [place for place in range(len(self.places)) if place not in fluent]
-        ratios = [_ratio(self.mean, [groups[p] for p in rest], [controls[p] for p in rest], seed)]
+        ratios = [_ratio(self.harmonic, [groups[p] for p in rest], [controls[p] for p in rest], seed)]
         if fluent and all(len(groups[p]) and len(controls[p]) for p in fluent):
-            ratios.append(_ratio(self.mean, [groups[p] for p in fluent], [controls[p] for p in fluent], seed))
+            ratios.append(_ratio(self.harmonic, [groups[p] for p in fluent], [controls[p] for p in fluent], seed))
         if any(ratio is None for ratio in ratios):
             return nothing(seed)
         known = [ratio for ratio in ratios if ratio is not None]

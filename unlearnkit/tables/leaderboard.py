@@ -50,6 +50,8 @@ def _at(comparison: Comparison, told: Mapping[str, Any], share: float) -> Compar
     table = replace(comparison.table, rows={row: rows[row] for row in (ORIGINAL, *order) if row in rows})
     said = f"Methods that keep at least {share:.0%} of the start's {keep.title}, by {best.title}."
     more = f" Not among them: {'; '.join(left)}." if left else ""
+    if start is not None and not start.value > 0:
+        more = " The start has none that could be kept."
     return replace(comparison, table=table, claims=[], correlations={}, remarks=[said + more], notes=[])
 
 

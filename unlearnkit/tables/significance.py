@@ -13,7 +13,9 @@ from hydra.utils import instantiate
 from scipy.stats import norm
 
 from unlearnkit.identity import config_in
+from unlearnkit.measures.aggregates import OfNumbers
 from unlearnkit.measures.columns import Column
+from unlearnkit.measures.combined import OfMeasures
 from unlearnkit.measures.paired import paired
 from unlearnkit.measures.seeds import Scale
 from unlearnkit.records.record import Record, read_parquet, records_path
@@ -89,6 +91,8 @@ def _of_run(run: Run, column: Column) -> dict[tuple[str, ...], float]:
     try:
         *attack, evaluation, set_name, name = column
         measure = instantiate(config_in(run.folder)["eval"][evaluation]["measures"][name])
+        if isinstance(measure, OfMeasures | OfNumbers):  # of a whole set: no prompt has a number of its own
+            return {}
         path = records_path(run.folder, attack[0] if attack else "after", evaluation)
         rows = read_parquet(path) if path.is_file() else []
     except (OSError, KeyError, TypeError, ValueError):  # a run of another kind

@@ -84,4 +84,4 @@ def agreement_line(comparisons: Sequence[Comparison]) -> str:
             + ([f"of {len(comparison.claims)} claims {claims}"] if comparison.claims else [])
         )
         parts.append(f"{comparison.table.model} on {comparison.table.data}" + (f": {said}" if said else ""))
-    return ". ".join(parts) + "."
+    return ". ".join(dict.fromkeys(parts)) + "."
