@@ -21,6 +21,7 @@ from unlearnkit.runs.checks import (
     agreed_inputs,
     bind_streams,
     check_choices,
+    check_layers,
     check_model,
     check_selection,
     check_split,
@@ -59,6 +60,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     attacks: dict[str, Attack] = instantiate(cfg.attacks, _convert_="all")
     streams = bind_streams(data, instantiate(cfg.streams, _convert_="all"))
     check_stages(stages, streams)
+    check_layers(stages, out.config["model"].get("path"))
     check_attacks(attacks, stages)
     check_selection(stages, cfg.eval_every, cfg.curve_split)
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
