@@ -1,9 +1,10 @@
 """Seconds and peak memory of a step of each method, ours against a plain padded implementation, as ratios.
 
-On the embedded model, with LoRA and with all weights. A process of its own takes each way's steps, in turn with the
-other way's; seconds are of one thread's processor time, in which other work on the machine does not count, and its peak
-is that of its first step, with AdamW's moments there already. The plain way is a padded forward a term with logits at
-every position, and a second, frozen model where a term compares. The last column is how far the losses are apart.
+On the embedded model or a shape of random weights, with LoRA and with all weights. A process of its own takes each
+way's steps, in turn with the other way's. Seconds are of one thread's processor time, in which other work on the
+machine does not count; the peak is that of the first step, above what the libraries hold, with AdamW's moments there
+already. The plain way is a padded forward a term with logits at every position, and a second, frozen model where a term
+compares. The last column is how far the losses are apart.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from statistics import median
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from measure import Peak, peak_memory
+from measure import Peak, peak_memory, resident
+from networks import network
 from omegaconf import OmegaConf
+from shapes import LORA
 from ways import METHODS, WAYS, Method, taking
 
 from unlearnkit import configuration
@@ -46,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--trained", default="LoRA,all")
+    parser.add_argument("--shape", help="of random weights and bytes, in the embedded model's place (shapes.py)")
     parser.add_argument("--batch-size", type=int, default=4, help="rows of each stream")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--data", default="authors")
@@ -55,8 +59,12 @@ def main() -> None:
     configuration.register_resolvers()
     with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
         cfg = compose("config", overrides=overrides)
-    model, adapter = instantiate(cfg.model, _convert_="all"), OmegaConf.to_container(cfg.model.lora, resolve=True)
-    print(f"{asked.batch_size} rows a stream of {overrides[0]}, {asked.repeats} steps each way, {model.dtype}")
+    base = resident()
+    if asked.shape:
+        model, adapter = network(asked.shape, lora=False, device="cpu", trainable=False), dict(LORA)
+    else:
+        model, adapter = instantiate(cfg.model, _convert_="all"), OmegaConf.to_container(cfg.model.lora, resolve=True)
+    print(f"{model.name} in {model.dtype}, {asked.batch_size} rows a stream of {overrides[0]}, {asked.repeats} steps")
     print("| trained | method | ours, s | GB | plain, s | GB | speed | memory | losses apart |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
     for trained in asked.trained.split(","):
@@ -65,6 +73,8 @@ def main() -> None:
         for name in asked.methods.split(","):
             one = replace(model, weights=lineage(model.model, lora))
             ours, plain = in_turn(one, name, asked.batch_size, asked.repeats, overrides)
+            for way in (ours, plain):
+                way.peak -= base
             speed = median(theirs / own for own, theirs in zip(ours.seconds, plain.seconds, strict=True))
             losses = zip(ours.losses, plain.losses, strict=True)
             apart = max(abs(own - theirs) / max(1, abs(theirs)) for own, theirs in losses)

@@ -151,7 +151,14 @@ def test_tofu_as_it_was_tuned(method, rate, epochs):
 
 
 def test_pdu_takes_epsilon_from_the_row():
-    for words, expected in ((("data=files", "paper=tofu", "model=llama3.2-1b-instruct"), 0.3), (("model=tiny",), 5.0)):
+    for words, expected in (
+        (("data=files", "paper=tofu", "model=llama3.2-1b-instruct"), 0.3),
+        (("model=tiny",), 5.0),
+        (("data=authors", "model=tiny"), 5.0),
+        ((), 3.2),  # mischief
+        (("data=authors",), 0.3),
+        (("data=tofu",), 0.3),
+    ):
         assert composed("+method=pdu", *words).stages.finetune.terms.retain.epsilon == expected
     assert composed("+method=pdu", "model=llama2-7b").stages.finetune.terms.retain.epsilon is None
 

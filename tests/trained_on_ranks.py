@@ -1,8 +1,9 @@
 """Started on one or more ranks by `stages/test_deepspeed.py`: the same trainings under every way of dividing them.
 
 Arguments: the folder with the tiny model, the folder for losses and weights, then `NAME:MICRO-BATCHES`, each a name of
-`conf/deepspeed`, with `:states` behind it where the terms are of hidden states alone, or `NAME:DTYPE` for the first
-values of terms with nothing learnt.
+`conf/deepspeed`, with `:states` behind it where the terms are of hidden states alone and `:field` where they are
+more of the field's losses and the adapter begins with FILA, or `NAME:DTYPE` for the first values of terms with
+nothing learnt.
 """
 
 import faulthandler
@@ -18,10 +19,25 @@ from safetensors.torch import save_file
 from unlearnkit import ranks
 from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import MismatchedResponses, Preferences, Shuffled
-from unlearnkit.losses import DPO, KL, NLL, NPO, UNDIAL, Constrained, KeepStates, Steer
+from unlearnkit.losses import (
+    CEU,
+    DPO,
+    KL,
+    NLL,
+    NPO,
+    UNDIAL,
+    WGA,
+    Constrained,
+    InvertedHinge,
+    KeepStates,
+    LogitFlattening,
+    SatImp,
+    SimNPO,
+    Steer,
+)
 from unlearnkit.models import load_source
 from unlearnkit.models.templates import Template
-from unlearnkit.stages import Context, Finetune
+from unlearnkit.stages import Context, Fila, Finetune
 
 LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
 ARGUMENTS = {
@@ -54,6 +70,21 @@ def of_states():
     }
 
 
+def of_the_field():
+    return {
+        "hinge": InvertedHinge("forget", 1.0),
+        "lower": SimNPO("forget", 1.0, beta=2.0, margin=0.1),
+        "flatten": LogitFlattening("forget", 0.1),
+        "other": CEU("forget", 1.0),
+        "weigh": WGA("forget", 1.0, beta=0.5),
+        "saturate": SatImp("forget", 1.0, saturation=0.5),
+        "keep": NLL("retain", 1.0),
+    }
+
+
+TERMS = {"": terms, "states": of_states, "field": of_the_field}
+
+
 def streams():
     examples = {
         "forget": [Example(f"f{n}", f"How to {'x' * n}?", "Take " + "ab" * (n + 1)) for n in range(6)],
@@ -63,19 +94,19 @@ def streams():
     return {**named, "mismatched": MismatchedResponses("forget", 2).bind(named)}
 
 
-def train(source, out, name, lora, accumulation, states=False):
+def train(source, out, name, lora, accumulation, kind=""):
     """Five steps, measured at the third and the last; writes losses and whole weights."""
     model = load_source("tiny", source, "float32", dict(LORA) if lora else None, Template())
     deepspeed = OmegaConf.to_container(composed(f"deepspeed={name}").deepspeed)
     stage = Finetune(
-        of_states() if states else terms(),
+        TERMS[kind](),
         5,
         batch_size=4,
         accumulation=accumulation,
         arguments=dict(ARGUMENTS),
         deepspeed=deepspeed,
     )
-    folder = out / f"{'states-' if states else ''}{'lora' if lora else 'full'}-{name}:{accumulation}"
+    folder = out / f"{f'{kind}-' if kind else ''}{'lora' if lora else 'full'}-{name}:{accumulation}"
     if ranks.is_first():
         folder.mkdir(parents=True)
     ranks.barrier()
@@ -88,6 +119,8 @@ def train(source, out, name, lora, accumulation, states=False):
             if weight.requires_grad:
                 weight.data.zero_()  # what a preview does to the measured model must not reach the training
 
+    if kind == "field" and lora:
+        Fila(rows=4)(model, Context(streams(), 0, folder, "fila"))
     model = stage(model, Context(streams(), 0, folder, "acquire", measure, 3))
     weights = dict(model.model.named_parameters())
     assert not any(hasattr(weight, "ds_id") for weight in weights.values())
@@ -118,10 +151,10 @@ def main():
     faulthandler.dump_traceback_later(300, exit=True)
     ranks.start()
     for asked in sys.argv[3:]:
-        name, accumulation, *states = asked.split(":")
+        name, accumulation, *kind = asked.split(":")
         for lora in (True, False):
             if accumulation.isdigit():
-                train(sys.argv[1], Path(sys.argv[2]), name, lora, int(accumulation), states=bool(states))
+                train(sys.argv[1], Path(sys.argv[2]), name, lora, int(accumulation), *kind)
             else:
                 begin(sys.argv[1], Path(sys.argv[2]), name, lora, accumulation)
     ranks.end()

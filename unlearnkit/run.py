@@ -22,6 +22,7 @@ from unlearnkit.runs.checks import (
     agreed_inputs,
     bind_streams,
     check_choices,
+    check_layers,
     check_model,
     check_selection,
     check_splits,
@@ -61,6 +62,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     attacks: dict[str, Attack] = instantiate(cfg.attacks, _convert_="all")
     streams = bind_streams(data, instantiate(cfg.streams, _convert_="all"))
     check_stages(stages, streams)
+    check_layers(stages, out.config["model"].get("path"))
     check_attacks(attacks, stages)
     bind_attacks(attacks, Scene(data, streams, cfg.seed, folder / "checkpoints" / "attack"))
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)

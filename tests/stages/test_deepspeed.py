@@ -17,6 +17,8 @@ STARTS = [f"{name}:{dtype}" for name in NAMES[:4] for dtype in ("float32", "bflo
 TERMS = ("learn", "mix", "keep", "push", "distil", "bound", "bound/multiplier", "hold")
 LOGGED = ("loss", "grad_norm", "learning_rate")
 OF_STATES = ("steer", "hold")
+OF_THE_FIELD = ("hinge", "lower", "flatten", "other", "weigh", "saturate", "keep")
+LOGGED_OF = {"states": OF_STATES, "field": OF_THE_FIELD}
 WEIGHTS = ("lora", "full")
 TWO_RANKS = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
@@ -51,6 +53,20 @@ def states_together(tiny_folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def field_alone(tiny_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("field_alone")
+    train(tiny_folder, folder, (), "none:1:field", "none:2:field", "zero2:2:field")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def field_together(tiny_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("field_together")
+    train(tiny_folder, folder, TWO_RANKS, *(f"{name}:1:field" for name in NAMES[:4]))
+    return folder
+
+
+@pytest.fixture(scope="module")
 def together(tiny_folder, tmp_path_factory):
     """Two ranks, all trainings one after another in the same two processes."""
     folder = tmp_path_factory.mktemp("together")
@@ -62,7 +78,7 @@ def same(first, second):
     rows = [[json.loads(line) for line in (f / "log.jsonl").read_text().splitlines()] for f in (first, second)]
     assert len(rows[0]) == len(rows[1]) == 5
     for one, other in zip(*rows, strict=True):
-        for key in (*LOGGED, *(f"terms/{name}" for name in (OF_STATES if "states" in first.name else TERMS))):
+        for key in (*LOGGED, *(f"terms/{name}" for name in LOGGED_OF.get(first.name.split("-")[0], TERMS))):
             assert one[key] == pytest.approx(other[key], rel=1e-5, abs=1e-5), key
     weights = [load_file(f / "weights.safetensors") for f in (first, second)]
     assert weights[0].keys() == weights[1].keys()
@@ -94,6 +110,20 @@ def test_passes_that_end_early_on_one_rank(states_alone, weights, way):
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_passes_that_end_early_on_two_ranks(states_alone, states_together, weights, way):
     same(states_alone / f"states-{weights}-none:1", states_together / f"states-{weights}-{way}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", ["none:2", "zero2:2"])
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_the_fields_losses_on_one_rank(field_alone, weights, way):
+    same(field_alone / f"field-{weights}-none:1", field_alone / f"field-{weights}-{way}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", [f"{name}:1" for name in NAMES[:4]])
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_the_fields_losses_on_two_ranks(field_alone, field_together, weights, way):
+    same(field_alone / f"field-{weights}-none:1", field_together / f"field-{weights}-{way}")
 
 
 def starts(folder):

@@ -5,11 +5,13 @@ import json
 
 import pytest
 import torch
+from composed import composed
 
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
 from unlearnkit.losses import KL, NLL, NPO, KeepStates, Steer
 from unlearnkit.models.reading import Wanted
+from unlearnkit.run import run as whole_run
 from unlearnkit.stages import Context, Finetune, Restrict
 from unlearnkit.stages.passes import asked_by, within_reach
 
@@ -80,3 +82,20 @@ def test_a_training_is_the_same_with_an_early_end_or_without(kind, way, request,
     whole = run(other, streams, tmp_path / "whole", {**terms, "more": NLL("retain", weight=1e-30)})
     torch.testing.assert_close(torch.tensor(early), torch.tensor(whole), atol=1e-5, rtol=1e-5)
     assert early[0][1] == 0 < early[-1][1] and early[-1][0] < early[0][0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("stages.finetune.terms.forget.layer=9",), "no layer 9: it has 2, 0 to 1"),
+        (("stages.restrict.layers=[0,2]",), "no layer 2: it has 2, 0 to 1"),
+    ],
+)
+def test_a_layer_that_is_not_there_is_refused_before_weights_are_read(words, said, tiny_folder, tmp_path):
+    """The folder has a model's config and no weights, which a run would otherwise say."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text((tiny_folder / "config.json").read_text())
+    told = ("+method=rmu", "logger=none", f"model.path={tmp_path / 'model'}", *words)
+    with pytest.raises(UserError, match=said) as error:
+        whole_run(composed(*told), tmp_path / "run")
+    assert error.value.fix

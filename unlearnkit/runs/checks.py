@@ -20,6 +20,8 @@ from unlearnkit.identity import NO_MATTER, flat, versions
 from unlearnkit.inputs import inputs, rows_of
 from unlearnkit.measures.interval import nothing
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.reading import number_of
+from unlearnkit.settings.sizes import depth_of
 from unlearnkit.stages import Finetune
 from unlearnkit.stages.base import Stage
 from unlearnkit.stages.selection import Numbers, Selection
@@ -125,6 +127,20 @@ def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:
             source = getattr(stream, "prompts", stream)
             if isinstance(source, Shuffled):
                 nonempty(source.name, source.examples, "Give data with data= or data.path= that has such rows")
+
+
+def check_layers(stages: dict[str, Stage], path: str | None) -> None:
+    """Every layer that a stage names is there, as far as the config.json of the model's folder says it.
+
+    Raises:
+        UserError: one is not.
+    """
+    depth = depth_of(path)
+    if depth is None:
+        return
+    for stage in stages.values():
+        for layer in stage.named_layers():
+            number_of(layer, depth)
 
 
 def check_selection(stages: dict[str, Stage], every: int, split: str, evaluations: Evaluations) -> None:

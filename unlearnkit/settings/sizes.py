@@ -48,6 +48,14 @@ def parameters_of(path: str | None, hub: str | None) -> float | None:
     return counted(_read(folder / "config.json"))
 
 
+def depth_of(path: str | None) -> int | None:
+    """Layers of the model in a folder by its config.json; None where it does not say."""
+    config = _read(Path(str(path)).expanduser() / "config.json") if path else {}
+    text = config.get("text_config")
+    layers = _first({**config, **text} if isinstance(text, Mapping) else config, LAYERS)
+    return None if layers is None else int(layers)
+
+
 def said(name: str) -> float | None:
     """The largest size in a name: 1.35e8 of SmolLM2-135M, 5.6e10 of Mixtral-8x7B."""
     found = [float(number) * float(times or 1) * UNITS[unit.upper()] for times, number, unit in SIZE.findall(name)]

@@ -11,6 +11,7 @@ from typing import Any
 
 from unlearnkit.data.streams import Stream
 from unlearnkit.models import LanguageModel
+from unlearnkit.settings.bounds import Depth
 from unlearnkit.stages.selection import Choice, Numbers
 
 
@@ -60,6 +61,10 @@ class Stage(ABC):
 
     def check_model(self, model: LanguageModel) -> None:  # noqa: B027  as above
         """Refuse settings that only the model shows to be wrong, before anything is computed with it."""
+
+    def named_layers(self) -> list[Depth]:
+        """Layers of the model that its settings name, by number or share of the depth."""
+        return []
 
     def stream_names(self) -> dict[str, str]:
         """Streams this stage reads, by the config key that names them."""

@@ -27,7 +27,7 @@ from unlearnkit.models.packing import Tokenise
 from unlearnkit.models.reading import layers_of, number_of
 from unlearnkit.ranks import zero
 from unlearnkit.ranks.signals import StopWhenAsked
-from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Count, Positive, Share
+from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Count, Depth, Positive, Share
 from unlearnkit.stages.alternatives import invent
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.callbacks import Progress, Report
@@ -175,8 +175,11 @@ class Finetune(Stage):
         Raises:
             UserError: one is not.
         """
-        for layer in asked_by(self.terms.values()).layers:
+        for layer in self.named_layers():
             number_of(layer, len(layers_of(model.model)))
+
+    def named_layers(self) -> list[Depth]:
+        return sorted(asked_by(self.terms.values()).layers)
 
     def steps(self, streams: dict[str, Stream]) -> int:
         """Optimiser steps that the training takes."""

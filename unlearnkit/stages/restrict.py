@@ -54,6 +54,9 @@ class Restrict(Stage):
                 f"Set {key}.names= to one, such as 'mlp.down_proj'",
             ) from error
 
+    def named_layers(self) -> list[Depth]:
+        return self.layers or []
+
     def check_model(self, model: LanguageModel) -> None:
         if not self.everything:
             self.matching(model.model)
