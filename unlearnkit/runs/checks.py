@@ -14,7 +14,6 @@ from unlearnkit.data.examples import Data, nonempty
 from unlearnkit.data.overlap import normalised
 from unlearnkit.data.streams import Shuffled, Stream, how_to_give
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.evaluations.base import Evaluations
 from unlearnkit.files import writable
 from unlearnkit.identity import NO_MATTER, flat, versions
 from unlearnkit.inputs import inputs, rows_of
@@ -26,8 +25,9 @@ from unlearnkit.stages import Finetune
 from unlearnkit.stages.base import Stage
 from unlearnkit.stages.selection import Numbers, Selection
 
-if TYPE_CHECKING:  # controls evaluate, and this module is read where nothing of that is installed (benchmarks/gpu.py)
+if TYPE_CHECKING:  # this module is read where little is installed, which these need (benchmarks/gpu.py)
     from unlearnkit.controls.taught import Target
+    from unlearnkit.evaluations.base import Evaluations
 
 
 def agreed_inputs(config: dict[str, Any], data: Data) -> dict[str, str]:
