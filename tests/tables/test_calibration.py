@@ -8,7 +8,9 @@ from sklearn.metrics import cohen_kappa_score
 from written import run_folder
 
 from unlearnkit.errors import UserError
-from unlearnkit.judges.calibration import (
+from unlearnkit.judges.embedded import read_rows
+from unlearnkit.measures.interval import share
+from unlearnkit.tables.calibration import (
     ALL,
     SECOND,
     Errors,
@@ -20,8 +22,6 @@ from unlearnkit.judges.calibration import (
     rates,
     second_labels,
 )
-from unlearnkit.judges.embedded import read_rows
-from unlearnkit.measures.interval import share
 from unlearnkit.tables.reading import read_run
 
 

@@ -1,4 +1,4 @@
-"""How fair a judge is to methods: `python -m unlearnkit.judges.calibration [RUN ...]`.
+"""How fair a judge is to methods: `python -m unlearnkit.tables.calibration [RUN ...]`.
 
 Sensitivity and specificity on held-out labelled answers, by the method that they come from; how far two readers agree
 on the labels; and of each RUN the harmful rates, corrected for the errors that the judge makes on such answers.
@@ -136,7 +136,7 @@ def rates(run: Run, found: Mapping[str, Errors]) -> list[tuple[str, str, Estimat
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints it all; the exit code is 2 after a `UserError`."""
-    parser = argparse.ArgumentParser(prog="python -m unlearnkit.judges.calibration", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m unlearnkit.tables.calibration", description=__doc__)
     parser.add_argument(
         "runs", nargs="*", type=Path, metavar="RUN", help="a run's folder, judged by the embedded judge"
     )
