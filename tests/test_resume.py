@@ -217,6 +217,24 @@ def test_kill_9(unbroken, tmp_path):
     check("lora", unbroken, tmp_path)
 
 
+FIELD = ["pdu", *(pytest.param(name, marks=pytest.mark.long) for name in ("rmu", "undial", "gru", "loku"))]
+
+
+@pytest.mark.parametrize("method", FIELD)
+def test_kill_9_in_a_method_of_the_field(method, tmp_path):
+    """What it carries, compares with or began its adapter with is there again: losses to the last bit."""
+    overrides = (f"+method={method}", *RUN)
+    whole = run(composed(*overrides), tmp_path / "whole")
+    there = (*overrides, *dying("finetune", 5), "+logger.kill=true", f"hydra.run.dir={tmp_path / 'cut'}")
+    assert start((), *there).returncode == -9
+    assert numbers(run(composed(*overrides), tmp_path / "cut")) == numbers(whole)
+    rows = [
+        [{key: held for key, held in row.items() if key == "loss" or key.startswith("terms/")} for row in log(folder)]
+        for folder in (tmp_path / "whole", tmp_path / "cut")
+    ]
+    assert rows[0] == rows[1] and sum("loss" in row for row in rows[0]) >= 6
+
+
 def test_a_rank_dies(unbroken, tmp_path):
     overrides, _, metrics = unbroken("full")
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
