@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from unlearnkit.controls.taught import Untaught
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
@@ -17,7 +18,7 @@ from unlearnkit.records.record import Record
 from unlearnkit.settings.bounds import Count
 
 
-class Known:
+class Known(Untaught):
     """A target that teaches nothing: the model as it is, and of the data only the facts that it knows.
 
     A fact counts as known if argmax hits every token of its attribute. Sets, and the streams that are one with
@@ -26,8 +27,6 @@ class Known:
     Args:
         limits: set -> how many known facts are taken of each split, in the data's order; all if None.
     """
-
-    merge = True
 
     def __init__(self, limits: dict[str, Count | None]):
         self.limits = limits
