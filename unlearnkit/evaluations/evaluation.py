@@ -23,7 +23,7 @@ from unlearnkit.evaluations.annotators import (
     Similarity,
 )
 from unlearnkit.evaluations.base import Numbers, Part, Point, every
-from unlearnkit.evaluations.dearer import Fluency, Fluent, ForceReference, GradientNorm
+from unlearnkit.evaluations.extra_passes import Fluency, Fluent, ForceReference, GradientNorm
 from unlearnkit.evaluations.scope_classifier import ScopeClassifier
 from unlearnkit.evaluations.sets import check_known, check_measures, find_sets, members
 from unlearnkit.judges.base import Judge
