@@ -56,7 +56,7 @@ def test_tab_completion_of_the_command():
     assert "hydra_bash_completion unlearnkit" in subprocess.check_output(["bash", "-c", script], text=True)
     asked = f"PATH={UNLEARNKIT.parent}:$PATH; COMP_LINE='unlearnkit +method=sk' unlearnkit -sc query=bash"
     assert subprocess.check_output(["bash", "-c", asked], text=True).split() == [
-        "+method=sku", "+method=sku_as_published",
+        "+method=sku", "+method=sku_as_published", "+method=sku_mended",
         "+method=sku_no_divergence", "+method=sku_no_divergence_as_published",
         "+method=sku_no_random", "+method=sku_no_random_as_published",
     ]  # fmt: skip
