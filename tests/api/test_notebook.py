@@ -31,7 +31,7 @@ def test_numbers_are_those_of_metrics_json(run):
         {key: raw["after"]["safety"]["normal"]["similarity"][key] for key in ("value", "low", "high", "n")}
     ]
     assert end.role.item() == "retain" and end.evaluation.item() == "safety"
-    assert set(numbers.moment) == {"start", "finetune"} and len(numbers) == 2 * 7
+    assert set(numbers.moment) == {"start", "finetune"} and len(numbers) == 2 * 8
 
 
 def test_a_moment_that_is_measured_later_is_in_the_frame(run):
