@@ -39,7 +39,7 @@ def test_a_moment_that_is_measured_later_is_in_the_frame(run):
     with pytest.raises(UserError, match="Did you mean 'safety'"):
         run.measure("eval=safty")
     later = run.numbers[run.numbers.moment == "measured"]
-    assert len(later) == 7 and set(later.n) == {1}
+    assert len(later) == 8 and set(later.n) == {1}
 
 
 def test_answers_stand_side_by_side(run):
