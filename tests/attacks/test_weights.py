@@ -69,15 +69,16 @@ def test_a_share_that_is_none_is_refused(setting, said, tmp_path):
         check(cfg, Run)
 
 
-def test_every_attack_on_the_weights_in_one_run(tmp_path):
+def test_attacks_on_the_weights_in_a_run(tmp_path):
     metrics = run(
         composed(
-            "+method=ga", "+attack=[noise,prune,interpolate]", "model=tiny", "logger=none", "train.max_steps=3",
+            "+method=ga", "+attack=[prune]", "model=tiny", "logger=none", "train.max_steps=3",
             "train.arguments.learning_rate=0.05", "eval_every=0", "+train.arguments.disable_tqdm=true",
             "eval.safety.limit=3", "eval.safety.max_new_tokens=4", "eval.safety.sets={unlearned: [perplexity]}",
         ),
         tmp_path,
     )  # fmt: skip
     names = [moment["name"] for moment in metrics["moments"]]
-    assert names.count("prune_30") == names.count("prune_30/start") == 1 and len(names) == 2 + 2 * 15
-    assert set(metrics["recovered"]) == set(metrics["attacks"])
+    attacks = ["prune_10", "prune_30", "prune_50"]
+    assert names == ["start", *(f"{name}/start" for name in attacks), "finetune", *attacks]
+    assert list(metrics["recovered"]) == metrics["attacks"] == attacks
