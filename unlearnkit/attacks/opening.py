@@ -24,4 +24,4 @@ class Opening(Attack):
 
     @contextlib.contextmanager
     def on(self, model: LanguageModel) -> Iterator[LanguageModel]:
-        yield replace(model, template=replace(model.template, opening=self.words))
+        yield replace(model, template=model.template.opened(self.words))

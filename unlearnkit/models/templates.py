@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 from collections.abc import Mapping
@@ -30,7 +31,9 @@ class Template:
         closed: a response is followed by the token that ends it; not so where prompts are completed.
         arguments: what the chat template is rendered with, such as {"enable_thinking": False}.
         date: today's date for a chat template that writes one, so that numbers do not depend on the day.
-        opening: words that the model is made to begin every answer with, as if they were its own.
+
+    Attributes:
+        opening: words that the model is made to begin every answer with, as if they were its own; see `opened`.
 
     Raises:
         UserError: a text without {prompt}, or a date that is none.
@@ -42,7 +45,7 @@ class Template:
     closed: bool = True
     arguments: Mapping[str, Any] | None = field(default=None, hash=False)
     date: str = "2024-07-26"  # Llama 3's own where it is told none
-    opening: str = ""
+    opening: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         for name in ("text", "separator", "system"):
@@ -61,6 +64,12 @@ class Template:
             raise UserError(
                 f"model.template.date={self.date} is no date", "Write it as year-month-day: 2024-07-26"
             ) from error
+
+    def opened(self, words: str) -> Template:
+        """The same, with words that every answer begins with: an attack's, which no config can set."""
+        other = copy.copy(self)
+        object.__setattr__(other, "opening", words)
+        return other
 
     def fitting(self, tokenizer: PreTrainedTokenizerBase) -> Template:
         """This template; where there is neither a text nor a chat template, one that asks in plain text."""
