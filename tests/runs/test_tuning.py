@@ -89,8 +89,8 @@ def test_the_choice_is_by_hand_the_same(tuned):
 def test_a_killed_tuning_goes_on(place, tuned, tmp_path, monkeypatch):
     whole, written = Trial.write, []
 
-    def dies(self, stage, step, numbers):
-        whole(self, stage, step, numbers)
+    def dies(self, stage, step, *numbers):
+        whole(self, stage, step, *numbers)
         written.append((float(self.folder.name), step))
         if written[-1] == place:
             raise Died

@@ -38,7 +38,7 @@ class Attacked:
 
 def attacked_rows(metrics: Mapping[str, Any]) -> Iterator[Attacked]:
     """Every measure under every attack, in the order in which they were made."""
-    columns = metrics["columns"]
+    columns = metrics.get("columns", {})  # earlier versions had none
     for attack, told in metrics.get("recovered", {}).items():
         for evaluation, sets in told["shares"].items():
             for set_name, measures in sets.items():
@@ -64,4 +64,4 @@ def short_rows(metrics: Mapping[str, Any]) -> list[Attacked]:
 
 def is_attacks(column: Column, metrics: Mapping[str, Any]) -> bool:
     """The number was measured under an attack."""
-    return len(column) > 3 and column[0] in metrics["attacks"]
+    return len(column) > 3 and column[0] in metrics.get("attacks", ())
