@@ -36,6 +36,7 @@ def test_every_table_and_figure_has_its_sweep():
         "knowundo_figure4", "knowundo_figure5", "knowundo_finding3",
         "dissecting_figure1", "dissecting_figure1_olmo", "dissecting_figure2", "dissecting_figure2_olmo",
         "tofu_llama32_1b", "muse_news", "muse_books", "wmdp", "rwku", "tofu_miniature",
+        "memflex_ablation",
     }  # fmt: skip
 
 
@@ -51,7 +52,8 @@ def test_a_description_is_whole(name):
         assert model in configuration.options("model")
     for block, rows in (told.get("paper") or {}).items():
         assert block in [*told["grid"]["model"].split(","), "roberta"]
-        assert list(rows) == list(told["rows"])
+        # The paper has none of what our own changes came to.
+        assert [row for row in told["rows"] if row in rows or name != "memflex_ablation"] == list(rows)
         assert all(len(row) == len(told["columns"]) for row in rows.values())
 
 
