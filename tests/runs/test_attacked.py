@@ -32,4 +32,5 @@ def test_the_short_form_has_the_first_measure_with_a_share():
 def test_a_column_under_an_attack():
     assert is_attacks(Column(("relearn", "safety", "unlearned", "harmful_rate")), METRICS)
     assert not is_attacks(Column(("safety", "unlearned", "harmful_rate")), METRICS)
+    assert not is_attacks(Column(("shout", "safety", "unlearned", "harmful_rate")), METRICS)  # nothing to compare
     assert not is_attacks(Column(("measured", "safety", "unlearned", "harmful_rate")), METRICS)

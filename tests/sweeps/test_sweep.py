@@ -17,7 +17,7 @@ NAMES = configuration.options("sweep")
 PAPERS = Path(__file__).parents[3] / "shared/papers"
 PAPER_OF = {"sku": "sku.txt", "knowundo": "knowundo-memflex.txt"}
 # Claims that the paper prints some numbers for and not all.
-IN_WORDS = {"knowundo_figure5": 1}
+IN_WORDS = {"memflex_ablation": 4, "knowundo_figure5": 1}
 
 
 @functools.cache
