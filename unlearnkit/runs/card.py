@@ -11,14 +11,20 @@ from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from huggingface_hub import try_to_load_from_cache
 from hydra.core.hydra_config import HydraConfig
 
+from unlearnkit import __version__
 from unlearnkit.identity import INPUTS
 from unlearnkit.inputs import HUB_ID, ROWS
 from unlearnkit.measures.columns import before_and_after
 from unlearnkit.measures.display import arrow, only_in_figures, show_interval, show_value
+from unlearnkit.models import LanguageModel
+from unlearnkit.models.card import model_card, unread
+from unlearnkit.models.saving import written
+from unlearnkit.runs.summary import chosen
 from unlearnkit.secrets import redact
 
 PACKAGE = Path(__file__).parents[1]
@@ -51,6 +57,35 @@ def commit() -> str | None:
         return None
     changed = git("status", "--porcelain", "--", ".", "../conf")
     return f"{git('rev-parse', 'HEAD')}{', changed' if changed else ''}"
+
+
+def card(model: LanguageModel, folder: Path, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """The README.md of a run's saved model.
+
+    Args:
+        folder: where it was saved.
+    """
+    run, held = metrics["run"], config["model"]
+    kind = "LoRA adapter" if model.weights.saves_adapter else "full weights"
+    about = [f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}.", *chosen(dict(metrics))]
+    own, adapter = written(folder)
+    base = adapter["base_model_name_or_path"] if adapter else model.source
+    licence = licence_of([base, held.get("hub")], held.get("package"))
+    return model_card(
+        title=f"{run['model']} after {run['method']} on {run['data']}",
+        about=" ".join(about),
+        tags=[run["method"]],
+        template=model.template,
+        weights=str(model.model.dtype).removeprefix("torch."),
+        autocast="bfloat16" if model.dtype == torch.bfloat16 else None,
+        adapter_over=adapter["base_model_name_or_path"] if adapter else None,
+        base_model=held.get("hub") or model.source,
+        ends=model.ends,
+        dated=model.template.writes_date(model.tokenizer),
+        notes=unread(own, adapter),
+        licence=licence,
+        parts=sections(config, metrics, licence),
+    )
 
 
 def sections(config: Mapping[str, Any], metrics: Mapping[str, Any], licence: str | None) -> list[str]:

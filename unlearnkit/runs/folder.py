@@ -11,29 +11,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-from unlearnkit import __version__, ranks
+from unlearnkit import ranks
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Records
 from unlearnkit.files import without_nan, write, write_numbers
 from unlearnkit.identity import differences, versions
 from unlearnkit.measures.columns import Column, flatten
-from unlearnkit.measures.display import Display
-from unlearnkit.measures.display import written as written_display
+from unlearnkit.measures.display import Display, written
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.memory import peak_memory
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.card import model_card, unread
 from unlearnkit.models.checkpoints import forget_stages, rewind_log
 from unlearnkit.models.precision import AUTO
-from unlearnkit.models.saving import written
 from unlearnkit.records.record import Record, read_parquet, records_path, write_parquet
-from unlearnkit.runs.card import licence_of, sections
+from unlearnkit.runs.card import card
 from unlearnkit.runs.moments import START, Moment
 from unlearnkit.runs.owner import check_names, own, read_config
-from unlearnkit.runs.summary import chosen
 from unlearnkit.runs.tracking import Tracker
 from unlearnkit.runs.tuned import config_with
 from unlearnkit.settings.disk import FULL
@@ -120,7 +115,7 @@ class RunFolder:
 
     def begin(self, model: LanguageModel, columns: dict[str, Display], attacks: Iterable[str]) -> None:
         """Say in config.yaml what the model computes in, where "auto" was asked for, and how numbers are shown."""
-        self.metrics |= {"columns": {path: written_display(d) for path, d in columns.items()}, "attacks": [*attacks]}
+        self.metrics |= {"columns": {path: written(d) for path, d in columns.items()}, "attacks": [*attacks]}
         if self.config["model"].get("dtype") == AUTO:
             self.config["model"]["dtype"] = str(model.dtype).removeprefix("torch.")
             if ranks.is_first():
@@ -233,7 +228,9 @@ class RunFolder:
         if not ranks.is_first():
             return
         model.save(self.folder / "model")
-        self._write_card = lambda: write(self.folder / "model" / "README.md", self._card(model))
+        self._write_card = lambda: write(
+            self.folder / "model" / "README.md", card(model, self.folder / "model", self.config, self.metrics)
+        )
         self._write_card()
 
     def finish(self, tracker: Tracker, report: Callable[[Path], object], records: dict[str, Records]) -> dict[str, Any]:
@@ -276,30 +273,6 @@ class RunFolder:
         self.metrics = without_nan(self.metrics)  # what is returned is what is written
         if ranks.is_first():
             write_numbers(self.folder / "metrics.json", self.metrics)
-
-    def _card(self, model: LanguageModel) -> str:
-        run = self.metrics["run"]
-        kind = "LoRA adapter" if model.weights.saves_adapter else "full weights"
-        about = [f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}.", *chosen(self.metrics)]
-        config, adapter = written(self.folder / "model")
-        held = self.config["model"]
-        base = adapter["base_model_name_or_path"] if adapter else model.source
-        licence = licence_of([base, held.get("hub")], held.get("package"))
-        return model_card(
-            title=f"{run['model']} after {run['method']} on {run['data']}",
-            about=" ".join(about),
-            tags=[run["method"]],
-            template=model.template,
-            weights=str(model.model.dtype).removeprefix("torch."),
-            autocast="bfloat16" if model.dtype == torch.bfloat16 else None,
-            adapter_over=adapter["base_model_name_or_path"] if adapter else None,
-            base_model=held.get("hub") or model.source,
-            ends=model.ends,
-            dated=model.template.writes_date(model.tokenizer),
-            notes=unread(config, adapter),
-            licence=licence,
-            parts=sections(self.config, self.metrics, licence),
-        )
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
