@@ -38,32 +38,22 @@ def alone(tiny_folder, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def states_alone(tiny_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("states_alone")
-    train(tiny_folder, folder, (), "none:1:states", "none:2:states", "zero2:2:states")
-    return folder
+def trained(name, launcher, *ways):
+    """A fixture: the folder in which the trainings of `ways` have left their losses and weights."""
+
+    @pytest.fixture(scope="module", name=name)
+    def made(tiny_folder, tmp_path_factory):
+        folder = tmp_path_factory.mktemp(name)
+        train(tiny_folder, folder, launcher, *ways)
+        return folder
+
+    return made
 
 
-@pytest.fixture(scope="module")
-def states_together(tiny_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("states_together")
-    train(tiny_folder, folder, TWO_RANKS, *(f"{name}:1:states" for name in NAMES[:4]))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def field_alone(tiny_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("field_alone")
-    train(tiny_folder, folder, (), "none:1:field", "none:2:field", "zero2:2:field")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def field_together(tiny_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("field_together")
-    train(tiny_folder, folder, TWO_RANKS, *(f"{name}:1:field" for name in NAMES[:4]))
-    return folder
+states_alone = trained("states_alone", (), "none:1:states", "none:2:states", "zero2:2:states")
+states_together = trained("states_together", TWO_RANKS, *(f"{name}:1:states" for name in NAMES[:4]))
+field_alone = trained("field_alone", (), "none:1:field", "none:2:field", "zero2:2:field")
+field_together = trained("field_together", TWO_RANKS, *(f"{name}:1:field" for name in NAMES[:4]))
 
 
 @pytest.fixture(scope="module")
