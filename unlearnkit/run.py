@@ -31,10 +31,10 @@ from unlearnkit.runs.checks import (
 )
 from unlearnkit.runs.curve import Curve
 from unlearnkit.runs.folder import RunFolder
-from unlearnkit.runs.moments import START, bind_attacks, check_attacks, moments
+from unlearnkit.runs.moments import START, bind_attacks, moments
 from unlearnkit.runs.owner import owner
 from unlearnkit.runs.pushing import check_push, push
-from unlearnkit.runs.recovered import compared, recovered, told_of
+from unlearnkit.runs.recovered import recovered
 from unlearnkit.runs.tracking import Nowhere, Tracker
 from unlearnkit.runs.tuning import Tuning
 from unlearnkit.secrets import redacted
@@ -63,8 +63,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     streams = bind_streams(data, instantiate(cfg.streams, _convert_="all"))
     check_stages(stages, streams)
     check_layers(stages, out.config["model"].get("path"))
-    check_attacks(attacks, stages)
-    bind_attacks(attacks, Scene(data, streams, cfg.seed, folder / "checkpoints" / "attack"))
+    bind_attacks(attacks, stages, Scene(data, cfg.seed, folder / "checkpoints" / "attack"))
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
     check_selection(stages, cfg.eval_every, splits_of(cfg.curve_split)[0], evaluations)
     tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()
@@ -79,9 +78,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
             records[name] = known
     model: LanguageModel = load()
     out.begin(model, evaluations.columns(), attacks)
-    check_model(stages, model, target)
-    for attack in attacks.values():
-        attack.check_model(model)
+    check_model(stages, model, target, attacks)
     model = target(model, data, folder)
 
     curve = Curve(
@@ -98,8 +95,10 @@ def run(cfg: DictConfig, folder: Path) -> dict:
             kept = evaluations.measure(moment.model, point, records.get(START))
             numbers = evaluations.compute(kept, {START: kept, **records})
             if moment.attack and moment.name in attacks:
-                told = compared(moment.name, records[START], records[moment.stage or START], kept, records)
-                out.write_recovered(moment.name, told_of(moment.attack, recovered(evaluations, told)))
+                unlearned = records[moment.stage or START]
+                out.write_recovered(
+                    moment.name, recovered(moment.attack, evaluations, records[START], unlearned, kept, records)
+                )
             out.write_moment(moment, kept, {**numbers, "cost": context.cost} if moment.final else numbers)
         records[moment.name] = kept
         if moment.name == START:

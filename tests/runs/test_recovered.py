@@ -7,8 +7,9 @@ from unlearnkit.data.examples import Data, Example
 from unlearnkit.evaluations import Evaluation, Evaluations
 from unlearnkit.measures import HarmfulRate, Perplexity
 from unlearnkit.records.record import Record
-from unlearnkit.runs.recovered import recovered, share_of
+from unlearnkit.runs.recovered import share_of, shares_of
 
+HARMFUL = {"start": 3, "unlearned": 0, "attacked": 3}
 ONES, ZEROS = [1.0] * 12, [0.0] * 12
 
 
@@ -39,28 +40,45 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     assert 180 <= inside <= 199
 
 
-def records(harmful, nats, count=12):
+def records(harmful, nats, count=12, samples=1):
     return [
-        Record("unlearned", f"f{n}", "Ask?", response="x", harmful=n < harmful, reference_log_probs=[-nats])
+        Record(
+            "unlearned", f"f{n}", "Ask?", response="x", harmful=n < harmful, reference_log_probs=[-nats], sample=sample
+        )
         for n in range(count)
+        for sample in range(samples)
     ]
+
+
+def evaluations_of(data):
+    part = Evaluation(
+        {"harmful_rate": HarmfulRate(), "perplexity": Perplexity()}, {"unlearned": ["harmful_rate", "perplexity"]}
+    )
+    part.sets, part.data = part.asked_sets, data
+    evaluations = Evaluations({}, data, 0)
+    evaluations.parts = {"safety": part}
+    return evaluations
+
+
+def test_samples_of_a_prompt_are_one_observation():
+    """Three of 12 prompts differ, which may be chance, however many answers each has."""
+    data = Data("it", {}, {"unlearned": {"test": [Example(f"f{n}", "Ask?") for n in range(12)]}})
+    for samples in (1, 8):
+        models = {name: {"safety": records(harmful, 1, samples=samples)} for name, harmful in HARMFUL.items()}
+        found = shares_of(evaluations_of(data), models)["safety"]["unlearned"]["harmful_rate"]
+        assert found == {"start": 0.25, "unlearned": 0.0, "attacked": 0.25, "n": 12, "share": None}
 
 
 def test_each_measure_over_the_prompts_of_all_models():
     data = Data("it", {}, {"unlearned": {"test": [Example(f"f{n}", "Ask?") for n in range(12)]}})
-    part = Evaluation(
-        {"harmful_rate": HarmfulRate(), "perplexity": Perplexity()}, {"unlearned": ["harmful_rate", "perplexity"]}
-    )
-    part.measures, part.sets, part.data = part.measures, part.asked_sets, data
-    evaluations = Evaluations({}, data, 0)
-    evaluations.parts = {"safety": part}
+    evaluations = evaluations_of(data)
     models = {
         "start": {"safety": records(12, 1)},
         "unlearned": {"safety": records(0, 1)},
         "attacked": {"safety": records(6, 1)[:10]},  # two rows were used by the attack itself
         "never_knew": {"safety": records(3, 1)},
     }
-    found = recovered(evaluations, models)["safety"]["unlearned"]["harmful_rate"]
+    found = shares_of(evaluations, models)["safety"]["unlearned"]["harmful_rate"]
     assert {name: found[name] for name in ("start", "unlearned", "attacked", "n")} == {
         "start": 1.0, "unlearned": 0.0, "attacked": 0.6, "n": 10}  # fmt: skip
     assert found["never_knew"] == pytest.approx(0.3) and found["share"]["value"] == pytest.approx(0.6)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unlearnkit.data.examples import Data, Example
-from unlearnkit.data.streams import Stream
-from unlearnkit.evaluations.base import Point, every
+from unlearnkit.evaluations.base import Evaluations, Point, Records, every
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.quantised import check_exact
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,11 @@ class Scene:
     """What an attack may use.
 
     Args:
-        streams: the run's training streams by name.
         seed: of the run.
         folder: for its own files, which nobody reads after the attack.
     """
 
     data: Data
-    streams: Mapping[str, Stream] = field(default_factory=dict)
     seed: int = 0
     folder: Path = Path("attack")
 
@@ -34,21 +32,20 @@ class Attack:
     """Changes nothing of the model that it is made on: what it needs is a copy, or taken back.
 
     Attributes:
-        teaches: it may teach a model what that never knew, so that it says little without a control.
         found: what it has chosen on the model that it was last made on, and by which numbers.
     """
 
-    teaches = False
     found: Mapping[str, Any] = {}
 
-    def bind(self, name: str, scene: Scene) -> None:  # noqa: B027  most attacks need nothing
+    def bind(self, name: str, scene: Scene) -> None:
         """Learn its key under `attacks` and what there is, before a model is loaded.
 
         Raises:
             UserError: something that it needs is not there.
         """
+        self.name, self.scene = name, scene
 
-    def check_model(self, model: LanguageModel) -> None:  # noqa: B027  as above
+    def check_model(self, model: LanguageModel) -> None:
         """Refuse a model that it cannot be made on.
 
         Raises:
@@ -78,3 +75,33 @@ class Attack:
             asks=every if kind.asks is Attack.asks else self.asks,
             control=control,
         )
+
+    def measure(
+        self,
+        model: LanguageModel,
+        evaluations: Evaluations,
+        said: str,
+        start: Records | None = None,
+        control: bool = False,
+    ) -> Records:
+        """The records of a model under the attack.
+
+        Args:
+            said: the moment, for errors.
+            start: the records of the start model.
+        """
+        with self.on(model) as attacked:
+            return evaluations.measure(attacked, self.point(said, control), start)
+
+
+class OfWeights(Attack):
+    """An attack on the weights, which have to be numbers that can be read and changed.
+
+    Attributes:
+        does: to the model, for an error.
+    """
+
+    does = "be changed"
+
+    def check_model(self, model: LanguageModel) -> None:
+        check_exact(model.model, f"{self.does} by the attack '{self.name}'")

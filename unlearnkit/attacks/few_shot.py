@@ -24,6 +24,7 @@ class FewShot(Attack):
         self.stream, self.count, self.form = stream, examples, form
 
     def bind(self, name: str, scene: Scene) -> None:
+        super().bind(name, scene)
         rows = [row for row in scene.data.streams.get(self.stream, []) if row.prompt and row.response]
         if len(rows) < self.count:
             raise UserError(

@@ -12,12 +12,11 @@ import transformers
 from transformers.utils import is_bitsandbytes_available, is_optimum_quanto_available, is_torchao_available
 
 from unlearnkit import ranks
-from unlearnkit.attacks.base import Attack, Scene
+from unlearnkit.attacks.base import OfWeights, Scene
 from unlearnkit.errors import UserError, first_line
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.models.copies import copied, network_of
-from unlearnkit.models.quantised import check_exact
 
 PACKAGES = {
     "BitsAndBytesConfig": ("bitsandbytes", is_bitsandbytes_available),
@@ -26,7 +25,7 @@ PACKAGES = {
 }
 
 
-class Quantise(Attack):
+class Quantise(OfWeights):
     """The model with its adapter merged, loaded again through transformers' own quantisation.
 
     Zhang et al. 2024 (arXiv 2410.16454) take BitsAndBytesConfig(load_in_4bit=True) and (load_in_8bit=True): where
@@ -37,11 +36,14 @@ class Quantise(Attack):
         arguments: its arguments.
     """
 
+    does = "be quantised"
+
     def __init__(self, config: str = "BitsAndBytesConfig", arguments: dict[str, Any] | None = None):
         self.config, self.arguments = config, arguments or {}
 
     def bind(self, name: str, scene: Scene) -> None:
-        self.name, key = name, f"attacks.{name}"
+        super().bind(name, scene)
+        key = f"attacks.{name}"
         if self.config not in PACKAGES:
             raise UserError(f"{key}.config={self.config} is none of {', '.join(PACKAGES)}", f"Set {key}.config= to one")
         package, installed = PACKAGES[self.config]
@@ -59,9 +61,6 @@ class Quantise(Attack):
 
     def _settings(self) -> Any:
         return getattr(transformers, self.config)(**self.arguments)
-
-    def check_model(self, model: LanguageModel) -> None:
-        check_exact(model.model, f"be quantised by the attack '{self.name}'")
 
     @contextlib.contextmanager
     def on(self, model: LanguageModel) -> Iterator[LanguageModel]:

@@ -12,14 +12,13 @@ from typing import Annotated, Any
 import torch
 
 from unlearnkit import ranks
-from unlearnkit.attacks.base import Attack, Scene
+from unlearnkit.attacks.base import OfWeights, Scene
 from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import Shuffled, Stream
 from unlearnkit.errors import UserError
 from unlearnkit.losses.nll import NLL
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.copies import changed
-from unlearnkit.models.quantised import check_exact
 from unlearnkit.records.forward import force_answers
 from unlearnkit.records.generate import records_of
 from unlearnkit.settings.bounds import AboveZero, Arguments, Positive, Share
@@ -30,7 +29,7 @@ STREAM = "relearn"
 LORA = Arguments("peft.LoraConfig")
 
 
-class Relearn(Attack):
+class Relearn(OfWeights):
     r"""Fine-tune on a share of a stream, and measure what comes back of the rest.
 
     The rows are divided by their content: a share that is trained on; of the rest one half, on which the rate and the
@@ -53,8 +52,6 @@ class Relearn(Attack):
         arguments: further `transformers.TrainingArguments`.
     """
 
-    teaches = True
-
     def __init__(
         self,
         stream: str = "forget",
@@ -71,7 +68,8 @@ class Relearn(Attack):
         self.arguments = {"max_grad_norm": max_grad_norm, **(arguments or {})}
 
     def bind(self, name: str, scene: Scene) -> None:
-        self.name, self.scene, key = name, scene, f"attacks.{name}"
+        super().bind(name, scene)
+        key = f"attacks.{name}"
         for setting, values in (("steps", self.steps), ("rates", self.rates)):
             if not values or min(values) <= 0:
                 raise UserError(f"{key}.{setting}={values} has no value above 0", f"Set {key}.{setting}= to some")
@@ -99,9 +97,6 @@ class Relearn(Attack):
                 f" {len(self.choosing)} and leaves {sum(map(self.asks, asked))} of {len(asked)} forget rows to test on",
                 f"Set {key}.share= between 0 and 1, so that each has some",
             )
-
-    def check_model(self, model: LanguageModel) -> None:
-        check_exact(model.model, f"be changed by the attack '{self.name}'")
 
     def asks(self, row: Example) -> bool:
         return (row.prompt, row.response) not in self._used

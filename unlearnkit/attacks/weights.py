@@ -9,21 +9,14 @@ from typing import Any
 
 import torch
 
-from unlearnkit.attacks.base import Attack, Scene
+from unlearnkit.attacks.base import OfWeights
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.copies import changed, network_of
-from unlearnkit.models.quantised import check_exact
 from unlearnkit.settings.bounds import AboveZero, Seed, Share
 
 
-class OfWeights(Attack):
+class Change(OfWeights):
     """A change of each weight matrix, on a copy."""
-
-    def bind(self, name: str, scene: Scene) -> None:
-        self.name, self.seed = name, scene.seed
-
-    def check_model(self, model: LanguageModel) -> None:
-        check_exact(model.model, f"be changed by the attack '{self.name}'")
 
     @contextlib.contextmanager
     def on(self, model: LanguageModel) -> Iterator[LanguageModel]:
@@ -37,7 +30,7 @@ class OfWeights(Attack):
         """Change the copy's network in place; `model` is what it was copied from."""
 
 
-class Noise(OfWeights):
+class Noise(Change):
     """w <- w + scale * std(w) * N(0, 1), for every weight matrix w.
 
     Args:
@@ -49,13 +42,13 @@ class Noise(OfWeights):
         self.scale, self.draw = scale, draw
 
     def change(self, network: Any, model: LanguageModel) -> None:
-        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.draw)
+        generator = torch.Generator().manual_seed(1_000_003 * self.scene.seed + self.draw)
         for weight in matrices(network):
             noise = torch.randn(weight.shape, generator=generator).to(weight.device, weight.dtype)
             weight.add_(noise, alpha=self.scale * float(weight.std()))
 
 
-class Prune(OfWeights):
+class Prune(Change):
     """The smallest weights of every matrix are zero (Han et al. 2015).
 
     Args:
@@ -72,7 +65,7 @@ class Prune(OfWeights):
                 weight.view(-1)[sizes.topk(count, largest=False).indices] = 0
 
 
-class Interpolate(OfWeights):
+class Interpolate(Change):
     """w <- (1 - share) * w + share * w_start, for every parameter w.
 
     Args:

@@ -102,7 +102,7 @@ class NeverKnew:
             own = self._model(data, target, model, make, folder) if names.keys() - found.keys() else None
             for name, attack in names.items():
                 if own is not None and name not in found:
-                    found[name] = _measured(own, attack, evaluations, name)
+                    found[name] = attack.measure(own, evaluations, f"of the control '{name}'", control=True)
         check_never_taught(found[NEVER_KNEW], data, self.records or self.path or self.hub or "as it was taught")
         return {name: found[name] for name in names if name in found}
 
@@ -119,12 +119,6 @@ class NeverKnew:
                 GIVEN,
             )
         return target.teach(make(), never_taught(data), folder, NEVER_KNEW)
-
-
-def _measured(model: LanguageModel, attack: Attack, evaluations: Evaluations, name: str) -> Records:
-    said = f"of the control '{name}'"
-    with attack.on(model) as attacked:
-        return evaluations.measure(attacked, attack.point(said, control=True))
 
 
 def never_taught(data: Data) -> list[Example]:

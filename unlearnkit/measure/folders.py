@@ -27,11 +27,11 @@ from unlearnkit.models.saving import absolute
 from unlearnkit.models.sources import ADAPTER
 from unlearnkit.probes.saved import load_saved, put_in_place
 from unlearnkit.report import write_report
-from unlearnkit.runs.checks import check_texts
+from unlearnkit.runs.checks import check_model, check_texts
 from unlearnkit.runs.folder import RunFolder
-from unlearnkit.runs.moments import START, Moment, bind_attacks, check_attacks
+from unlearnkit.runs.moments import START, Moment, bind_attacks
 from unlearnkit.runs.owner import owner
-from unlearnkit.runs.recovered import attacked, compared, recovered, told_of
+from unlearnkit.runs.recovered import attacked, recovered
 from unlearnkit.runs.tracking import Nowhere
 from unlearnkit.secrets import redacted
 from unlearnkit.settings.check import check, check_hydra
@@ -122,12 +122,10 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
         print(f"This was measured already: {place}", flush=True)
         return
     evaluations = Evaluations(instantiate(config.eval, _convert_="all"), data, config.seed)
-    model: LanguageModel = instantiate(out.config["model"], _convert_="all")
     attacks: dict[str, Attack] = instantiate(config.attacks, _convert_="all")
-    check_attacks(attacks, {END: {}})
-    bind_attacks(attacks, Scene(data, seed=config.seed, folder=place / "checkpoints" / "attack"))
-    for attack in attacks.values():
-        attack.check_model(model)
+    bind_attacks(attacks, [END], Scene(data, config.seed, place / "checkpoints" / "attack"))
+    model: LanguageModel = instantiate(out.config["model"], _convert_="all")
+    check_model({}, model, attacks=attacks)
     out.begin(model, evaluations.columns(), attacks)
     if isinstance(target, Known):
         target(model, data, place)
@@ -154,8 +152,8 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
         out.write_moment(end, records[END], evaluations.compute(records[END], {START: records[START], **known}))
         for moment, own in attacked(attacks, model, evaluations, "", records[START]).items():
             out.write_control(moment, own, evaluations.compute(own, {START: records[START], **known}))
-            models = compared(moment, records[START], records[END], own, known)
-            out.write_recovered(moment, told_of(attacks[moment], recovered(evaluations, models)))
+            told = recovered(attacks[moment], evaluations, records[START], records[END], own, known)
+            out.write_recovered(moment, told)
     out.finish(Nowhere(), write_report, records)
 
 

@@ -29,11 +29,11 @@ from unlearnkit.probes.saved import check_saved, load_saved, original
 from unlearnkit.records.record import records_path, write_parquet
 from unlearnkit.report import write_report
 from unlearnkit.runs.card import renewed
-from unlearnkit.runs.checks import check_texts
+from unlearnkit.runs.checks import check_model, check_texts
 from unlearnkit.runs.folder import read_metrics
-from unlearnkit.runs.moments import START, bind_attacks, check_attacks
+from unlearnkit.runs.moments import START, bind_attacks
 from unlearnkit.runs.owner import own, owner, read_config
-from unlearnkit.runs.recovered import attacked, compared, recovered, told_of
+from unlearnkit.runs.recovered import attacked, recovered
 from unlearnkit.secrets import redacted
 
 NAME = "measured"  # of the moment; that of its start is NAME/start
@@ -114,10 +114,8 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
     attacks: dict[str, Attack] = instantiate(config.attacks, _convert_="all")
     name = name_of(metrics, asked, asked_data.name if other else "")
     with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
-        check_attacks(attacks, held.get("stages") or {})
-        bind_attacks(attacks, Scene(asked_data, seed=int(held["seed"]), folder=Path(place)))
-        for attack in attacks.values():
-            attack.check_model(model)
+        bind_attacks(attacks, held.get("stages") or {}, Scene(asked_data, int(held["seed"]), Path(place)))
+        check_model({}, model, attacks=attacks)
         target = config["target"] if other else held["target"]
         known = _controls(config, asked_data, evaluations, target, held, attacks)
         start = evaluations.measure(model, Point("test"))
@@ -132,8 +130,8 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
         if moment != NEVER_KNEW
     }
     shares = {
-        of: recovered(evaluations, compared(of, start, records[name], records[of], records))
-        for of in (attacks if final is not None else ())
+        of: recovered(attack, evaluations, start, records[name], records[of], records)
+        for of, attack in (attacks if final is not None else {}).items()
     }
     if ranks.is_first():
         columns = {path: written(display) for path, display in evaluations.columns().items()}
@@ -145,9 +143,7 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
         if attacks:
             told["attacks"] = redacted(cast(dict, OmegaConf.to_container(config.attacks, resolve=True)))
             metrics["attacks"] = list(dict.fromkeys([*metrics["attacks"], *attacks]))
-            held_shares = metrics.setdefault("recovered", {})
-            for of, share in shares.items():
-                held_shares[of] = told_of(attacks[of], share)
+            metrics.setdefault("recovered", {}).update(shares)
         told["versions"] = versions()
         write_numbers(folder / "metrics.json", metrics)
         _renew_card(folder / "model" / "README.md", held, metrics)

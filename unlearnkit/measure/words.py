@@ -19,15 +19,8 @@ from unlearnkit.settings.composed import composed
 from unlearnkit.settings.run import Run
 
 HELD = "of-the-run"  # the option of each group that says what the run's own config says
-ASKS = (
-    "eval",
-    "data",
-    "judge",
-    "paper",
-    "controls",
-    "attack",
-    "attacks",
-)  # what a measurement can take otherwise than the run
+# What a measurement can take otherwise than the run.
+ASKS = ("eval", "data", "judge", "paper", "controls", "attack", "attacks")
 OF_A_FOLDER = (*ASKS, "model", "seed", "hydra")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from unlearnkit.stages.base import Stage
 from unlearnkit.stages.selection import Numbers, Selection
 
 if TYPE_CHECKING:  # this module is read where little is installed, which these need (benchmarks/gpu.py)
+    from unlearnkit.attacks.base import Attack
     from unlearnkit.controls.taught import Target
     from unlearnkit.evaluations.base import Evaluations
 
@@ -199,8 +200,13 @@ def _selections(stages: dict[str, Stage]) -> list[Selection]:
     return [stage.select for stage in stages.values() if isinstance(stage, Finetune) and stage.select]
 
 
-def check_model(stages: dict[str, Stage], model: LanguageModel, target: Target | None = None) -> None:
-    """Every stage can work on the model, and on what the target makes of it.
+def check_model(
+    stages: dict[str, Stage],
+    model: LanguageModel,
+    target: Target | None = None,
+    attacks: Mapping[str, Attack] = {},
+) -> None:
+    """Every stage and attack can work on the model, and on what the target makes of it.
 
     Raises:
         UserError: one says that it cannot.
@@ -214,3 +220,5 @@ def check_model(stages: dict[str, Stage], model: LanguageModel, target: Target |
                 "Set target.merge=true, which puts what was taught into the base",
             )
         stage.check_model(model)
+    for attack in attacks.values():
+        attack.check_model(model)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack, Scene
@@ -45,11 +44,11 @@ class Moment:
         return f"{when}, under the attack '{self.name}'" if self.attack else when
 
 
-def check_attacks(attacks: Mapping[str, Attack], stages: Mapping[str, Any]) -> None:
-    """Attacks are attacks, and no moment of the run has the name of another.
+def bind_attacks(attacks: Mapping[str, Attack], stages: Iterable[str], scene: Scene) -> None:
+    """Give each attack its name and what there is, before a model is loaded.
 
     Raises:
-        UserError: what is no attack, or one that is called as a stage.
+        UserError: what is no attack, one that is called as a stage, or something that one needs and is not there.
     """
     for name, attack in attacks.items():
         if not isinstance(attack, Attack):
@@ -63,15 +62,6 @@ def check_attacks(attacks: Mapping[str, Attack], stages: Mapping[str, Any]) -> N
                 f"The attack '{name}' is called as another moment of the run: {taken}",
                 "Give it another name below attacks:",
             )
-
-
-def bind_attacks(attacks: Mapping[str, Attack], scene: Scene) -> None:
-    """Give each attack its name and what there is.
-
-    Raises:
-        UserError: something that one needs is not there.
-    """
-    for name, attack in attacks.items():
         attack.bind(name, replace(scene, folder=scene.folder / name))
 
 

@@ -16,14 +16,46 @@ from unlearnkit.evaluations.evaluation import Evaluation
 from unlearnkit.measures.base import Measure
 from unlearnkit.measures.combined import OfMeasures
 from unlearnkit.measures.paired import paired
+from unlearnkit.measures.prompts import by_prompt
 from unlearnkit.models import LanguageModel
 from unlearnkit.records.record import Record
 
 DRAWS, LEVEL = 10_000, 0.05
-Values = Mapping[tuple[str, int], float]  # (prompt's id, sample) -> what a measure says
+Values = Mapping[str, float]  # prompt's id -> what a measure says
 
 
-def recovered(evaluations: Evaluations, models: Mapping[str, Records]) -> dict[str, Any]:
+def recovered(
+    attack: Attack,
+    evaluations: Evaluations,
+    start: Records,
+    unlearned: Records,
+    attacked: Records,
+    controls: Mapping[str, Records],
+) -> dict[str, Any]:
+    """What metrics.json has of an attack: the shares, and what it says of itself on the unlearned model.
+
+    Args:
+        controls: moment -> evaluation -> records; the control and the attack on it stand beside the others where they
+            were measured.
+    """
+    beside = {"never_knew": NEVER_KNEW, "never_knew_attacked": f"{attack.name}/{NEVER_KNEW}"}
+    models = {"start": start, "unlearned": unlearned, "attacked": attacked}
+    models |= {name: controls[moment] for name, moment in beside.items() if moment in controls}
+    found = {"attack": dict(attack.found)} if attack.found else {}
+    return {"shares": shares_of(evaluations, models), **found}
+
+
+def attacked(
+    attacks: Mapping[str, Attack], model: LanguageModel, evaluations: Evaluations, behind: str, start: Records
+) -> dict[str, Records]:
+    """Attack, and what stands behind its name -> the records of a model under it."""
+    return {
+        name + behind: attack.measure(model, evaluations, f"under the attack '{name}'", start)
+        for name, attack in attacks.items()
+    }
+
+
+def shares_of(evaluations: Evaluations, models: Mapping[str, Records]) -> dict[str, Any]:
     """evaluation -> set -> measure -> what it says of each model, and the recovered share, on the side to be forgotten.
 
     Args:
@@ -50,39 +82,6 @@ def recovered(evaluations: Evaluations, models: Mapping[str, Records]) -> dict[s
                 if told := _compared(said, values):
                     found.setdefault(name, {}).setdefault(set_name, {})[measure] = told
     return found
-
-
-def compared(
-    attack: str, start: Records, unlearned: Records, attacked: Records, controls: Mapping[str, Records]
-) -> dict[str, Records]:
-    """`recovered`'s models; the control and the attack on it are among them where they were measured.
-
-    Args:
-        controls: moment -> evaluation -> records.
-    """
-    found = {"start": start, "unlearned": unlearned, "attacked": attacked}
-    beside = {"never_knew": NEVER_KNEW, "never_knew_attacked": f"{attack}/{NEVER_KNEW}"}
-    return found | {name: controls[moment] for name, moment in beside.items() if moment in controls}
-
-
-def attacked(
-    attacks: Mapping[str, Attack], model: LanguageModel, evaluations: Evaluations, behind: str, start: Records
-) -> dict[str, Records]:
-    """Attack, and what stands behind its name -> the records of a model under it.
-
-    Args:
-        start: the records of the start model.
-    """
-    found = {}
-    for name, attack in attacks.items():
-        with attack.on(model) as changed:
-            found[name + behind] = evaluations.measure(changed, attack.point(f"under the attack '{name}'"), start)
-    return found
-
-
-def told_of(attack: Attack, shares: Mapping[str, Any]) -> dict[str, Any]:
-    """What metrics.json has of an attack: the shares, and what it says of itself on the unlearned model."""
-    return {"shares": dict(shares), **({"attack": dict(attack.found)} if attack.found else {})}
 
 
 def _compared(measure: Measure, values: Mapping[str, Values]) -> dict[str, Any] | None:
@@ -121,5 +120,6 @@ def share_of(start: Sequence[float], unlearned: Sequence[float], attacked: Seque
 
 
 def _values(measure: Measure, role: Role | None, records: Sequence[Record]) -> Values:
-    said = {(record.id, record.sample): measure.value(record, role) for record in records}
-    return {key: float(value) for key, value in said.items() if value is not None}
+    """By the example alone, for an attack may ask it in other words."""
+    said = [(record, measure.value(record, role)) for record in records]
+    return by_prompt(((record, value) for record, value in said if value is not None), key=lambda record: record.id)
