@@ -2,17 +2,14 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import on_ranks, python
 from safetensors.torch import load_file
 
 TESTS = Path(__file__).parent.parent
 NAMES = ("none", "zero1", "zero2", "zero3", "zero3_offload")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 STARTS = [f"{name}:{dtype}" for name in NAMES[:4] for dtype in ("float32", "bfloat16")]
 TERMS = ("learn", "mix", "keep", "push", "distil", "bound", "bound/multiplier", "hold")
 LOGGED = ("loss", "grad_norm", "learning_rate")
@@ -20,47 +17,45 @@ OF_STATES = ("steer", "hold")
 OF_THE_FIELD = ("hinge", "lower", "flatten", "other", "weigh", "saturate", "keep")
 LOGGED_OF = {"states": OF_STATES, "field": OF_THE_FIELD}
 WEIGHTS = ("lora", "full")
-TWO_RANKS = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
-def train(source, out, launcher, *arguments):
-    command = [sys.executable, *launcher, str(TESTS / "trained_on_ranks.py"), str(source), str(out), *arguments]
-    done = subprocess.run(command, env=ENVIRONMENT, cwd=TESTS.parent, capture_output=True, text=True, timeout=400)
+def train(source, out, count, *arguments):
+    words = (str(TESTS / "trained_on_ranks.py"), str(source), str(out), *arguments)
+    done = on_ranks(count, *words, cwd=TESTS.parent) if count > 1 else python(*words, cwd=TESTS.parent, timeout=400)
     assert done.returncode == 0, done.stderr[-4000:]
-    return done
 
 
 @pytest.fixture(scope="module")
 def alone(tiny_folder, tmp_path_factory):
     """One rank: whole batches, and two micro-batches a step without and with ZeRO."""
     folder = tmp_path_factory.mktemp("alone")
-    train(tiny_folder, folder, (), "none:1", "none:2", "zero2:2", "zero1:bfloat16", "zero3:float32")
+    train(tiny_folder, folder, 1, "none:1", "none:2", "zero2:2", "zero1:bfloat16", "zero3:float32")
     return folder
 
 
-def trained(name, launcher, *ways):
+def trained(name, count, *ways):
     """A fixture: the folder in which the trainings of `ways` have left their losses and weights."""
 
     @pytest.fixture(scope="module", name=name)
     def made(tiny_folder, tmp_path_factory):
         folder = tmp_path_factory.mktemp(name)
-        train(tiny_folder, folder, launcher, *ways)
+        train(tiny_folder, folder, count, *ways)
         return folder
 
     return made
 
 
-states_alone = trained("states_alone", (), "none:1:states", "none:2:states", "zero2:2:states")
-states_together = trained("states_together", TWO_RANKS, *(f"{name}:1:states" for name in NAMES[:4]))
-field_alone = trained("field_alone", (), "none:1:field", "none:2:field", "zero2:2:field")
-field_together = trained("field_together", TWO_RANKS, *(f"{name}:1:field" for name in NAMES[:4]))
+states_alone = trained("states_alone", 1, "none:1:states", "none:2:states", "zero2:2:states")
+states_together = trained("states_together", 2, *(f"{name}:1:states" for name in NAMES[:4]))
+field_alone = trained("field_alone", 1, "none:1:field", "none:2:field", "zero2:2:field")
+field_together = trained("field_together", 2, *(f"{name}:1:field" for name in NAMES[:4]))
 
 
 @pytest.fixture(scope="module")
 def together(tiny_folder, tmp_path_factory):
     """Two ranks, all trainings one after another in the same two processes."""
     folder = tmp_path_factory.mktemp("together")
-    train(tiny_folder, folder, TWO_RANKS, *(f"{name}:1" for name in NAMES), "zero3:2", *STARTS)
+    train(tiny_folder, folder, 2, *(f"{name}:1" for name in NAMES), "zero3:2", *STARTS)
     return folder
 
 
