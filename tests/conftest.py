@@ -101,6 +101,7 @@ def examples():
 # Files that take a minute or more come first, so that no process is left alone with one at the end.
 LONG = (
     "test_cell",
+    "test_run",
     "test_resume",
     "launch/test_slurm",
     "test_main",

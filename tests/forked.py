@@ -70,7 +70,7 @@ class Started:
 
     def said(self):
         """What it has written so far to stdout and to stderr."""
-        return tuple(file.read_text(errors="replace") for file in self.files)
+        return tuple(file.read_bytes().decode(errors="replace") for file in self.files)
 
     def communicate(self, timeout=300):
         self.wait(timeout)
