@@ -143,19 +143,6 @@ def shared(items: list[Item], work: Callable[[list[Item]], list[Made]]) -> list[
     return [parts[place % ranks][place // ranks] for place in range(len(items))]
 
 
-@contextlib.contextmanager
-def first_alone() -> Iterator[bool]:
-    """True on rank zero for the length of a `with`, whose work is its own; the others wait at its end."""
-    global _alone
-    before = _alone
-    _alone = True
-    try:
-        yield is_first()
-    finally:
-        _alone = before
-    barrier()
-
-
 def agree_on_trainable(model: torch.nn.Module) -> None:
     """Train the weights that rank zero trains: a rounding may have led another rank to another choice."""
     chosen = from_first(lambda: [weight.requires_grad for weight in model.parameters()])
