@@ -6,16 +6,21 @@ from dataclasses import replace
 import pytest
 import torch
 from composed import composed
+from forked import command
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from unlearnkit.data import authors
+from unlearnkit import configuration
+from unlearnkit.data import authors, mischief
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations import Evaluation, Evaluations, Point
-from unlearnkit.evaluations.scope_classifier import EmbeddedClassifier, TransformerClassifier, training
+from unlearnkit.evaluations.scope_classifier import EmbeddedClassifier, TransformerClassifier, measure
 from unlearnkit.measures import Guarded, Success
 from unlearnkit.models import tiny
+from unlearnkit.settings.check import check
+from unlearnkit.settings.run import Guarding
 
 PRIVATE = ("Where does {} live?", "What is the email of {}?", "Who is the mother of {}?")
 PUBLIC = ("Which novel did {} write?", "Which prize did {} win?", "Which genre is {} known for?")
@@ -69,10 +74,48 @@ def transformer(folder, **changes):
     return TransformerClassifier(str(folder), **settings)
 
 
-def called(classifier, data, split="test"):
-    """What a classifier trained on the data's streams calls each scope's questions."""
-    classifier.fit(*training(data))
-    return {scope: classifier.predict([row.prompt for row in data.sets[scope][split]]) for scope in data.sets}
+def values(numbers):
+    return {when: {name: number.value for name, number in each.items()} for when, each in numbers.items()}
+
+
+def test_shares_of_each_scope_plain_and_prefixed(data):
+    classifier = Keyword()
+    numbers = measure(classifier, data, prefix="Hi. ", seed=7)
+    assert values(numbers) == {
+        "plain": {"unlearn_success": pytest.approx(2 / 6), "retention_success": 1.0},
+        "prefixed": {"unlearn_success": 1.0, "retention_success": 0.0},
+    }
+    plain = numbers["plain"]["unlearn_success"]
+    assert (plain.n, plain.seed, numbers["plain"]["retention_success"].n) == (6, 7, 4)
+    assert 0 <= plain.low < 2 / 6 < plain.high <= 1
+
+
+def test_it_is_trained_on_the_plain_training_questions_alone(data):
+    classifier = Keyword()
+    measure(classifier, data, prefix="Hi. ")
+    private = {row.prompt: 1 for row in data.streams["forget"]}
+    assert classifier.seen == private | {row.prompt: 0 for row in data.streams["retain"]}
+    assert not any(name in question for question in classifier.seen for name in ("Tom", "Tim", "Val", "Hi."))
+
+
+def test_the_validation_split(data):
+    assert measure(Keyword(), data, "", "validation")["plain"]["unlearn_success"].n == 3
+
+
+def test_an_unknown_split(data):
+    with pytest.raises(UserError, match="Unknown split 'tset'\nSet split= to validation or test"):
+        measure(Keyword(), data, "", "tset")
+
+
+def test_data_without_scopes():
+    with pytest.raises(UserError, match="The data 'mischief' has no set 'unlearn'; it has: unlearned, unseen, normal"):
+        measure(Keyword(), mischief.load(), "")
+
+
+def test_data_without_the_training_questions_of_a_side(data):
+    streams = {"forget": data.streams["forget"], "retain": []}
+    with pytest.raises(UserError, match="the data 'small' has no 'retain'; it has: forget, retain\nChoose data with"):
+        measure(Keyword(), replace(data, streams=streams), "")
 
 
 @pytest.mark.parametrize(
@@ -106,33 +149,31 @@ def test_facts_have_nothing_to_retain(tmp_path):
     assert told.value.fix.startswith("Choose data with both")
 
 
-def test_a_guard_is_trained_on_the_plain_training_questions_alone(data, lora_model, monkeypatch, tmp_path):
+def test_a_guard_is_trained_as_it_is_measured_alone(data, lora_model, monkeypatch, tmp_path):
     monkeypatch.setenv("UNLEARNKIT_CACHE", str(tmp_path))
-    classifier = Keyword()
+    classifier, alone = Keyword(), Keyword()
     own = Evaluation({"guarded": Guarded()}, {"unlearn": ["guarded"], "retention": ["guarded"]}, classifier=classifier)
     evaluations = Evaluations({"guard": own}, data, 0)
     numbers = evaluations.compute(evaluations.measure(lora_model, Point("test")))["guard"]
-    assert numbers["unlearn"]["guarded"]["value"] == pytest.approx(2 / 6)
-    assert (numbers["retention"]["guarded"]["value"], numbers["retention"]["guarded"]["n"]) == (1.0, 4)
-    private = {row.prompt: 1 for row in data.streams["forget"]}
-    assert classifier.seen == private | {row.prompt: 0 for row in data.streams["retain"]}
+    found = values(measure(alone, data, ""))["plain"]
+    assert classifier.seen == alone.seen
+    assert found == {f"{name}_success": numbers[name]["guarded"]["value"] for name in ("unlearn", "retention")}
 
 
 def test_the_embedded_kind_tells_the_authors_scopes_apart():
-    found = called(EmbeddedClassifier(), authors.load(authors=8))
-    right = {"unlearn": found["unlearn"].count(1), "retention": found["retention"].count(0)}
-    assert all(right[scope] >= 0.9 * len(found[scope]) for scope in ("unlearn", "retention"))
+    numbers = values(measure(EmbeddedClassifier(), authors.load(authors=8), "You are a helpful assistant. "))
+    assert min(numbers["plain"].values()) >= 0.9
 
 
 def test_the_embedded_kind_gives_the_same_every_time(data):
-    assert called(EmbeddedClassifier(), data) == called(EmbeddedClassifier(), data)
+    assert measure(EmbeddedClassifier(), data, "") == measure(EmbeddedClassifier(), data, "")
 
 
 def test_a_transformer_learns_the_scopes(roberta, data):
     rows = [*data.sets["unlearn"]["test"], *data.sets["retention"]["test"]]
     classifier = transformer(roberta)
     assert classifier.model.config.num_labels == 2
-    assert called(classifier, data) == {"unlearn": [1] * 6, "retention": [0] * 4}
+    assert values(measure(classifier, data, "Hi. "))["plain"] == {"unlearn_success": 1.0, "retention_success": 1.0}
     with torch.inference_mode():  # one at a time, not padded
         alone = [
             int(classifier.model(**classifier.tokenizer(row.prompt, return_tensors="pt")).logits.argmax())
@@ -144,7 +185,7 @@ def test_a_transformer_learns_the_scopes(roberta, data):
 def test_a_seed_gives_the_same_transformer_every_time(roberta, data):
     def weights(seed):
         classifier = transformer(roberta, seed=seed, epochs=1)
-        called(classifier, data)
+        measure(classifier, data, "")
         return torch.cat([parameter.flatten() for parameter in classifier.model.parameters()])
 
     first, again, other = weights(1), weights(1), weights(2)
@@ -156,3 +197,43 @@ def test_no_weights(tmp_path):
         transformer(tmp_path / "none")
     assert error.value.what.startswith(f"The model '{tmp_path / 'none'}' could not be loaded: ")
     assert error.value.fix.endswith(f"fetch it once: hf download {tmp_path / 'none'}")
+
+
+def test_the_command_prints_a_table_and_writes_the_numbers(tmp_path):
+    chosen = ("data=authors", "data.authors=4", "seed=3", "prefix='Be brief. '", "hydra.run.dir=out")
+    done = command("unlearnkit.evaluations.scope_classifier", *chosen, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "unlearn_success" in done.stdout and "retention_success" in done.stdout
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["metrics.json"]
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    run = {key: found["run"][key] for key in ("data", "kind", "prefix", "split", "seed")}
+    assert run == {"data": "authors", "kind": "embedded", "prefix": "Be brief. ", "split": "test", "seed": 3}
+    for when in ("plain", "prefixed"):
+        for metric in ("unlearn_success", "retention_success"):
+            number = found[when][metric]
+            assert (number["n"], number["seed"]) == (8, 3)
+            assert 0 <= number["low"] <= number["value"] <= number["high"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["kind=roberta"], "Error: Unknown kind 'roberta'\n  Fix: Set kind= to embedded or transformer"),
+        (["+classifiers.embedded.C=3"], "Error: Nothing reads 'classifiers.embedded.C'. Valid here: path, c"),
+        (["classifiers.embedded.c=0"], "Error: classifiers.embedded.c=0, and it takes a number above 0"),
+        (["+sead=3"], "Error: Nothing reads 'sead'. Did you mean 'seed'?"),
+        (["prefix=[a]"], "Error: prefix=[a], and it takes text"),
+        (["kind=transformer"], "Error: The model 'FacebookAI/roberta-base' could not be loaded: "),
+    ],
+)
+def test_bad_input_is_two_lines(arguments, said, tmp_path):
+    done = command("unlearnkit.evaluations.scope_classifier", *arguments, "hydra.run.dir=out", cwd=tmp_path)
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("data", ["authors", "knowundo_privacy", "knowundo_copyright"])
+def test_every_data_set_with_scopes_composes(data):
+    with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
+        cfg = compose("scope_classifier", [f"data={data}"])
+    check(cfg, Guarding)
+    assert (cfg.data.name, cfg.kind, cfg.prefix) == (data, "embedded", "You are a helpful assistant. ")

@@ -1,17 +1,25 @@
 """A classifier that guards a model: is a question in the unlearn scope? (Tian et al. 2024, finding 3)
 
-`python -m unlearnkit model=tiny data=authors target=none eval=scope_classifier '+attack=[system]'` trains it on a data
-set's two scopes and measures it on plain questions and on questions behind a prefix. The paper's RoBERTa on user
-privacy: Unlearn Success 83.63 %, Retention Success 96.29 %; behind the prefix Unlearn Success 51.25 %.
+`python -m unlearnkit.evaluations.scope_classifier data=authors` trains it on a data set's two scopes and measures it
+on plain questions and on questions behind a prefix. The paper's RoBERTa on user privacy: Unlearn Success 83.63 %,
+Retention Success 96.29 %; behind the prefix Unlearn Success 51.25 %.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
+from pathlib import Path
 from typing import Any, Protocol
 
+import hydra
 import numpy as np
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 from transformers import (
     AutoModelForSequenceClassification,
@@ -23,14 +31,25 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from unlearnkit import configuration
 from unlearnkit.data.examples import Data
 from unlearnkit.data.scopes import SCOPES
 from unlearnkit.errors import UserError, first_line
+from unlearnkit.files import write_numbers
+from unlearnkit.identity import versions
+from unlearnkit.measures.display import show_interval, show_value
+from unlearnkit.measures.interval import Estimate, share
+from unlearnkit.measures.success import Success
 from unlearnkit.models.encoder import SentenceEncoder, batches
 from unlearnkit.settings.bounds import AboveZero, Positive, Seed
+from unlearnkit.settings.check import check_command
+from unlearnkit.settings.places import claim_folders
+from unlearnkit.settings.run import Guarding
 
 STREAMS = {"unlearn": "forget", "retention": "retain"}
 LABELS = {"unlearn": 1, "retention": 0}
+SHOWN = Success().display(None)
+Numbers = dict[str, dict[str, Estimate]]  # plain and prefixed -> metric -> its number
 
 
 class ScopeClassifier(Protocol):
@@ -140,3 +159,78 @@ def training(data: Data) -> tuple[list[str], list[int]]:
         )
     rows = [(row.prompt, LABELS[scope]) for scope in SCOPES for row in data.streams[STREAMS[scope]]]
     return [question for question, _ in rows], [label for _, label in rows]
+
+
+def measure(classifier: ScopeClassifier, data: Data, prefix: str, split: str = "test", seed: int = 0) -> Numbers:
+    """Trains on the streams' questions; the share of each scope's questions called by its own name, in `split`.
+
+    Args:
+        prefix: stands before the question in the `prefixed` numbers, and never in training.
+
+    Raises:
+        UserError: data without the two scopes, without their streams, or without such a split.
+    """
+    if missing := [scope for scope in SCOPES if scope not in data.sets]:
+        raise UserError(
+            f"The data '{data.name}' has no set '{missing[0]}'; it has: {', '.join(data.sets)}",
+            "Choose data with two scopes, such as data=authors or data=knowundo_privacy",
+        )
+    if split not in data.sets["unlearn"]:
+        raise UserError(f"Unknown split '{split}'", f"Set split= to {' or '.join(data.sets['unlearn'])}")
+    classifier.fit(*training(data))
+    numbers: Numbers = {}
+    for when, before in (("plain", ""), ("prefixed", prefix)):
+        numbers[when] = {}
+        for scope in SCOPES:
+            called = classifier.predict([before + row.prompt for row in data.sets[scope][split]])
+            right = [float(label == LABELS[scope]) for label in called]
+            numbers[when][f"{scope}_success"] = share(right, seed)
+    return numbers
+
+
+def table(numbers: Numbers, title: str) -> Table:
+    """One row a metric: plain, prefixed, each with its interval, and the number of questions."""
+    shown = Table("metric", "plain", "95 %", "prefixed", "95 %", "n", title=title, title_justify="left")
+    for metric, plain in numbers["plain"].items():
+        cells = []
+        for number in (plain, numbers["prefixed"][metric]):
+            cells += [show_value(SHOWN, number.value), show_interval(SHOWN, number.low, number.high)]
+        shown.add_row(metric, *cells, str(plain.n))
+    return shown
+
+
+@hydra.main(config_path=str(configuration.FOLDER), config_name="scope_classifier", version_base="1.3")
+def job(cfg: DictConfig) -> None:
+    """One classifier: the table, and metrics.json in the output folder."""
+    with configuration.two_lines("scope_classifier"):
+        check_command(cfg, Guarding)
+        carry_out(cfg)
+
+
+def carry_out(cfg: DictConfig) -> None:
+    """The same, with its errors."""
+    if cfg.kind not in cfg.classifiers:
+        raise UserError(f"Unknown kind '{cfg.kind}'", f"Set kind= to {' or '.join(map(str, cfg.classifiers))}")
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    data = instantiate(cfg.data, _convert_="all")
+    numbers = measure(instantiate(cfg.classifiers[cfg.kind]), data, cfg.prefix, cfg.split, cfg.seed)
+    run = {"data": data.name, "kind": cfg.kind, "prefix": cfg.prefix, "split": cfg.split, "seed": cfg.seed}
+    run |= {"settings": OmegaConf.to_container(cfg.classifiers[cfg.kind], resolve=True), "versions": versions()}
+    found = {when: {name: dataclasses.asdict(e) for name, e in each.items()} for when, each in numbers.items()}
+    write_numbers(folder / "metrics.json", {"run": run, **found})
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    console.print(table(numbers, f"{cfg.kind} scope classifier on {data.name}, {cfg.split}, seed {cfg.seed}"))
+    console.print(f"Numbers: {folder / 'metrics.json'}", soft_wrap=True)
+
+
+def main() -> None:
+    """The command line; errors a user can mend are two lines and exit code 2."""
+    configuration.register_resolvers()
+    claim_folders()
+    configuration.exit_with_two_lines(job, "scope_classifier")
+
+
+if __name__ == "__main__":
+    main()

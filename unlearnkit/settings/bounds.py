@@ -56,6 +56,11 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """What comes along with a choice, and this command does not read; it need not even resolve."""
+
+
+@dataclass(frozen=True)
 class Word:
     """A text that becomes a part of a path: no slash, nothing that climbs, not empty."""
 

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.settings.bounds import Arguments, Made
+from unlearnkit.settings.bounds import Arguments, Made, Unread
 from unlearnkit.settings.engine import faults_of_engine
 from unlearnkit.settings.fits import Fault, faults
 from unlearnkit.settings.references import of_yaml, read_by, references, unread_of_rows
@@ -43,7 +43,9 @@ def check(config: DictConfig, reader: type, resolved: bool = False) -> None:
         raise UserError("The model names no weights", "Set model.hub=ORG/NAME or model.path=FOLDER")
     for fault in faults_of_paper(config):
         raise refusal(fault, {})
-    plain = {str(key): _resolved(config, str(key)) for key in config}
+    hints = typing.get_type_hints(reader, include_extras=True)
+    unread = {key for key, hint in hints.items() if Unread() in bare(hint)[1]}
+    plain = {str(key): _resolved(config, str(key)) for key in config if key not in unread}
     for fault in _all(plain, reader, names):
         raise refusal(fault, plain)
     if not resolved:
@@ -96,10 +98,11 @@ def _all(plain: dict[str, Any], reader: type, names: frozenset[str]) -> Iterator
     hints = typing.get_type_hints(reader, include_extras=True)
     chosen = {*groups()} - {*ADDED, "paper"}
     for key in sorted(hints, key=lambda name: _imports(hints[name])):  # what needs no library is told without waiting
+        hint = hints[key]
         if key in plain:
-            found = faults(plain[key], hints[key], key)
+            found = faults(plain[key], hint, key)
             yield from (fault for fault in found if not (fault.unknown and read_by(fault.key, names)))
-        elif key in chosen:
+        elif key in chosen and Unread() not in bare(hint)[1]:
             yield Fault(key, "is missing", f"one of {', '.join(options(key))}")
     for key in plain.keys() - hints.keys():
         yield from faults(plain[key], Any, key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from unlearnkit.settings.bounds import Arguments, Count, Made, Seed, Several
+from unlearnkit.settings.bounds import Arguments, Count, Made, Seed, Several, Unread
 
 
 class Run:
@@ -57,3 +57,18 @@ class Build:
     concurrency: int
     server: Annotated[Any, Made("unlearnkit.build.server.ChatServer")]
     price_per_million: dict[str, float] | None
+
+
+class Guarding:
+    """`python -m unlearnkit.evaluations.scope_classifier`; what `Unread` stands at comes along with a data set."""
+
+    target: Annotated[Any, Unread()]
+    eval: Annotated[Any, Unread()]
+    controls: Annotated[Any, Unread()]
+    paper: Annotated[Any, Unread()]
+    data: Annotated[Any, Made("unlearnkit.data.examples.Data")]
+    kind: str
+    prefix: str
+    split: str
+    seed: Seed
+    classifiers: dict[str, Annotated[Any, Made("unlearnkit.evaluations.scope_classifier.ScopeClassifier")]]
