@@ -3,6 +3,7 @@ from unlearnkit.attacks.few_shot import FewShot
 from unlearnkit.attacks.opening import Opening
 from unlearnkit.attacks.quantise import Quantise
 from unlearnkit.attacks.relearn import Relearn
+from unlearnkit.attacks.samples import Samples
 from unlearnkit.attacks.system import System
 from unlearnkit.attacks.weights import Interpolate, Noise, Prune
 
@@ -15,6 +16,7 @@ __all__ = [
     "Prune",
     "Quantise",
     "Relearn",
+    "Samples",
     "Scene",
     "System",
 ]

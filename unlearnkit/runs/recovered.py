@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from unlearnkit.attacks.base import Attack
+from unlearnkit.attacks.base import Attack, Of
 from unlearnkit.controls.never_knew import NEVER_KNEW
 from unlearnkit.data.roles import Role
-from unlearnkit.evaluations.base import Evaluations, Records
+from unlearnkit.evaluations.base import Evaluations, Part, Records
 from unlearnkit.evaluations.evaluation import Evaluation
 from unlearnkit.measures.base import Measure
 from unlearnkit.measures.combined import OfMeasures
@@ -42,15 +42,31 @@ def recovered(
     models = {"start": start, "unlearned": unlearned, "attacked": attacked}
     models |= {name: controls[moment] for name, moment in beside.items() if moment in controls}
     found = {"attack": dict(attack.found)} if attack.found else {}
-    return {"shares": shares_of(evaluations, models), **found}
+    shares = shares_of(evaluations, models)
+    for name, sets in shares.items():
+        sets.update({place: _spoken(attack, evaluations.parts[name], told) for place, told in sets.items()})
+    return {"shares": shares, **found}
+
+
+def _spoken(attack: Attack, part: Part, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What says how an attack went: its own measures alone where it brings some, and none that another one brings."""
+    own = attack.brings(part)
+    others = part.added if isinstance(part, Evaluation) else set()
+    return {measure: said for measure, said in told.items() if (measure in own if own else measure not in others)}
 
 
 def attacked(
-    attacks: Mapping[str, Attack], model: LanguageModel, evaluations: Evaluations, behind: str, start: Records
+    attacks: Mapping[str, Attack], model: LanguageModel, evaluations: Evaluations, start: Records, of: Of = "unlearned"
 ) -> dict[str, Records]:
-    """Attack, and what stands behind its name -> the records of a model under it."""
+    """Moment -> the records of a model under an attack.
+
+    Args:
+        start: the records of the start model.
+    """
     return {
-        name + behind: attack.measure(model, evaluations, f"under the attack '{name}'", start)
+        name if of == "unlearned" else f"{name}/{of}": attack.measure(
+            model, evaluations, f"under the attack '{name}'", start, of
+        )
         for name, attack in attacks.items()
     }
 
@@ -122,4 +138,5 @@ def share_of(start: Sequence[float], unlearned: Sequence[float], attacked: Seque
 def _values(measure: Measure, role: Role | None, records: Sequence[Record]) -> Values:
     """By the example alone, for an attack may ask it in other words."""
     said = [(record, measure.value(record, role)) for record in records]
-    return by_prompt(((record, value) for record, value in said if value is not None), key=lambda record: record.id)
+    known = ((record, value) for record, value in said if value is not None)
+    return by_prompt(known, lambda record: record.id, measure.together)
