@@ -137,9 +137,9 @@ def test_a_limit_takes_whole_prompts(full_model):
 
 def test_a_run_says_leaks_beside_the_other_models(tmp_path):
     metrics = run(
-        composed("+attack=[samples]", "attacks.samples.decoding.samples=3", "attacks.samples.k=[1,3]", "+method=ga",
-                 "model=tiny", "logger=none", "train.max_steps=2", "eval_every=0", "+train.arguments.disable_tqdm=true",
-                 "data=authors", "data.authors=2", "eval.scopes.limit=3", "eval.scopes.max_new_tokens=4", "target=none",),
+        composed(*("+attack=[samples]", "attacks.samples.decoding.samples=3", "attacks.samples.k=[1,3]", "+method=ga"),
+                 *("model=tiny", "logger=none", "train.max_steps=2", "eval_every=0", "target=none", "data=authors"),
+                 *("data.authors=2", "eval.scopes.limit=3", "eval.scopes.max_new_tokens=4")),
         tmp_path,
     )  # fmt: skip
     assert [moment["name"] for moment in metrics["moments"]] == ["start", "samples/start", "finetune", "samples"]

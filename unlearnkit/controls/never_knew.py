@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from unlearnkit.attacks.base import Attack
 from unlearnkit.controls.stored import check_never_taught, stored
@@ -14,7 +14,7 @@ from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.models import LanguageModel, load
 
-NEVER_KNEW: Literal["never_knew"] = "never_knew"
+NEVER_KNEW: Final = "never_knew"
 GIVEN = (
     "controls.never_knew.hub=ORG/NAME, controls.never_knew.path=FOLDER or controls.never_knew.records=FILE gives one,"
     " and controls.never_knew=null does without"

@@ -36,14 +36,14 @@ class Measure(ABC):
     def value(self, record: Record, role: Role | None) -> float | None:
         """What one record says, on the side `role`; None where it says nothing."""
 
-    def together(self, values: Sequence[float]) -> float:
+    def of_samples(self, values: Sequence[float]) -> float:
         """What a prompt's samples say together, one value each: their mean."""
         return mean(values)
 
     def values(self, records: Sequence[Record], role: Role | None) -> list[float]:
         """One a prompt."""
         said = [(record, self.value(record, role)) for record in records]
-        return per_prompt(((record, value) for record, value in said if value is not None), self.together)
+        return per_prompt(((record, value) for record, value in said if value is not None), self.of_samples)
 
     def mean(self, values: Sequence[float], seed: int = 0) -> Estimate:
         """With the interval that the scale asks for (see `unlearnkit.measures.interval`)."""

@@ -58,7 +58,7 @@ class Leak(Measure):
         told = record.harmful if self.matches is None else self.matches(record)
         return None if told is None else float(told)
 
-    def together(self, values: Sequence[float]) -> float:
+    def of_samples(self, values: Sequence[float]) -> float:
         n, successes = len(values), round(sum(values))
         if n == 1:
             return values[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final
 
 from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack, Scene
@@ -17,7 +17,7 @@ from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
 from unlearnkit.models.finite import check_weights
 from unlearnkit.stages.base import Context, Stage
 
-START: Literal["start"] = "start"
+START: Final = "start"
 
 
 @dataclass(frozen=True)

@@ -139,4 +139,4 @@ def _values(measure: Measure, role: Role | None, records: Sequence[Record]) -> V
     """By the example alone, for an attack may ask it in other words."""
     said = [(record, measure.value(record, role)) for record in records]
     known = ((record, value) for record, value in said if value is not None)
-    return by_prompt(known, lambda record: record.id, measure.together)
+    return by_prompt(known, lambda record: record.id, measure.of_samples)
