@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from unlearnkit.attacks.base import Scene
 from unlearnkit.attacks.rewritten import Rewritten, questions
+from unlearnkit.data import tofu_made
 from unlearnkit.errors import UserError
+
+EMBEDDED = tofu_made.EMBEDDED / "german.jsonl"
 
 
 class Translate(Rewritten):
     """Each question of the forget side in another language; the answers that are expected stay the data's own.
 
     Args:
-        file: rows of `question` and `translation`.
+        file: rows of `question` and `translation`; "embedded": German ones of the forget rows made for `data=tofu`.
     """
 
     def __init__(self, file: str | None = None):
@@ -25,4 +28,5 @@ class Translate(Rewritten):
                 f"The attack '{name}' needs the questions in another language, and {setting} names no file",
                 f"Set {setting}= to rows of question and translation, or leave '{name}' out of +attack=",
             )
-        self.take(questions(self.file, setting, "translation"), f"{setting}={self.file}", "Give each a row there")
+        path = str(EMBEDDED) if self.file == "embedded" else self.file
+        self.take(questions(path, setting, "translation"), f"{setting}={self.file}", "Give each a row there")
