@@ -38,7 +38,7 @@ def register_resolvers() -> None:
     `${without:x,value}`: the value where there is no x. `${of:x,y,value}`: the value where x is y. `${unused:FOLDER}`:
     a folder of this process alone. `${word:x}`: a part of its name. `${negative:x}`: -x. `${grid:}`: the axes of the
     chosen sweep. `${fingerprint:}`: of all that decides the run's result. `${every:GROUP,x,y}`: the group's options but
-    x and y, with commas between. `${titles:GROUP}`: option -> its name, under a line for the start.
+    x and y, with commas between.
     """
     OmegaConf.register_new_resolver("choice", _choice, replace=True)
     OmegaConf.register_new_resolver("row", _row, replace=True)
@@ -52,9 +52,6 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("negative", lambda number: -float(number), replace=True)
     OmegaConf.register_new_resolver("grid", _grid, replace=True)
     OmegaConf.register_new_resolver("every", _every, replace=True)
-    OmegaConf.register_new_resolver(
-        "titles", lambda group: {"original": "Start"} | {name: name for name in options(group)}, replace=True
-    )
     OmegaConf.register_new_resolver("fingerprint", _fingerprint, replace=True)
 
 

@@ -76,6 +76,19 @@ def test_noise_is_measured_in_three_draws_on_all_prompts_and_summed_up_as_their_
     assert found["perplexity"]["value"] == pytest.approx(expected) and found["perplexity"]["n"] == 4
 
 
+@pytest.mark.parametrize("of", ["never_knew", "start"])
+def test_what_is_kept_of_a_model_under_one_attack_is_not_taken_for_another(of, full_model):
+    rows = [Example(n, f"Say {n}?", f"the answer {n}") for n in "abc"]
+    data = Data("made", {}, {"x": {"test": rows}}, {"x": "forget"})
+    evaluations = Evaluations({"own": Evaluation({"success": Success()}, {"forget": ["success"]})}, data, 0)
+    before = {"own": []} if of == "start" else None
+    found = [
+        bound(attack).measure(full_model, evaluations, "it", before, of)["own"][0].answer_log_probs
+        for attack in (Prune(0.1), Prune(0.9), Noise(0.1, draws=1), Noise(0.1, draws=1, seed=1), Prune(0.1))
+    ]
+    assert len({tuple(own) for own in found}) == 4 and found[0] == found[-1]
+
+
 @pytest.mark.parametrize("scale", [1e-6, 3.0])
 def test_noise_far_below_the_unlearning_leaves_it_and_far_above_covers_it(scale, full_model):
     start = logits(full_model)

@@ -89,6 +89,7 @@ class Attack:
             asks=every if kind.asks is Attack.asks else self.asks,
             answers=self.answers(of),
             control=of == "never_knew",
+            shared=of != "unlearned",
         )
 
     def measure(

@@ -41,6 +41,7 @@ class Point:
         asks: whether a row is measured; an attack leaves out what it has used itself.
         answers: what gives the responses on the forget side, where that is an attack's own.
         control: the model is one that others are compared with, and is itself compared with none.
+        shared: other runs measure the same model so, and what it says is kept for them.
     """
 
     split: str
@@ -50,6 +51,7 @@ class Point:
     asks: Callable[[Example], bool] = every
     answers: Drawn | None = None
     control: bool = False
+    shared: bool = False
 
     @property
     def asks_otherwise(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,6 +81,8 @@ def shares_of(evaluations: Evaluations, models: Mapping[str, Records]) -> dict[s
     Returns:
         of a measure: the numbers of `models` over the prompts that all were measured on, their count `n`, and `share`
         with value, low and high; None where start and unlearned model do not differ (p < 0.05, paired over prompts).
+        `halves` has each model's numbers over either half of the prompts, on the first of which a worst attack can be
+        chosen and on the second reported; None where one half has none.
     """
     found: dict[str, Any] = {}
     for name, part in evaluations.parts.items():
@@ -108,8 +111,10 @@ def _compared(measure: Measure, values: Mapping[str, Values]) -> dict[str, Any] 
     if not keys:
         return None
     numbers = {model: measure.mean([own[key] for key in keys]).value for model, own in beside.items()}
+    parted = [[key for key in keys if zlib.crc32(key.encode()) % 2 == half] for half in (0, 1)]
     share = share_of(*([beside[model][key] for key in keys] for model in ("start", "unlearned", "attacked")))
-    return {**numbers, "n": len(keys), "share": share}
+    halves = {m: [measure.mean([own[k] for k in half]).value for half in parted if half] for m, own in beside.items()}
+    return {**numbers, "n": len(keys), "share": share, "halves": halves if all(parted) else None}
 
 
 def share_of(start: Sequence[float], unlearned: Sequence[float], attacked: Sequence[float]) -> dict[str, float] | None:
