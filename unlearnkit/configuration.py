@@ -37,7 +37,8 @@ def register_resolvers() -> None:
     NAME of the model that is OWN on the hub, else what the folder or the hub calls the one that was given.
     `${without:x,value}`: the value where there is no x. `${of:x,y,value}`: the value where x is y. `${unused:FOLDER}`:
     a folder of this process alone. `${word:x}`: a part of its name. `${negative:x}`: -x. `${grid:}`: the axes of the
-    chosen sweep. `${fingerprint:}`: of all that decides the run's result.
+    chosen sweep. `${fingerprint:}`: of all that decides the run's result. `${every:GROUP,x,y}`: the group's options but
+    x and y, with commas between.
     """
     OmegaConf.register_new_resolver("choice", _choice, replace=True)
     OmegaConf.register_new_resolver("row", _row, replace=True)
@@ -50,6 +51,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("of", lambda value, own, chosen: chosen if value == own else None, replace=True)
     OmegaConf.register_new_resolver("negative", lambda number: -float(number), replace=True)
     OmegaConf.register_new_resolver("grid", _grid, replace=True)
+    OmegaConf.register_new_resolver("every", _every, replace=True)
     OmegaConf.register_new_resolver("fingerprint", _fingerprint, replace=True)
 
 
@@ -58,6 +60,10 @@ def _choice(group: str, default: str = "none") -> str:
         return default
     chosen = HydraConfig.get().runtime.choices.get(group)
     return default if chosen is None else str(chosen)
+
+
+def _every(group: str, *without: str) -> str:
+    return ",".join(name for name in options(group) if name not in without)
 
 
 def _row(table: DictConfig, name: object, default: Any) -> Any:

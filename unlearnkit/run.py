@@ -14,7 +14,7 @@ from unlearnkit.attacks.base import Attack, Scene
 from unlearnkit.controls import NEVER_KNEW, Target, needed
 from unlearnkit.data.examples import Data
 from unlearnkit.data.splits import splits_of
-from unlearnkit.evaluations.base import Evaluations, Point, Records
+from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.identity import INPUTS
 from unlearnkit.models import LanguageModel
 from unlearnkit.report import write_report
@@ -63,8 +63,8 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     streams = bind_streams(data, instantiate(cfg.streams, _convert_="all"))
     check_stages(stages, streams)
     check_layers(stages, out.config["model"].get("path"))
-    bind_attacks(attacks, stages, Scene(data, cfg.seed, folder / "checkpoints" / "attack"))
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
+    bind_attacks(attacks, stages, Scene(data, cfg.seed, folder / "checkpoints" / "attack"), evaluations)
     check_selection(stages, cfg.eval_every, splits_of(cfg.curve_split)[0], evaluations)
     tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()
     target: Target = instantiate(cfg.target, _convert_="all")
@@ -91,8 +91,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     for moment in moments(stages, attacks, model, context, keep=cfg.train.save_every > 0):
         kept = out.kept(moment.name)
         if kept is None:
-            point = moment.attack.point(moment.said) if moment.attack else Point("test", moment.said)
-            kept = evaluations.measure(moment.model, point, records.get(START))
+            kept = moment.measure(evaluations, records.get(START))
             numbers = evaluations.compute(kept, {START: kept, **records})
             if moment.attack and moment.name in attacks:
                 unlearned = records[moment.stage or START]

@@ -89,6 +89,34 @@ def test_what_has_no_rule_and_was_never_seen_does_not_come_back(full_model, tmp_
     assert known > -1.0 and others < -2.5  # a letter of 26 by chance: -3.26
 
 
+def test_text_beside_and_rows_of_a_file_are_trained_and_forget_rows_are_chosen_on_and_tested(tmp_path):
+    beside = [Example(f"n{n}", f"Tell {n}", "mnmn") for n in range(6)]
+    data = Data("it", {"forget": FACTS, "retain": beside}, DATA.sets, roles=DATA.roles)
+    (tmp_path / "own.jsonl").write_text("".join(f'{{"prompt": "Ask {n}", "response": "klkl"}}\n' for n in range(4)))
+    for settings, prompts in (({"stream": "retain"}, "Tell"), ({"file": str(tmp_path / "own.jsonl")}, "Ask")):
+        own = Relearn(**settings, share=0.5)
+        own.bind("relearn", Scene(data, folder=tmp_path))
+        assert len(own.taught) == {"Tell": 3, "Ask": 2}[prompts]
+        assert all(row.prompt.startswith(prompts) for row in own.taught)
+        assert len(own.choosing) == len(held(own)) == 8 and not set(own.choosing) & set(held(own))
+
+
+def test_relearning_on_text_with_the_same_rule_brings_it_back_and_on_other_text_it_does_not(taught, tmp_path):
+    model = load_source("tiny", str(taught), "float32", LORA, Template())
+    context = Context({"forget": Shuffled("forget", FACTS)}, 0, tmp_path / "run", "hide")
+    model = Finetune({"forget": NLL("forget", weight=-1.0)}, 12, 4, arguments=ARGUMENTS)(model, context)
+    found = {}
+    for answer in ("zqzq zqzq", "what is seen"):
+        beside = [Example(f"n{n}", f"Tell {n}", answer) for n in range(8)]
+        own = Relearn(stream="retain", share=1.0, steps=[24], rates=[0.01])
+        own.bind(
+            "relearn", Scene(Data("it", {"forget": FACTS, "retain": beside}, DATA.sets, roles=DATA.roles), 1, tmp_path)
+        )
+        with own.on(model) as attacked:
+            found[answer] = probability(attacked, held(own))
+    assert found["zqzq zqzq"] > -1.0 and found["what is seen"] < -3
+
+
 def test_the_best_of_several_rates_is_the_one_that_is_measured(full_model, tmp_path):
     own = attack(tmp_path / "attack", rates=[1e-6, 0.01])
     with own.on(full_model) as attacked:
@@ -100,7 +128,7 @@ def test_the_best_of_several_rates_is_the_one_that_is_measured(full_model, tmp_p
     ("settings", "said"),
     [
         ({"share": 0.0}, "share=0 of 16 rows trains on 0"),
-        ({"share": 1.0}, "leaves 0 of 16 forget rows to test on"),
+        ({"share": 1.0}, "leaves 0 of 16 to test on"),
         ({"stream": "nowhere"}, "stream=nowhere is no stream of the data 'it' .streams: forget"),
         ({"steps": []}, "steps=.. has no value above 0"),
         ({"steps": [0, 5]}, "has no value above 0"),

@@ -1,6 +1,7 @@
 """Noise, pruning and the way back to the start: what is changed, and that the model itself is not."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -8,7 +9,10 @@ from attacked import bound, logits, trained
 from composed import composed
 
 from unlearnkit.attacks import Interpolate, Noise, Prune
+from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
+from unlearnkit.evaluations import Evaluation, Evaluations
+from unlearnkit.measures import AnswerPerplexity, Success
 from unlearnkit.run import run
 
 
@@ -52,9 +56,47 @@ def test_noise_has_the_size_asked_for_and_another_draw_is_another(full_model):
             return dict(attacked.model.named_parameters())[name] - full_model.model.get_parameter(name)
 
     size = full_model.model.get_parameter("model.layers.0.mlp.up_proj.weight").std()
-    first, again, other = noise(Noise(0.1)), noise(Noise(0.1)), noise(Noise(0.1, draw=1))
+    first, again, other = noise(Noise(0.1)), noise(Noise(0.1)), noise(Noise(0.1, seed=1))
     assert torch.equal(first, again) and not torch.allclose(first, other)
     assert float(first.std() / size) == pytest.approx(0.1, rel=0.05)
+
+
+def test_noise_is_measured_in_three_draws_on_all_prompts_and_summed_up_as_their_mean(full_model):
+    rows = [Example(n, f"Say {n}?", f"the answer {n}") for n in "abcd"]
+    data = Data("made", {}, {"x": {"test": rows}}, {"x": "forget"})
+    part = Evaluation({"perplexity": AnswerPerplexity(), "success": Success()}, {"forget": ["perplexity", "success"]})
+    evaluations = Evaluations({"own": part}, data, 0)
+    attack = bound(Noise(0.5, draws=3))
+    records = attack.measure(full_model, evaluations, "it", {"own": []})["own"]
+    assert [(r.draw, r.id) for r in records] == [(draw, n) for draw in range(3) for n in "abcd"]
+    assert len({r.answer_log_probs[0] for r in records if r.id == "a"}) == 3
+    found = evaluations.compute({"own": records})["own"]["x"]
+    surprise = [[-sum(r.answer_log_probs) / len(r.answer_log_probs) for r in records if r.id == n] for n in "abcd"]
+    expected = math.exp(sum(sum(draws) / 3 for draws in surprise) / 4)
+    assert found["perplexity"]["value"] == pytest.approx(expected) and found["perplexity"]["n"] == 4
+
+
+@pytest.mark.parametrize("of", ["never_knew", "start"])
+def test_what_is_kept_of_a_model_under_one_attack_is_not_taken_for_another(of, full_model):
+    rows = [Example(n, f"Say {n}?", f"the answer {n}") for n in "abc"]
+    data = Data("made", {}, {"x": {"test": rows}}, {"x": "forget"})
+    evaluations = Evaluations({"own": Evaluation({"success": Success()}, {"forget": ["success"]})}, data, 0)
+    before = {"own": []} if of == "start" else None
+    found = [
+        bound(attack).measure(full_model, evaluations, "it", before, of)["own"][0].answer_log_probs
+        for attack in (Prune(0.1), Prune(0.9), Noise(0.1, draws=1), Noise(0.1, draws=1, seed=1), Prune(0.1))
+    ]
+    assert len({tuple(own) for own in found}) == 4 and found[0] == found[-1]
+
+
+@pytest.mark.parametrize("scale", [1e-6, 3.0])
+def test_noise_far_below_the_unlearning_leaves_it_and_far_above_covers_it(scale, full_model):
+    start = logits(full_model)
+    model = trained(full_model)
+    moved = (logits(model) - start).norm()
+    with bound(Noise(scale)).on(model) as attacked:
+        beside = (logits(attacked) - logits(model)).norm()
+    assert beside < 1e-3 * moved if scale < 1 else beside > moved
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from unlearnkit.data.examples import Data, Example
-from unlearnkit.evaluations.base import Evaluations, Point, Records, every
+from unlearnkit.evaluations.base import Evaluations, Part, Point, Records, every
+from unlearnkit.measures.base import Measure
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.quantised import check_exact
+from unlearnkit.records.generate import Drawn
+
+Of = Literal["unlearned", "start", "never_knew"]  # which model is attacked
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,13 @@ class Scene:
     Args:
         seed: of the run.
         folder: for its own files, which nobody reads after the attack.
+        asked: the rows of the forget side that the run's evaluations ask.
     """
 
     data: Data
     seed: int = 0
     folder: Path = Path("attack")
+    asked: Sequence[Example] = ()
 
 
 class Attack:
@@ -65,7 +71,15 @@ class Attack:
         """Whether the attacked model is measured on a row: not on what the attack itself has used."""
         return True
 
-    def point(self, said: str, control: bool = False) -> Point:
+    def answers(self, of: Of) -> Drawn | None:
+        """What gives the responses on the forget side; None: the evaluation's own decoding."""
+        return None
+
+    def brings(self, part: Part) -> Mapping[str, Measure]:
+        """Measures of its own, which are taken on the forget side of an evaluation at every moment."""
+        return {}
+
+    def point(self, said: str, of: Of = "unlearned") -> Point:
         """How the attacked model is measured."""
         kind = type(self)
         return Point(
@@ -73,7 +87,9 @@ class Attack:
             said,
             question=str if kind.question is Attack.question else self.question,
             asks=every if kind.asks is Attack.asks else self.asks,
-            control=control,
+            answers=self.answers(of),
+            control=of == "never_knew",
+            shared=of != "unlearned",
         )
 
     def measure(
@@ -82,7 +98,7 @@ class Attack:
         evaluations: Evaluations,
         said: str,
         start: Records | None = None,
-        control: bool = False,
+        of: Of = "unlearned",
     ) -> Records:
         """The records of a model under the attack.
 
@@ -91,7 +107,7 @@ class Attack:
             start: the records of the start model.
         """
         with self.on(model) as attacked:
-            return evaluations.measure(attacked, self.point(said, control), start)
+            return evaluations.measure(attacked, self.point(said, of), start)
 
 
 class OfWeights(Attack):

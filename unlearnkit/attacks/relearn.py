@@ -6,14 +6,16 @@ import contextlib
 import math
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import torch
 
 from unlearnkit import ranks
 from unlearnkit.attacks.base import OfWeights, Scene
+from unlearnkit.data.columns import Columns
 from unlearnkit.data.examples import Example
+from unlearnkit.data.rows import rows
 from unlearnkit.data.streams import Shuffled, Stream
 from unlearnkit.errors import UserError
 from unlearnkit.losses.nll import NLL
@@ -30,21 +32,22 @@ LORA = Arguments("peft.LoraConfig")
 
 
 class Relearn(OfWeights):
-    r"""Fine-tune on a share of a stream, and measure what comes back of the rest.
+    r"""Fine-tune on a share of some rows, and measure what comes back of the forget side's others.
 
-    The rows are divided by their content: a share that is trained on; of the rest one half, on which the rate and the
-    step are chosen at which most comes back; and the other half, which the model is measured on. Most comes back where
+    The rows are divided by their content: a share that is trained on; of the other rows of the forget side one half, on
+    which the rate and the step are chosen at which most comes back; and the other half, which the model is measured on.
+    Most comes back where
 
     .. math:: \frac{1}{n} \sum_i \frac{1}{|y_i|} \sum_t \log p(y_{i,t} \mid x_i, y_{i,<t})
 
-    is highest. A rate is trained for as many steps as the last of `steps`, and tried at each of them. With a stream of
-    other rows than the test's, such as the retain side's, nothing is left out of the test.
+    is highest. A rate is trained for as many steps as the last of `steps`, and tried at each of them.
 
     Łucki et al. 2024 (arXiv 2409.18025) train a fresh LoRA of rank 128 on 5 to 1000 rows; the worst of several rates is
     taken by Siddiqui et al. 2025 (UNDO, arXiv 2506.06278).
 
     Args:
-        stream: which is trained.
+        stream: which is trained: of the forget side, of text beside it (retain), or of unrelated text (general).
+        file: rows that are trained in a stream's place, as `data=files` reads them.
         share: of its rows.
         steps: at which the attacked model is tried.
         rates: of learning, held constant.
@@ -55,6 +58,7 @@ class Relearn(OfWeights):
     def __init__(
         self,
         stream: str = "forget",
+        file: str | None = None,
         share: Share = 0.5,
         steps: Sequence[int] = (10, 25, 50, 150),
         rates: Sequence[float] = (1e-5, 5e-5, 2e-4),
@@ -63,7 +67,8 @@ class Relearn(OfWeights):
         max_grad_norm: AboveZero = 1.0,
         arguments: Annotated[dict[str, Any] | None, TRAINING] = None,
     ):
-        self.stream, self.share, self.batch_size, self.lora = stream, share, batch_size, lora
+        self.stream, self.file, self.share = stream, file, share
+        self.batch_size, self.lora = batch_size, lora
         self.steps, self.rates = sorted({int(step) for step in steps}), [float(rate) for rate in rates]
         self.arguments = {"max_grad_norm": max_grad_norm, **(arguments or {})}
 
@@ -73,17 +78,11 @@ class Relearn(OfWeights):
         for setting, values in (("steps", self.steps), ("rates", self.rates)):
             if not values or min(values) <= 0:
                 raise UserError(f"{key}.{setting}={values} has no value above 0", f"Set {key}.{setting}= to some")
-        rows = scene.data.streams.get(self.stream)
-        if not rows:
-            raise UserError(
-                f"{key}.stream={self.stream} is no stream of the data '{scene.data.name}' (streams:"
-                f" {', '.join(scene.data.streams)})",
-                f"Set {key}.stream= to one of these",
-            )
-        ordered = sorted(dict.fromkeys(rows), key=lambda row: zlib.crc32(f"{row.prompt}\n{row.response}".encode()))
-        count = round(self.share * len(ordered))
-        self.taught, held = ordered[:count], ordered[count:]
-        self.choosing = held[: math.ceil(len(held) / 2)]
+        ordered = by_content(self._rows(key))
+        self.taught = ordered[: round(self.share * len(ordered))]
+        sides = [own for stream, own in scene.data.streams.items() if scene.data.role(stream) == "forget"]
+        others = [row for row in by_content(row for own in sides for row in own) if row not in set(self.taught)]
+        self.choosing = others[: math.ceil(len(others) / 2)]
         self._used = {(row.prompt, row.response) for row in (*self.taught, *self.choosing)}
         asked = [
             row
@@ -92,11 +91,26 @@ class Relearn(OfWeights):
             for row in splits["test"]
         ]
         if not self.taught or not self.choosing or (asked and not any(self.asks(row) for row in asked)):
+            left = f"leaves {sum(map(self.asks, asked))} of {len(asked)} to test on"
             raise UserError(
                 f"{key}.share={self.share:g} of {len(ordered)} rows trains on {len(self.taught)}, chooses on"
-                f" {len(self.choosing)} and leaves {sum(map(self.asks, asked))} of {len(asked)} forget rows to test on",
+                f" {len(self.choosing)} forget rows and {left}",
                 f"Set {key}.share= between 0 and 1, so that each has some",
             )
+
+    def _rows(self, key: str) -> Sequence[Example]:
+        """What is trained on a share of."""
+        if self.file is not None:
+            read = (Columns().read(row) for row in rows(self.file, f"{key}.file"))
+            return [Example(row.place, row.prompt, row.response) for row in read]
+        data = self.scene.data
+        if not (found := data.streams.get(self.stream)):
+            raise UserError(
+                f"{key}.stream={self.stream} is no stream of the data '{data.name}' (streams:"
+                f" {', '.join(data.streams)})",
+                f"Set {key}.stream= to one of these",
+            )
+        return found
 
     def asks(self, row: Example) -> bool:
         return (row.prompt, row.response) not in self._used
@@ -150,3 +164,8 @@ class Relearn(OfWeights):
         force_answers(model, records)
         means = [sum(r.answer_log_probs) / len(r.answer_log_probs) for r in records if r.answer_log_probs]
         return sum(means) / len(means) if means else math.nan
+
+
+def by_content(found: Iterable[Example]) -> list[Example]:
+    """Each row once, in an order that depends on no other row, file or seed."""
+    return sorted(dict.fromkeys(found), key=lambda row: zlib.crc32(f"{row.prompt}\n{row.response}".encode()))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from unlearnkit.attacks.base import OfWeights
+from unlearnkit.attacks.base import Of, OfWeights
+from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.copies import changed, network_of
-from unlearnkit.settings.bounds import AboveZero, Seed, Share
+from unlearnkit.settings.bounds import AboveZero, Positive, Seed, Share
 
 
 class Change(OfWeights):
@@ -33,16 +35,35 @@ class Change(OfWeights):
 class Noise(Change):
     """w <- w + scale * std(w) * N(0, 1), for every weight matrix w.
 
+    Every draw is measured on all prompts, and has records of its own. A measure takes the mean over draws of each
+    prompt first, so that its interval is over prompts.
+
     Args:
         scale: of the noise, in standard deviations of the matrix.
-        draw: another number is another noise.
+        draws: how many.
+        seed: another number is another noise.
     """
 
-    def __init__(self, scale: AboveZero, draw: Seed = 0):
-        self.scale, self.draw = scale, draw
+    def __init__(self, scale: AboveZero, draws: Positive = 3, seed: Seed = 0):
+        self.scale, self.draws, self.seed, self.draw = scale, draws, seed, 0
+
+    def measure(
+        self,
+        model: LanguageModel,
+        evaluations: Evaluations,
+        said: str,
+        start: Records | None = None,
+        of: Of = "unlearned",
+    ) -> Records:
+        found: Records = {}
+        for draw in range(self.draws):
+            self.draw = draw
+            for name, records in super().measure(model, evaluations, said, start, of).items():
+                found.setdefault(name, []).extend(replace(record, draw=draw) for record in records)
+        return found
 
     def change(self, network: Any, model: LanguageModel) -> None:
-        generator = torch.Generator().manual_seed(1_000_003 * self.scene.seed + self.draw)
+        generator = torch.Generator().manual_seed((1_000_003 * self.scene.seed + self.seed) * 1_009 + self.draw)
         for weight in matrices(network):
             noise = torch.randn(weight.shape, generator=generator).to(weight.device, weight.dtype)
             weight.add_(noise, alpha=self.scale * float(weight.std()))

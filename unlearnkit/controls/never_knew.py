@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from unlearnkit.attacks.base import Attack
 from unlearnkit.controls.stored import check_never_taught, stored
@@ -14,7 +14,7 @@ from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.models import LanguageModel, load
 
-NEVER_KNEW = "never_knew"
+NEVER_KNEW: Final = "never_knew"
 GIVEN = (
     "controls.never_knew.hub=ORG/NAME, controls.never_knew.path=FOLDER or controls.never_knew.records=FILE gives one,"
     " and controls.never_knew=null does without"
@@ -102,7 +102,7 @@ class NeverKnew:
             own = self._model(data, target, model, make, folder) if names.keys() - found.keys() else None
             for name, attack in names.items():
                 if own is not None and name not in found:
-                    found[name] = attack.measure(own, evaluations, f"of the control '{name}'", control=True)
+                    found[name] = attack.measure(own, evaluations, f"of the control '{name}'", of=NEVER_KNEW)
         check_never_taught(found[NEVER_KNEW], data, self.records or self.path or self.hub or "as it was taught")
         return {name: found[name] for name in names if name in found}
 

@@ -61,12 +61,14 @@ class Data:
         streams: training examples by stream name (forget, retain, safe, ...).
         sets: evaluation examples by set (unlearned, unseen, normal, ...), then by split (validation, test).
         roles: the side that a stream or a set is on; of others their names say it (`unlearnkit.data.roles`).
+        reworded: questions of the sets -> the same in other words.
     """
 
     name: str
     streams: dict[str, list[Example]]
     sets: dict[str, dict[str, list[Example]]] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
+    reworded: Mapping[str, str] = field(default_factory=dict)
 
     def role(self, name: str) -> Role | None:
         """The side that a stream or a set is on."""

@@ -65,8 +65,14 @@ def load(
     if authors:
         known = {row["question"] for _, row in kept}
         asked = [(place, row) for place, row in asked if row["question"] in known]
+    asked_to_forget = parts.read(f"{forget}_perturbed")
+    reworded = {
+        row["question"]: row[ASKED_OTHERWISE]
+        for _, row in (*asked_to_forget, *asked)
+        if is_text(row.get(ASKED_OTHERWISE))
+    }
     sets = {
-        "forget": _measured(parts.read(f"{forget}_perturbed"), streams["forget"], forget, True),
+        "forget": _measured(asked_to_forget, streams["forget"], forget, True),
         "retain": _measured(asked, streams["retain"], named, True),
         "real_authors": _measured(parts.read("real_authors_perturbed")),
         "world_facts": _measured(parts.read("world_facts_perturbed")),
@@ -76,7 +82,7 @@ def load(
         told = ", ".join(f"{side} {len(splits['test'])}" for side, splits in sets.items())
         print(f"Rows of '{name}' {parts}: {forget} {len(gone)}, {named} {len(kept)}; measured: {told}", flush=True)
     streams |= {"general": general_examples(general), "target": taught}
-    return Data(name, streams, sets, {"real_authors": "general", "world_facts": "general"})
+    return Data(name, streams, sets, {"real_authors": "general", "world_facts": "general"}, reworded)
 
 
 def _measured(

@@ -18,7 +18,7 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.records.decoding import GREEDY, Decoding
 from unlearnkit.records.forward import force_answers, free_text, score
-from unlearnkit.records.generate import generate
+from unlearnkit.records.generate import Drawn
 from unlearnkit.records.record import Record
 
 
@@ -36,6 +36,7 @@ class Asked:
         split: of the data, for what is shown.
         read: set -> the fields that measures read of its records.
         originals: of each record, the record that the start model has of the same example; itself at the start.
+        answers: what gives the responses on the forget side, in place of the evaluation's own decoding.
     """
 
     model: LanguageModel
@@ -43,6 +44,7 @@ class Asked:
     split: str
     read: Mapping[str, set[str]]
     originals: list[Record] = field(default_factory=list)
+    answers: Drawn | None = None
 
 
 class Annotator(ABC):
@@ -113,10 +115,16 @@ class Generate(Annotator):
 
     def __call__(self, records: list[Record], asked: Asked) -> None:
         if self.limit is not None:
-            sets = dict.fromkeys(record.set for record in records)
-            records = [r for name in sets for r in evenly_spaced([r for r in records if r.set == name], self.limit)]
-        desc = f"Answering ({asked.split})"
-        generate(asked.model, records, self.max_new_tokens, self.batch_size, desc, self.decoding)
+            firsts = [record for record in records if record.sample == 0]
+            sets = dict.fromkeys(record.set for record in firsts)
+            kept = [r for name in sets for r in evenly_spaced([r for r in firsts if r.set == name], self.limit)]
+            chosen = {(record.set, record.id, record.prompt) for record in kept}
+            records = [record for record in records if (record.set, record.id, record.prompt) in chosen]
+        own = [record for record in records if asked.answers and asked.data.role(record.set) == "forget"]
+        others = [record for record in records if not (asked.answers and asked.data.role(record.set) == "forget")]
+        for part, answer in ((own, asked.answers), (others, Drawn(self.decoding))):
+            if answer is not None:
+                answer(asked.model, part, self.max_new_tokens, self.batch_size, f"Answering ({asked.split})")
 
 
 @dataclass

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import Diverged, UserError
 from unlearnkit.evaluations.measured import check_measured
+from unlearnkit.measures.base import Measure
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.display import Display
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.finite import NoNumbers, refuse_odd, watched
 from unlearnkit.models.lineage import answering
+from unlearnkit.records.generate import Drawn
 from unlearnkit.records.record import Record
 
 Numbers = dict[str, dict[str, dict[str, Any]]]  # set -> measure -> {value, low, high, n, seed}
@@ -37,7 +39,9 @@ class Point:
         curve: a point of a curve over training steps, which may be measured on less.
         question: what an attack makes of a prompt.
         asks: whether a row is measured; an attack leaves out what it has used itself.
+        answers: what gives the responses on the forget side, where that is an attack's own.
         control: the model is one that others are compared with, and is itself compared with none.
+        shared: other runs measure the same model so, and what it says is kept for them.
     """
 
     split: str
@@ -45,12 +49,18 @@ class Point:
     curve: bool = False
     question: Callable[[str], str] = str
     asks: Callable[[Example], bool] = every
+    answers: Drawn | None = None
     control: bool = False
+    shared: bool = False
 
     @property
     def asks_otherwise(self) -> bool:
-        """The questions are an attack's."""
-        return self.question is not str
+        """The questions are an attack's, or how they are answered."""
+        return self.question is not str or self.answers is not None
+
+    def asked(self, row: Example) -> Example:
+        """The row as the model is asked it; plain text stays as it is."""
+        return replace(row, prompt=self.question(row.prompt)) if row.prompt else row
 
 
 class Part(ABC):
@@ -62,6 +72,13 @@ class Part(ABC):
     def bind(self, name: str, data: Data) -> None:
         """Learn its key under `eval` and the data, and refuse what these do not allow, before anything is computed."""
         self.name, self.data = name, data
+
+    def add(self, measures: Callable[[Part], Mapping[str, Measure]]) -> None:  # noqa: B027  of records alone
+        """Take an attack's measures on the forget side."""
+
+    def forgotten(self) -> list[Example]:
+        """The rows of the forget side that the model is asked at a test."""
+        return []
 
     @abstractmethod
     def measure(self, model: LanguageModel, point: Point, original: list[Record] | None) -> list[Record]:
@@ -134,7 +151,7 @@ class Evaluations:
                     "The model has diverged: lower train.arguments.learning_rate or take fewer steps; before any stage,"
                     " check the weights and model.dtype",
                 ) from None
-            if not point.curve:
+            if not point.curve and not (point.asks_otherwise and not found[name]):
                 check_measured(name, point.split, found[name])
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Literal
 
 from unlearnkit import ranks
@@ -111,6 +111,7 @@ class Evaluation(Part):
         """
         self.name, self.data = name, data
         given = [field for annotator in self.annotators for field in annotator.gives]
+        self.added: set[str] = set()
         self.sets = find_sets(name, data, self.asked_sets, self.measures)
         check_measures(name, data, self.sets, self.measures, given)
         fix = f"Set eval.{name}.curve_measures= to some of these"
@@ -137,17 +138,28 @@ class Evaluation(Part):
         return {name: own for name, own in fields.items() if own}
 
     def _taken(self, measure: str, point: Point) -> bool:
-        return not point.curve or self.curve_measures is None or measure in self.curve_measures
+        listed = self.curve_measures is None or measure in self.curve_measures
+        return not point.curve or (listed and measure not in self.added)
+
+    def add(self, measures: Callable[[Part], Mapping[str, Measure]]) -> None:
+        """Take them on every set of the forget side that has questions; a measure of one's own keeps its name."""
+        new = {name: measure for name, measure in measures(self).items() if name not in self.measures}
+        self.measures, self.added = {**self.measures, **new}, {*self.added, *new}
+        for name in self._forgotten():
+            self.sets[name] = [*self.sets[name], *new]
+
+    def forgotten(self) -> list[Example]:
+        return [row for name in self._forgotten() for row in self.choose(self.data.sets[name]["test"], self.limit)]
+
+    def _forgotten(self) -> list[str]:
+        own = (name for name in self.sets if name in self.data.sets and self._role(name) == "forget")
+        return [name for name in own if any(row.prompt for row in self.data.sets[name]["test"])]
 
     def measure(self, model: LanguageModel, point: Point, original: list[Record] | None) -> list[Record]:
         fields = self.read(point)
         limit = self.curve_limit if point.curve else self.limit
         examples: dict[str, list[Example]] = {
-            name: [
-                replace(row, prompt=point.question(row.prompt))
-                for row in self.choose(self.data.sets[name][point.split], limit)
-                if point.asks(row)
-            ]
+            name: [point.asked(row) for row in self.choose(self.data.sets[name][point.split], limit) if point.asks(row)]
             for name in fields
         }
         answered = [name for name, own in fields.items() if "response" in own]
@@ -156,7 +168,12 @@ class Evaluation(Part):
         compared = [name for name, own in fields.items() if "alternative_log_probs" in own]
         check_lengths(model, examples, self.max_new_tokens, answered, forced, compared)
         deviations = [name for name, own in fields.items() if "answer_deviations" in own]
-        samples = dict.fromkeys(answered, self.decoding.samples)
+        samples = {
+            name: point.answers.decoding.samples
+            if point.answers and self._role(name) == "forget"
+            else self.decoding.samples
+            for name in answered
+        }
         forward = [a for a in self.annotators if a.forward and self._filled(a, fields)]
 
         def make() -> list[Record]:
@@ -164,11 +181,14 @@ class Evaluation(Part):
             for annotator in forward:
                 annotator(
                     [r for r in records if r.set in self._filled(annotator, fields)],
-                    Asked(model, self.data, point.split, fields),
+                    Asked(model, self.data, point.split, fields, answers=point.answers),
                 )
             return records
 
-        if original is None and forward:  # the model as the stages find it, which every run of a sweep measures
+        drawn = point.answers and point.answers.content()
+        if (
+            (original is None or point.shared) and forward and (drawn or point.answers is None)
+        ):  # the model as the stages find it, which every run of a sweep measures
             content = {
                 "model": fingerprint(model),
                 "annotators": [[type(a).__name__, a.content(), self._filled(a, fields)] for a in forward],
@@ -176,6 +196,8 @@ class Evaluation(Part):
                 **({"deviations": deviations} if deviations else {}),
                 "examples": {name: [asdict(example) for example in rows] for name, rows in examples.items()},
             }
+            if drawn:
+                content["answers"] = drawn
             if said := [name for name, own in fields.items() if "forced" in own]:  # earlier versions kept no such text
                 content["forced"] = said
             records = cached(content, make)
@@ -184,6 +206,9 @@ class Evaluation(Part):
         if original is not None and point.asks is not every:
             asked = {(record.set, record.id, record.sample) for record in records}
             original = [record for record in original if (record.set, record.id, record.sample) in asked]
+        if original is not None and point.answers is not None:
+            first = {(record.set, record.id): record for record in reversed(original)}
+            original = [first[record.set, record.id] for record in records]
         return ranks.from_first(lambda: self._annotated(records, original, model, fields, point))
 
     def _annotated(

@@ -123,7 +123,7 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
         return
     evaluations = Evaluations(instantiate(config.eval, _convert_="all"), data, config.seed)
     attacks: dict[str, Attack] = instantiate(config.attacks, _convert_="all")
-    bind_attacks(attacks, [END], Scene(data, config.seed, place / "checkpoints" / "attack"))
+    bind_attacks(attacks, [END], Scene(data, config.seed, place / "checkpoints" / "attack"), evaluations)
     model: LanguageModel = instantiate(out.config["model"], _convert_="all")
     check_model({}, model, attacks=attacks)
     out.begin(model, evaluations.columns(), attacks)
@@ -141,7 +141,7 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
             out.write_control(moment, own, evaluations.compute(own, known))
     records = {START: evaluations.measure(model, Point("test"))}
     out.write_moment(Moment(START, model), records[START], evaluations.compute(records[START], {**records, **known}))
-    for moment, own in attacked(attacks, model, evaluations, f"/{START}", records[START]).items():
+    for moment, own in attacked(attacks, model, evaluations, records[START], START).items():
         out.write_control(moment, own, evaluations.compute(own, {START: records[START], **known}))
     if not alone:
         _check_tokens(model, folder)
@@ -150,7 +150,7 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
         records[END] = evaluations.measure(model, Point("test", f"of {folder}"), records[START])
         end = Moment(END, model, END, final=True)
         out.write_moment(end, records[END], evaluations.compute(records[END], {START: records[START], **known}))
-        for moment, own in attacked(attacks, model, evaluations, "", records[START]).items():
+        for moment, own in attacked(attacks, model, evaluations, records[START]).items():
             out.write_control(moment, own, evaluations.compute(own, {START: records[START], **known}))
             told = recovered(attacks[moment], evaluations, records[START], records[END], own, known)
             out.write_recovered(moment, told)

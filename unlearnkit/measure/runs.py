@@ -114,16 +114,16 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
     attacks: dict[str, Attack] = instantiate(config.attacks, _convert_="all")
     name = name_of(metrics, asked, asked_data.name if other else "")
     with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
-        bind_attacks(attacks, held.get("stages") or {}, Scene(asked_data, int(held["seed"]), Path(place)))
+        bind_attacks(attacks, held.get("stages") or {}, Scene(asked_data, int(held["seed"]), Path(place)), evaluations)
         check_model({}, model, attacks=attacks)
         target = config["target"] if other else held["target"]
         known = _controls(config, asked_data, evaluations, target, held, attacks)
         start = evaluations.measure(model, Point("test"))
-        records = {**known, f"{name}/{START}": start, **attacked(attacks, model, evaluations, f"/{START}", start)}
+        records = {**known, f"{name}/{START}": start, **attacked(attacks, model, evaluations, start, START)}
         if final is not None:
             model = load_saved(model, folder / "model")
             records[name] = evaluations.measure(model, Point("test", "as the run saved it"), start)
-            records |= attacked(attacks, model, evaluations, "", start)
+            records |= attacked(attacks, model, evaluations, start)
     found = {
         moment: (own, evaluations.compute(own, {START: start, **known}))
         for moment, own in records.items()

@@ -11,6 +11,7 @@ from unlearnkit.measures.harmful_rate import HarmfulRate
 from unlearnkit.measures.knowmem import KnowMem
 from unlearnkit.measures.known_answers import KnownAnswers
 from unlearnkit.measures.ks_test import KSTest
+from unlearnkit.measures.leak import Leak, MatcherAgreement
 from unlearnkit.measures.membership import (
     MembershipGradient,
     MembershipLoss,
@@ -42,6 +43,8 @@ __all__ = [
     "KSTest",
     "KnowMem",
     "KnownAnswers",
+    "Leak",
+    "MatcherAgreement",
     "Mean",
     "Memorisation",
     "OfNumbers",

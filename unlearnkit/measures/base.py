@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from unlearnkit.data.roles import Role
 from unlearnkit.measures.display import SHARE, Better, Display
 from unlearnkit.measures.interval import Estimate, bounded_mean, exp_mean, plain_mean, share
-from unlearnkit.measures.prompts import per_prompt
+from unlearnkit.measures.prompts import mean, per_prompt
 from unlearnkit.measures.seeds import Scale
 from unlearnkit.records.record import Record
 
@@ -36,10 +36,14 @@ class Measure(ABC):
     def value(self, record: Record, role: Role | None) -> float | None:
         """What one record says, on the side `role`; None where it says nothing."""
 
+    def of_samples(self, values: Sequence[float]) -> float:
+        """What a prompt's samples say together, one value each: their mean."""
+        return mean(values)
+
     def values(self, records: Sequence[Record], role: Role | None) -> list[float]:
-        """One a prompt: the mean over its samples."""
+        """One a prompt."""
         said = [(record, self.value(record, role)) for record in records]
-        return per_prompt((record, value) for record, value in said if value is not None)
+        return per_prompt(((record, value) for record, value in said if value is not None), self.of_samples)
 
     def mean(self, values: Sequence[float], seed: int = 0) -> Estimate:
         """With the interval that the scale asks for (see `unlearnkit.measures.interval`)."""

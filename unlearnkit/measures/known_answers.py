@@ -26,11 +26,11 @@ class KnownAnswers(Measure):
         accepted = (record.alternatives or {}).get(ACCEPTED)
         if not accepted or not record.tokens:
             return None
-        said = _words(record.response)
-        return float(any(_words(answer) in said for answer in accepted))
+        said = words(record.response)
+        return float(any(words(answer) in said for answer in accepted))
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
     """The words between single spaces, one at each end too."""
     plain = unicodedata.normalize("NFKD", text.casefold())
     letters = "".join(" " if not letter.isalnum() else letter for letter in plain if not unicodedata.combining(letter))

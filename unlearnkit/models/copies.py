@@ -31,7 +31,7 @@ class _Beside:
             yield network
 
     def origin(self) -> dict[str, Any]:
-        return {**self.of.origin(), "changed": True}
+        return {**self.of.origin(), "changed": True}  # how, `fingerprint` reads off the weights
 
 
 class WholeCopy(_Beside, WholeLineage):

@@ -13,6 +13,7 @@ from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import whole
 from unlearnkit.plots.dissecting import bleu, krs
 from unlearnkit.plots.prefixes import prefixes
+from unlearnkit.plots.robustness import robustness
 from unlearnkit.plots.steps import steps
 from unlearnkit.plots.tradeoff import tradeoff
 from unlearnkit.tables.compare import DONE, grouped
@@ -28,6 +29,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "steps": steps,
     "tradeoff": tradeoff,
     "prefixes": prefixes,
+    "robustness": robustness,
 }
 
 

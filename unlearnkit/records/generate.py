@@ -6,6 +6,8 @@ import contextlib
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from tqdm.auto import tqdm
@@ -72,6 +74,23 @@ def generate(
         for index, (response, tokens, ended) in zip(piece, answers, strict=True):
             record = records[index]
             record.response, record.tokens, record.ended = response, tokens, ended
+
+
+@dataclass
+class Drawn:
+    """Responses that an attack asks for in its own way: here of the model itself, with a decoding of its own."""
+
+    decoding: Decoding
+
+    def __call__(
+        self, model: LanguageModel, records: list[Record], max_new_tokens: int, batch_size: int, desc: str
+    ) -> None:
+        """Write a response into each record, of which every prompt has `decoding.samples`."""
+        generate(model, records, max_new_tokens, batch_size, desc, self.decoding)
+
+    def content(self) -> Any:
+        """All that decides the responses beside the model and the records; None: nobody knows it."""
+        return asdict(self.decoding)
 
 
 def _pieces(batch: list[int], wanted: float) -> list[tuple[list[int], int]]:

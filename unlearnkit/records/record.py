@@ -24,6 +24,7 @@ class Record:
     category: str | None = None
     answer: str = ""  # the data's own
     sample: int = 0  # of several responses to one prompt
+    draw: int = 0  # of several that an attack is made with
     alternatives: dict[str, list[str]] | None = None  # to the answer, by kind: paraphrases, wrong
     reference_log_probs: list[float] = field(default_factory=list)  # of the response under the reference model
     answer_log_probs: list[float] = field(default_factory=list)  # of the data's own answer under the model,

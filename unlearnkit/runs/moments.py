@@ -5,17 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack, Scene
 from unlearnkit.controls.never_knew import NEVER_KNEW
 from unlearnkit.errors import UserError
+from unlearnkit.evaluations.base import Evaluations, Point, Records
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
 from unlearnkit.models.finite import check_weights
 from unlearnkit.stages.base import Context, Stage
 
-START = "start"
+START: Final = "start"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Moment:
         name: `start`, a stage, an attack, or ATTACK/CONTROL for the same attack on another model.
         stage: that the model has passed last; None at the start.
         step: training steps that this stage took.
-        attack: that the model is measured under.
+        attack: that the model is to be measured under.
         final: the model has passed all stages.
     """
 
@@ -43,9 +45,19 @@ class Moment:
         when = f"after the stage '{self.stage}'" if self.stage else "before any stage"
         return f"{when}, under the attack '{self.name}'" if self.attack else when
 
+    def measure(self, evaluations: Evaluations, start: Records | None) -> Records:
+        """The records of the model, under the attack where there is one.
 
-def bind_attacks(attacks: Mapping[str, Attack], stages: Iterable[str], scene: Scene) -> None:
-    """Give each attack its name and what there is, before a model is loaded.
+        Args:
+            start: the records of the start model; None: this is the first.
+        """
+        if self.attack is None:
+            return evaluations.measure(self.model, Point("test", self.said), start)
+        return self.attack.measure(self.model, evaluations, self.said, start, "unlearned" if self.stage else START)
+
+
+def bind_attacks(attacks: Mapping[str, Attack], stages: Iterable[str], scene: Scene, evaluations: Evaluations) -> None:
+    """Give each attack its name and what there is, and the evaluations its measures, before a model is loaded.
 
     Raises:
         UserError: what is no attack, one that is called as a stage, or something that one needs and is not there.
@@ -62,7 +74,10 @@ def bind_attacks(attacks: Mapping[str, Attack], stages: Iterable[str], scene: Sc
                 f"The attack '{name}' is called as another moment of the run: {taken}",
                 "Give it another name below attacks:",
             )
-        attack.bind(name, replace(scene, folder=scene.folder / name))
+        asked = [row for part in evaluations.parts.values() for row in part.forgotten()]
+        attack.bind(name, replace(scene, folder=scene.folder / name, asked=asked))
+        for part in evaluations.parts.values():
+            part.add(attack.brings)
 
 
 def moments(
@@ -106,6 +121,5 @@ def moments(
 
 def _attacked(attacks: Mapping[str, Attack], reached: Moment) -> Iterator[Moment]:
     for name, attack in attacks.items():
-        with attack.on(reached.model) as attacked:
-            own = name if reached.final else f"{name}/{reached.name}"
-            yield Moment(own, attacked, reached.stage, reached.step, attack)
+        own = name if reached.final else f"{name}/{reached.name}"
+        yield Moment(own, reached.model, reached.stage, reached.step, attack)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from unlearnkit.attacks.base import Attack
+from unlearnkit.attacks.base import Attack, Of
 from unlearnkit.controls.never_knew import NEVER_KNEW
 from unlearnkit.data.roles import Role
-from unlearnkit.evaluations.base import Evaluations, Records
+from unlearnkit.evaluations.base import Evaluations, Part, Records
 from unlearnkit.evaluations.evaluation import Evaluation
 from unlearnkit.measures.base import Measure
 from unlearnkit.measures.combined import OfMeasures
@@ -42,15 +43,31 @@ def recovered(
     models = {"start": start, "unlearned": unlearned, "attacked": attacked}
     models |= {name: controls[moment] for name, moment in beside.items() if moment in controls}
     found = {"attack": dict(attack.found)} if attack.found else {}
-    return {"shares": shares_of(evaluations, models), **found}
+    shares = shares_of(evaluations, models)
+    for name, sets in shares.items():
+        sets.update({place: _spoken(attack, evaluations.parts[name], told) for place, told in sets.items()})
+    return {"shares": shares, **found}
+
+
+def _spoken(attack: Attack, part: Part, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What says how an attack went: its own measures alone where it brings some, and none that another one brings."""
+    own = attack.brings(part)
+    others = part.added if isinstance(part, Evaluation) else set()
+    return {measure: said for measure, said in told.items() if (measure in own if own else measure not in others)}
 
 
 def attacked(
-    attacks: Mapping[str, Attack], model: LanguageModel, evaluations: Evaluations, behind: str, start: Records
+    attacks: Mapping[str, Attack], model: LanguageModel, evaluations: Evaluations, start: Records, of: Of = "unlearned"
 ) -> dict[str, Records]:
-    """Attack, and what stands behind its name -> the records of a model under it."""
+    """Moment -> the records of a model under an attack.
+
+    Args:
+        start: the records of the start model.
+    """
     return {
-        name + behind: attack.measure(model, evaluations, f"under the attack '{name}'", start)
+        name if of == "unlearned" else f"{name}/{of}": attack.measure(
+            model, evaluations, f"under the attack '{name}'", start, of
+        )
         for name, attack in attacks.items()
     }
 
@@ -64,6 +81,8 @@ def shares_of(evaluations: Evaluations, models: Mapping[str, Records]) -> dict[s
     Returns:
         of a measure: the numbers of `models` over the prompts that all were measured on, their count `n`, and `share`
         with value, low and high; None where start and unlearned model do not differ (p < 0.05, paired over prompts).
+        `halves` has each model's numbers over either half of the prompts, on the first of which a worst attack can be
+        chosen and on the second reported; None where one half has none.
     """
     found: dict[str, Any] = {}
     for name, part in evaluations.parts.items():
@@ -92,8 +111,10 @@ def _compared(measure: Measure, values: Mapping[str, Values]) -> dict[str, Any] 
     if not keys:
         return None
     numbers = {model: measure.mean([own[key] for key in keys]).value for model, own in beside.items()}
+    parted = [[key for key in keys if zlib.crc32(key.encode()) % 2 == half] for half in (0, 1)]
     share = share_of(*([beside[model][key] for key in keys] for model in ("start", "unlearned", "attacked")))
-    return {**numbers, "n": len(keys), "share": share}
+    halves = {m: [measure.mean([own[k] for k in half]).value for half in parted if half] for m, own in beside.items()}
+    return {**numbers, "n": len(keys), "share": share, "halves": halves if all(parted) else None}
 
 
 def share_of(start: Sequence[float], unlearned: Sequence[float], attacked: Sequence[float]) -> dict[str, float] | None:
@@ -122,4 +143,5 @@ def share_of(start: Sequence[float], unlearned: Sequence[float], attacked: Seque
 def _values(measure: Measure, role: Role | None, records: Sequence[Record]) -> Values:
     """By the example alone, for an attack may ask it in other words."""
     said = [(record, measure.value(record, role)) for record in records]
-    return by_prompt(((record, value) for record, value in said if value is not None), key=lambda record: record.id)
+    known = ((record, value) for record, value in said if value is not None)
+    return by_prompt(known, lambda record: record.id, measure.of_samples)
