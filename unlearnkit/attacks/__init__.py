@@ -1,5 +1,7 @@
 from unlearnkit.attacks.base import Attack, Scene
+from unlearnkit.attacks.depth import Depth
 from unlearnkit.attacks.few_shot import FewShot
+from unlearnkit.attacks.logit_lens import LogitLens
 from unlearnkit.attacks.opening import Opening
 from unlearnkit.attacks.quantise import Quantise
 from unlearnkit.attacks.relearn import Relearn
@@ -8,8 +10,10 @@ from unlearnkit.attacks.weights import Interpolate, Noise, Prune
 
 __all__ = [
     "Attack",
+    "Depth",
     "FewShot",
     "Interpolate",
+    "LogitLens",
     "Noise",
     "Opening",
     "Prune",

@@ -10,6 +10,7 @@ from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack, Scene
 from unlearnkit.controls.never_knew import NEVER_KNEW
 from unlearnkit.errors import UserError
+from unlearnkit.evaluations.base import Evaluations, Point, Records
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
 from unlearnkit.models.finite import check_weights
@@ -20,13 +21,13 @@ START = "start"
 
 @dataclass(frozen=True)
 class Moment:
-    """A model to be measured.
+    """A model to be measured, where it is not known already what that would say.
 
     Args:
         name: `start`, a stage, an attack, or ATTACK/CONTROL for the same attack on another model.
         stage: that the model has passed last; None at the start.
         step: training steps that this stage took.
-        attack: that the model is measured under.
+        attack: that is made on the model as it is measured.
         final: the model has passed all stages.
     """
 
@@ -42,6 +43,16 @@ class Moment:
         """For errors."""
         when = f"after the stage '{self.stage}'" if self.stage else "before any stage"
         return f"{when}, under the attack '{self.name}'" if self.attack else when
+
+    def measure(self, evaluations: Evaluations, start: Records | None) -> Records:
+        """The records of the model, under its attack.
+
+        Args:
+            start: the records of the start model.
+        """
+        if self.attack:
+            return self.attack.measure(self.model, evaluations, self.said, start)
+        return evaluations.measure(self.model, Point("test", self.said), start)
 
 
 def bind_attacks(attacks: Mapping[str, Attack], stages: Iterable[str], scene: Scene) -> None:
@@ -106,6 +117,5 @@ def moments(
 
 def _attacked(attacks: Mapping[str, Attack], reached: Moment) -> Iterator[Moment]:
     for name, attack in attacks.items():
-        with attack.on(reached.model) as attacked:
-            own = name if reached.final else f"{name}/{reached.name}"
-            yield Moment(own, attacked, reached.stage, reached.step, attack)
+        own = name if reached.final else f"{name}/{reached.name}"
+        yield Moment(own, reached.model, reached.stage, reached.step, attack)
