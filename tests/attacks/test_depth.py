@@ -52,8 +52,9 @@ def test_every_layer_is_what_a_hook_makes_of_the_start_model(architecture, tmp_p
         for name, source in (("own", unlearned), ("never_knew", control)):
             expected = plainly(start, source, architecture, model, row)
             assert record.by_layer[name] == pytest.approx(expected, abs=2e-4)
+            assert max(map(abs, expected)) > 2e-3
     numbers = attack.measured_by(None).compute({"inside": records})["inside"]["forget"]
-    assert set(numbers) == {"depth", "layer_00", "layer_01", "layer_02"}
+    assert set(numbers) - {"depth"} == {"layer_00", "layer_01", "layer_02"}
 
 
 def test_the_start_has_depth_0_and_a_model_that_never_knew_depth_1(tmp_path):

@@ -5,22 +5,18 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import torch
 
 from unlearnkit import ranks
-from unlearnkit.attacks.base import OfWeights, Scene
-from unlearnkit.data.examples import Example
+from unlearnkit.attacks.base import OfWeights
+from unlearnkit.attacks.divided import Divided
 from unlearnkit.data.streams import Shuffled, Stream
-from unlearnkit.errors import UserError
 from unlearnkit.losses.nll import NLL
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.copies import changed
-from unlearnkit.records.forward import force_answers
-from unlearnkit.records.generate import records_of
 from unlearnkit.settings.bounds import AboveZero, Arguments, Positive, Share
 from unlearnkit.stages.base import Context
 from unlearnkit.stages.finetune import TRAINING, Finetune
@@ -29,16 +25,10 @@ STREAM = "relearn"
 LORA = Arguments("peft.LoraConfig")
 
 
-class Relearn(OfWeights):
-    r"""Fine-tune on a share of a stream, and measure what comes back of the rest.
+class Relearn(Divided, OfWeights):
+    """Fine-tune on a share of a stream, and measure what comes back of the rest (see `Divided`).
 
-    The rows are divided by their content: a share that is trained on; of the rest one half, on which the rate and the
-    step are chosen at which most comes back; and the other half, which the model is measured on. Most comes back where
-
-    .. math:: \frac{1}{n} \sum_i \frac{1}{|y_i|} \sum_t \log p(y_{i,t} \mid x_i, y_{i,<t})
-
-    is highest. A rate is trained for as many steps as the last of `steps`, and tried at each of them. With a stream of
-    other rows than the test's, such as the retain side's, nothing is left out of the test.
+    A rate is trained for as many steps as the last of `steps`, and tried at each of them.
 
     Łucki et al. 2024 (arXiv 2409.18025) train a fresh LoRA of rank 128 on 5 to 1000 rows; the worst of several rates is
     taken by Siddiqui et al. 2025 (UNDO, arXiv 2506.06278).
@@ -63,49 +53,15 @@ class Relearn(OfWeights):
         max_grad_norm: AboveZero = 1.0,
         arguments: Annotated[dict[str, Any] | None, TRAINING] = None,
     ):
-        self.stream, self.share, self.batch_size, self.lora = stream, share, batch_size, lora
-        self.steps, self.rates = sorted({int(step) for step in steps}), [float(rate) for rate in rates]
+        super().__init__(stream, share, steps, rates)
+        self.batch_size, self.lora = batch_size, lora
         self.arguments = {"max_grad_norm": max_grad_norm, **(arguments or {})}
-
-    def bind(self, name: str, scene: Scene) -> None:
-        super().bind(name, scene)
-        key = f"attacks.{name}"
-        for setting, values in (("steps", self.steps), ("rates", self.rates)):
-            if not values or min(values) <= 0:
-                raise UserError(f"{key}.{setting}={values} has no value above 0", f"Set {key}.{setting}= to some")
-        rows = scene.data.streams.get(self.stream)
-        if not rows:
-            raise UserError(
-                f"{key}.stream={self.stream} is no stream of the data '{scene.data.name}' (streams:"
-                f" {', '.join(scene.data.streams)})",
-                f"Set {key}.stream= to one of these",
-            )
-        ordered = sorted(dict.fromkeys(rows), key=lambda row: zlib.crc32(f"{row.prompt}\n{row.response}".encode()))
-        count = round(self.share * len(ordered))
-        self.taught, held = ordered[:count], ordered[count:]
-        self.choosing = held[: math.ceil(len(held) / 2)]
-        self._used = {(row.prompt, row.response) for row in (*self.taught, *self.choosing)}
-        asked = [
-            row
-            for set_name, splits in scene.data.sets.items()
-            if scene.data.role(set_name) == "forget"
-            for row in splits["test"]
-        ]
-        if not self.taught or not self.choosing or (asked and not any(self.asks(row) for row in asked)):
-            raise UserError(
-                f"{key}.share={self.share:g} of {len(ordered)} rows trains on {len(self.taught)}, chooses on"
-                f" {len(self.choosing)} and leaves {sum(map(self.asks, asked))} of {len(asked)} forget rows to test on",
-                f"Set {key}.share= between 0 and 1, so that each has some",
-            )
-
-    def asks(self, row: Example) -> bool:
-        return (row.prompt, row.response) not in self._used
 
     @contextlib.contextmanager
     def on(self, model: LanguageModel) -> Iterator[LanguageModel]:
         """The model at the rate and the step at which most comes back; `found` then says which, and what each gave."""
         best: dict[str, torch.Tensor] = {}
-        self.found: dict[str, Any] = {"tried": []}
+        self.begin()
         for rate in self.rates:
             with changed(model, self.lora) as attacked:
                 self._train(attacked, rate, best)
@@ -118,12 +74,7 @@ class Relearn(OfWeights):
 
     def _train(self, model: LanguageModel, rate: float, best: dict[str, torch.Tensor]) -> None:
         def try_at(model: LanguageModel, step: int) -> None:
-            if step not in self.steps:
-                return
-            value = self._comes_back(model)
-            self.found["tried"].append({"rate": rate, "step": step, "log_prob": value})
-            if math.isfinite(value) and value > self.found.get("log_prob", -math.inf):
-                self.found |= {"rate": rate, "step": step, "log_prob": value}
+            if step in self.steps and self.try_at(model, rate, step):
                 trained = {name: weight for name, weight in model.model.named_parameters() if weight.requires_grad}
                 best.update({name: weight.detach().to("cpu", copy=True) for name, weight in trained.items()})
 
@@ -144,9 +95,3 @@ class Relearn(OfWeights):
         finally:
             if ranks.is_first():
                 shutil.rmtree(folder, ignore_errors=True)
-
-    def _comes_back(self, model: LanguageModel) -> float:
-        records = records_of({STREAM: self.choosing})
-        force_answers(model, records)
-        means = [sum(r.answer_log_probs) / len(r.answer_log_probs) for r in records if r.answer_log_probs]
-        return sum(means) / len(means) if means else math.nan
