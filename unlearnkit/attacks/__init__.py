@@ -1,10 +1,12 @@
 from unlearnkit.attacks.base import Attack, Scene
 from unlearnkit.attacks.depth import Depth
 from unlearnkit.attacks.few_shot import FewShot
+from unlearnkit.attacks.linear_probe import LinearProbe
 from unlearnkit.attacks.logit_lens import LogitLens
 from unlearnkit.attacks.opening import Opening
 from unlearnkit.attacks.quantise import Quantise
 from unlearnkit.attacks.relearn import Relearn
+from unlearnkit.attacks.soft_prompt import SoftPrompt
 from unlearnkit.attacks.system import System
 from unlearnkit.attacks.weights import Interpolate, Noise, Prune
 
@@ -13,6 +15,7 @@ __all__ = [
     "Depth",
     "FewShot",
     "Interpolate",
+    "LinearProbe",
     "LogitLens",
     "Noise",
     "Opening",
@@ -20,5 +23,6 @@ __all__ = [
     "Quantise",
     "Relearn",
     "Scene",
+    "SoftPrompt",
     "System",
 ]
