@@ -55,6 +55,7 @@ def test_every_layer_is_what_a_hook_makes_of_the_start_model(architecture, tmp_p
             assert max(map(abs, expected)) > 2e-3
     numbers = attack.measured_by(None).compute({"inside": records})["inside"]["forget"]
     assert set(numbers) - {"depth"} == {"layer_00", "layer_01", "layer_02"}
+    assert numbers["layer_01"]["value"] == pytest.approx(sum(r.by_layer["own"][1] for r in records) / 5)
 
 
 def test_the_start_has_depth_0_and_a_model_that_never_knew_depth_1(tmp_path):

@@ -37,7 +37,8 @@ class Depth(Inside):
 
     S1 never knew, S2 is the unlearned model. 1: all its layers are as those of a model that never knew; 0: as the
     start's. It is a mean over rows; one where no layer counts is left out. They count the tokens of a marked entity in
-    the answer, here it is the whole answer without the token that ends it.
+    the answer, here it is the whole answer without the token that ends it. The numbers by layer are D(S2); of the start
+    itself, whose own layers cost nothing, D(S1).
     """
 
     needs_control = True
@@ -67,7 +68,8 @@ class Depth(Inside):
         told = [record.by_layer for record in records if record.by_layer]
         scores = [score for row in told if (score := depth(row[NEVER_KNEW], row[OWN])) is not None]
         summary = {"depth": bounded_mean(scores, seed)} if scores else {}
-        return {**summary, **layers([row[OWN] for row in told], seed, plain_mean)}
+        whose = OWN if any(any(row[OWN]) for row in told) else NEVER_KNEW
+        return {**summary, **layers([row[whose] for row in told], seed, plain_mean)}
 
     def _write(self, states: list[torch.Tensor], examples: list[Tokens]) -> None:
         if ranks.is_first():

@@ -16,6 +16,7 @@ from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.spread import spread
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Numbers, Part, Point
+from unlearnkit.measures.columns import INSIDE
 from unlearnkit.measures.interval import Estimate, bounded_mean
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.packing import Packed, Tokens, pack
@@ -24,7 +25,6 @@ from unlearnkit.records.generate import records_of
 from unlearnkit.records.record import Record
 from unlearnkit.settings.bounds import Positive
 
-PART = "inside"  # stands where other numbers have their evaluation
 TOKENS_A_ROW = 512
 
 
@@ -52,7 +52,7 @@ class Inside(Attack):
                 f" '{data.name}' have {sum(map(len, self.rows.values()))} on the forget side",
                 f"Take other data, or leave '{name}' out of +attack=",
             )
-        self._own = Evaluations({PART: _Looks(self)}, data, scene.seed)
+        self._own = Evaluations({INSIDE: _Looks(self)}, data, scene.seed)
 
     def measured_by(self, evaluations: Evaluations) -> Evaluations:
         return self._own
