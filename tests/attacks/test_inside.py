@@ -18,7 +18,8 @@ from unlearnkit.runs.summary import show
 RUN = (
     "+method=ga", "data=authors", "data.authors=6", "model=tiny", "logger=none", "eval_every=0", "train.max_steps=6",
     "train.arguments.learning_rate=0.05", "eval.scopes.limit=6", "eval.scopes.max_new_tokens=2",
-    "target.min_accuracy=0", "target.stage.max_steps=10", "+control@controls=never_knew", "+attack=[logit_lens,depth,linear_probe]",
+    "target.min_accuracy=0", "target.stage.max_steps=10", "+control@controls=never_knew",
+    "+attack=[logit_lens,depth,linear_probe]",
     "+train.arguments.disable_tqdm=true", "+target.stage.arguments.disable_tqdm=true",
 )  # fmt: skip
 ATTACKS = ["logit_lens", "depth", "linear_probe"]
