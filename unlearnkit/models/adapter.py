@@ -234,7 +234,7 @@ class AdapterLineage(Lineage):
             self.network.load_adapter(self.taught, START, is_trainable=False)
 
     def negate(self, scale: float, folder: Path) -> None:
-        if self._turns():
+        if self.is_product:
             for weight in outputs(self.network):
                 weight.data.mul_(-scale)
         else:
@@ -242,21 +242,29 @@ class AdapterLineage(Lineage):
 
     @contextlib.contextmanager
     def negated(self, scale: float, folder: Path) -> Iterator[Lineage]:
-        if not self._turns():
+        if not self.is_product:
             other = copy.copy(self)
             other.network, other.originals = copy.deepcopy((self.network, self.originals))
             other.negate(scale, folder)
             yield other
             return
-        kept = [weight.data.clone() for weight in outputs(self.network)]
-        self.negate(scale, folder)
-        try:
+        with self.times(-scale):
             yield self
+
+    @contextlib.contextmanager
+    def times(self, factor: float) -> Iterator[None]:
+        """So many times what was learnt, for the length of a `with`; it `is_product`."""
+        kept = [weight.data.clone() for weight in outputs(self.network)]
+        for weight in outputs(self.network):
+            weight.data.mul_(factor)
+        try:
+            yield
         finally:
             for weight, before in zip(outputs(self.network), kept, strict=True):
                 weight.data.copy_(before)
 
-    def _turns(self) -> bool:
+    @property
+    def is_product(self) -> bool:
         """What was learnt is a product of A and B alone, so that B's sign is its sign."""
         if not self.has_adapter or self.goes_on or self.originals:
             return False
