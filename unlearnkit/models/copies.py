@@ -127,13 +127,12 @@ def changed(model: LanguageModel, lora: dict[str, Any] | None = None) -> Iterato
 
 @contextlib.contextmanager
 def _over(model: LanguageModel, lora: dict[str, Any]) -> Iterator[LanguageModel]:
-    network: Any = model.model
-    config = LoraConfig(task_type="CAUSAL_LM", **lora)
-    active = list(network.base_model.active_adapters) if isinstance(network, PeftModel) else []
+    network, config = model.model, LoraConfig(task_type="CAUSAL_LM", **lora)
+    wrapped: Any = network if isinstance(network, PeftModel) else None
+    active = list(wrapped.base_model.active_adapters) if wrapped else []
     with same_flags(network), _undropped(network):
         if active:
-            network.add_adapter(OVER, config)
-            wrapped = network
+            wrapped.add_adapter(OVER, config)
         else:
             wrapped = get_peft_model(network, config, adapter_name=OVER)
         try:
@@ -143,8 +142,8 @@ def _over(model: LanguageModel, lora: dict[str, Any]) -> Iterator[LanguageModel]
             yield replace(model, weights=AdapterOver(model.weights, wrapped, lora, active))
         finally:
             if active:
-                network.base_model.set_adapter(active)
-                network.delete_adapter(OVER)
+                wrapped.base_model.set_adapter(active)
+                wrapped.delete_adapter(OVER)
             else:
                 wrapped.unload()
 
