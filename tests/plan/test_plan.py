@@ -163,6 +163,11 @@ def test_two_backward_passes_and_a_running_average():
         (("data=tofu", "data.authors=3", "controls.never_knew=null"), ["target", "finetune"], [50]),
         (("data=tofu", "data.authors=3", "controls.never_knew.hub=a/b"), ["target", "finetune"], [50]),
         (("data=tofu", "data.authors=3", "eval=files"), ["target", "finetune"], [50]),  # nothing is taken against it
+        (
+            ("data=tofu", "data.authors=3", "eval=files", "+attack=prune"),
+            ["target", "never_knew", "finetune"],
+            [50, 30],
+        ),
         (("data=muse",), ["target", "never_knew", "finetune"], [50, 40]),
     ],
 )

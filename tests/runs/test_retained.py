@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from unlearnkit.measures import AnswerPerplexity, HarmfulRate, Success
+from unlearnkit.measures import AnswerPerplexity, HarmfulRate, Perplexity, Success
 from unlearnkit.measures.display import written
 from unlearnkit.runs.retained import warning
 
@@ -50,6 +50,21 @@ def write(folder, after, curve=(), **stage):
 def test_nothing_is_said_of_what_was_kept(after, tmp_path):
     write(tmp_path, after)
     assert warning(tmp_path, WORDS) == []
+
+
+@pytest.mark.parametrize(("without", "said"), [((), False), (("answer_perplexity", "success"), True)])
+def test_another_way_of_speaking_is_no_loss_where_the_answers_are_kept(without, said, tmp_path):
+    """Perplexity under the start model, from 10 to 40; the data's own answers are as probable as before."""
+    write(tmp_path, numbers(0.0, 10.0, 0.8))
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    metrics["columns"]["e/good/perplexity"] = written(Perplexity().display("retain"))
+    for when, value in (("before", 10.0), ("after", 40.0)):
+        measured = metrics[when]["e"]["good"]
+        measured["perplexity"] = {**measured["success"], "value": value, "low": value, "high": value}
+        for name in without:
+            del measured[name]
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    assert bool(warning(tmp_path, WORDS)) == said
 
 
 @pytest.mark.parametrize(

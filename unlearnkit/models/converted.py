@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from unlearnkit.cache import held, kept
 from unlearnkit.errors import UserError
 from unlearnkit.inputs import packaged
+from unlearnkit.models.quiet import quiet
 from unlearnkit.models.saving import make_portable
 
 KIND = "models"
@@ -58,13 +59,15 @@ def _convert(package: str, gguf: str, folder: Path) -> None:
     assert spec is not None and spec.origin is not None
     origin = Path(spec.origin).parent
     tokenizer = AutoTokenizer.from_pretrained(origin, gguf_file=gguf)
-    loaded = AutoModelForCausalLM.from_pretrained(origin, gguf_file=gguf, dtype=torch.bfloat16)
+    with quiet():  # that packed weights are faster in float32 is not our matter: they are unpacked
+        loaded = AutoModelForCausalLM.from_pretrained(origin, gguf_file=gguf, dtype=torch.bfloat16)
     # A model that was read from GGUF refuses to be saved as long as its config says how it was quantised.
     config = AutoConfig.for_model(**{**loaded.config.to_dict(), "quantization_config": None})
     del config.quantization_config
     plain = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     plain.load_state_dict(loaded.state_dict())
     plain.generation_config = loaded.generation_config
-    plain.save_pretrained(folder)
+    with quiet():
+        plain.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     make_portable(folder)

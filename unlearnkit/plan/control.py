@@ -16,7 +16,9 @@ from unlearnkit.data.streams import Shuffled, Stream
 
 
 def taught_to_control(cfg: DictConfig, streams: dict[str, Stream], data: Data | None) -> dict[str, Stream] | None:
-    """The streams that the control is taught on; None where no measure needs one, or it is not made by a teaching.
+    """The streams that the control is taught on.
+
+    None where neither a measure nor an attack needs one, or where it is not made by a teaching.
 
     Args:
         data: the run's own; None where they are stood in for, which teaches the control as much as the target.
@@ -28,7 +30,8 @@ def taught_to_control(cfg: DictConfig, streams: dict[str, Stream], data: Data | 
     given = controls.get(NEVER_KNEW, {})
     if given is None or any(given.get(key) for key in ("hub", "path", "records")):
         return None
-    if NEVER_KNEW not in set(_against(cfg)):
+    attacked = cfg.get("attacks") and NEVER_KNEW in controls  # attacks do without one that the config has not
+    if not attacked and NEVER_KNEW not in set(_against(cfg)):
         return None
     return streams if data is None else {**streams, STREAM: Shuffled(STREAM, never_taught(data))}
 

@@ -15,7 +15,9 @@ from unlearnkit.measures.interval import Estimate
 from unlearnkit.stages.selection import Selection, share
 
 HALF, ENOUGH = 0.5, 0.8
-PREFERRED = ("success", "answer_perplexity")  # of the right answers: what a model that repeats itself does not keep
+# Of the data's own answers. What compares with the start's way of speaking (perplexity under it, similarity to its
+# responses) falls as well where a model learns to answer more shortly.
+PREFERRED = ("success", "answer_perplexity", "known_answers")
 Numbers = Mapping[Column, Estimate]
 OVERRULED = ("train.select", "train.arguments.learning_rate")
 
@@ -28,7 +30,8 @@ def warning(folder: Path, words: Sequence[str] = ()) -> list[str]:
     """
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     before, after = before_and_after(metrics)
-    shares = {column: share(column, after[column], now) for column, now in before.items() if _counts(column, after)}
+    counted = _judging([column for column in before if _counts(column, after)])
+    shares = {column: share(column, after[column], before[column]) for column in counted}
     lost = {column: kept for column, kept in shares.items() if kept < HALF and _is_apart(before[column], after[column])}
     if not lost:
         return []
@@ -43,6 +46,12 @@ def warning(folder: Path, words: Sequence[str] = ()) -> list[str]:
 def _counts(column: Column, after: Numbers) -> bool:
     """A number of the retain side that can be said to be a share of the start's."""
     return column.display.role == "retain" and _is_share(column) and column in after
+
+
+def _judging(columns: Sequence[Column]) -> list[Column]:
+    """Of each set the columns of the data's own answers, and all of a set that has none."""
+    asked = {column[:-1] for column in columns if column[-1] in PREFERRED}
+    return [column for column in columns if column[-1] in PREFERRED or column[:-1] not in asked]
 
 
 def _is_apart(before: Estimate, after: Estimate) -> bool:

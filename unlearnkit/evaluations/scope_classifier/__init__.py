@@ -7,19 +7,11 @@ Retention Success 96.29 %; behind the prefix Unlearn Success 51.25 %.
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
-from pathlib import Path
 from typing import Any, Protocol
 
-import hydra
 import numpy as np
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 from transformers import (
     AutoModelForSequenceClassification,
@@ -29,26 +21,17 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.utils import logging
 
-from unlearnkit import configuration
 from unlearnkit.data.examples import Data
 from unlearnkit.data.scopes import SCOPES
-from unlearnkit.errors import UserError, first_line
-from unlearnkit.files import write_numbers
-from unlearnkit.identity import versions
-from unlearnkit.measures.display import show_interval, show_value
+from unlearnkit.errors import UserError
 from unlearnkit.measures.interval import Estimate, share
-from unlearnkit.measures.success import Success
-from unlearnkit.models.encoder import SentenceEncoder, batches
+from unlearnkit.models.encoder import SentenceEncoder, batches, not_loaded
+from unlearnkit.models.quiet import quiet
 from unlearnkit.settings.bounds import AboveZero, Positive, Seed
-from unlearnkit.settings.check import check_command
-from unlearnkit.settings.places import claim_folders
-from unlearnkit.settings.run import Guarding
 
 STREAMS = {"unlearn": "forget", "retention": "retain"}
 LABELS = {"unlearn": 1, "retention": 0}
-SHOWN = Success().display(None)
 Numbers = dict[str, dict[str, Estimate]]  # plain and prefixed -> metric -> its number
 
 
@@ -100,20 +83,14 @@ class TransformerClassifier:
         seed: Seed,
     ):
         set_seed(seed)
-        level = logging.get_verbosity()
-        logging.set_verbosity_error()  # a new head is meant, not a mistake
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(model)
-            self.model = AutoModelForSequenceClassification.from_pretrained(
-                model, num_labels=len(LABELS), ignore_mismatched_sizes=True, dtype=torch.float32
-            )
+            with quiet():  # a new head is meant, not a mistake
+                self.tokenizer = AutoTokenizer.from_pretrained(model)
+                self.model = AutoModelForSequenceClassification.from_pretrained(
+                    model, num_labels=len(LABELS), ignore_mismatched_sizes=True, dtype=torch.float32
+                )
         except (OSError, ValueError) as error:
-            raise UserError(
-                f"The model '{model}' could not be loaded: {first_line(error)}",
-                f"Give a local folder in transformers' format, or fetch it once: hf download {model}",
-            ) from error
-        finally:
-            logging.set_verbosity(level)
+            raise not_loaded(model, error) from error
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
             self.model.config.pad_token_id = self.tokenizer.pad_token_id
@@ -186,51 +163,3 @@ def measure(classifier: ScopeClassifier, data: Data, prefix: str, split: str = "
             right = [float(label == LABELS[scope]) for label in called]
             numbers[when][f"{scope}_success"] = share(right, seed)
     return numbers
-
-
-def table(numbers: Numbers, title: str) -> Table:
-    """One row a metric: plain, prefixed, each with its interval, and the number of questions."""
-    shown = Table("metric", "plain", "95 %", "prefixed", "95 %", "n", title=title, title_justify="left")
-    for metric, plain in numbers["plain"].items():
-        cells = []
-        for number in (plain, numbers["prefixed"][metric]):
-            cells += [show_value(SHOWN, number.value), show_interval(SHOWN, number.low, number.high)]
-        shown.add_row(metric, *cells, str(plain.n))
-    return shown
-
-
-@hydra.main(config_path=str(configuration.FOLDER), config_name="scope_classifier", version_base="1.3")
-def job(cfg: DictConfig) -> None:
-    """One classifier: the table, and metrics.json in the output folder."""
-    with configuration.two_lines("scope_classifier"):
-        check_command(cfg, Guarding)
-        carry_out(cfg)
-
-
-def carry_out(cfg: DictConfig) -> None:
-    """The same, with its errors."""
-    if cfg.kind not in cfg.classifiers:
-        raise UserError(f"Unknown kind '{cfg.kind}'", f"Set kind= to {' or '.join(map(str, cfg.classifiers))}")
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    data = instantiate(cfg.data, _convert_="all")
-    numbers = measure(instantiate(cfg.classifiers[cfg.kind]), data, cfg.prefix, cfg.split, cfg.seed)
-    run = {"data": data.name, "kind": cfg.kind, "prefix": cfg.prefix, "split": cfg.split, "seed": cfg.seed}
-    run |= {"settings": OmegaConf.to_container(cfg.classifiers[cfg.kind], resolve=True), "versions": versions()}
-    found = {when: {name: dataclasses.asdict(e) for name, e in each.items()} for when, each in numbers.items()}
-    write_numbers(folder / "metrics.json", {"run": run, **found})
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
-    console.print(table(numbers, f"{cfg.kind} scope classifier on {data.name}, {cfg.split}, seed {cfg.seed}"))
-    console.print(f"Numbers: {folder / 'metrics.json'}", soft_wrap=True)
-
-
-def main() -> None:
-    """The command line; errors a user can mend are two lines and exit code 2."""
-    configuration.register_resolvers()
-    claim_folders()
-    configuration.exit_with_two_lines(job, "scope_classifier")
-
-
-if __name__ == "__main__":
-    main()
