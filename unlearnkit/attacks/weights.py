@@ -13,6 +13,7 @@ import torch
 from unlearnkit.attacks.base import Of, OfWeights
 from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.adapter import AdapterLineage
 from unlearnkit.models.copies import changed, network_of
 from unlearnkit.settings.bounds import AboveZero, Positive, Seed, Share
 
@@ -81,9 +82,8 @@ class Prune(Change):
 
     def change(self, network: Any, model: LanguageModel) -> None:
         for weight in matrices(network):
-            sizes = weight.abs().flatten()
-            if count := int(self.share * sizes.numel()):
-                weight.view(-1)[sizes.topk(count, largest=False).indices] = 0
+            if count := int(self.share * weight.numel()):
+                _zero_smallest(weight, count)
 
 
 class Interpolate(Change):
@@ -96,10 +96,33 @@ class Interpolate(Change):
     def __init__(self, share: Share):
         self.share = share
 
+    @contextlib.contextmanager
+    def on(self, model: LanguageModel) -> Iterator[LanguageModel]:
+        """Of an adapter alone that part is taken; there is no copy of the weights."""
+        weights = model.weights
+        if isinstance(weights, AdapterLineage) and weights.is_product:
+            with weights.times(1 - self.share):
+                yield model
+            return
+        with super().on(model) as attacked:
+            yield attacked
+
     def change(self, network: Any, model: LanguageModel) -> None:
         start = dict(network_of(model, "start").named_parameters(remove_duplicate=False))
         for name, weight in network.named_parameters():
             weight.lerp_(start[name].to(weight.device, weight.dtype), self.share)
+
+
+def _zero_smallest(weight: torch.Tensor, count: int) -> None:
+    """Exactly `count` of the smallest; a partition in place, for topk holds 16 bytes more a weight."""
+    sizes = weight.abs().flatten()
+    ordered = sizes.float().cpu().numpy().copy()
+    ordered.partition(count - 1)
+    last = torch.tensor(ordered[count - 1], device=sizes.device)
+    below = sizes.float() < last
+    weight.view(-1)[below] = 0
+    ties = (sizes.float() == last).nonzero()[: count - int(below.sum()), 0]
+    weight.view(-1)[ties] = 0
 
 
 def matrices(network: Any) -> list[torch.Tensor]:

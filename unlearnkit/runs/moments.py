@@ -22,7 +22,7 @@ START: Final = "start"
 
 @dataclass(frozen=True)
 class Moment:
-    """A model to be measured.
+    """A model to be measured, where it is not known already what that would say.
 
     Args:
         name: `start`, a stage, an attack, or ATTACK/CONTROL for the same attack on another model.
