@@ -1,8 +1,11 @@
-"""A tracker under which a run dies at a step, by an exception or as `kill -9` would have it."""
+"""What a run dies of at a step or under an attack, by an exception or as `kill -9` would have it."""
 
+import contextlib
 import os
 import signal
+from pathlib import Path
 
+from unlearnkit.attacks import Attack
 from unlearnkit.runs.tracking import Nowhere
 
 
@@ -25,3 +28,19 @@ class Dies(Nowhere):
     def finish(self, metrics, answers):
         if self.stage == "end":
             raise Died
+
+
+class Kills(Attack):
+    """Kills its process as it is made for the second time: on the unlearned model, after the start.
+
+    The file that `TIMES` names in the environment has a letter for each time.
+    """
+
+    @contextlib.contextmanager
+    def on(self, model):
+        times = Path(os.environ["TIMES"])
+        before = times.read_text() if times.exists() else ""
+        times.write_text(before + "x")
+        if before == "x":
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield model

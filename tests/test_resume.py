@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from composed import composed
 from dying import Died
+from forked import command
 
 from unlearnkit.errors import UserError
 from unlearnkit.models import checkpoints
@@ -143,6 +145,29 @@ def test_died_after_its_stages(kind, unbroken, tmp_path, monkeypatch):
     _, other, _ = unbroken(kind)
     (name,) = (path.name for path in (other / "model").glob("*model.safetensors"))
     assert (tmp_path / "model" / name).read_bytes() == (other / "model" / name).read_bytes()
+
+
+def test_killed_under_an_attack(tmp_path, monkeypatch):
+    """The attacks that were made stay, on the start and on the unlearned model; the others are made."""
+    monkeypatch.setenv("TIMES", str(tmp_path / "times"))
+    kills = "+attacks.kills={_target_: dying.Kills}"
+    sets = "eval.safety.sets={unlearned: [perplexity]}"
+    overrides = ("+method=ga", "+attack=[prune,logit_lens]", kills, *RUN, sets, "eval_every=0", "save_model=false")
+    ended = command("unlearnkit", *overrides, f"hydra.run.dir={tmp_path / 'cut'}", cwd=TESTS)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    held = json.loads((tmp_path / "cut" / "metrics.json").read_text())
+    names = ["prune_10", "prune_30", "prune_50", "logit_lens", "kills"]
+    assert [moment["name"] for moment in held["moments"]] == [
+        "start", *(f"{name}/start" for name in names), "finetune", *names[:-1],
+    ]  # fmt: skip
+    with monkeypatch.context() as patched:
+        for kind in ("Prune.on", "LogitLens.look"):
+            patched.setattr(f"unlearnkit.attacks.{kind}", lambda *_: (_ for _ in ()).throw(AssertionError))
+        resumed = run(composed(*overrides), tmp_path / "cut")
+    whole = run(composed(*overrides), tmp_path / "whole")
+    assert [moment["name"] for moment in resumed["moments"]] == [moment["name"] for moment in whole["moments"]]
+    assert numbers(resumed) == numbers(whole) and resumed["recovered"] == whole["recovered"]
+    assert (tmp_path / "times").read_text() == "x" * 5
 
 
 def test_died_while_the_target_was_taught(tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.moments import START, bind_attacks, moments
 from unlearnkit.runs.owner import owner
 from unlearnkit.runs.pushing import check_push, push
-from unlearnkit.runs.recovered import recovered
+from unlearnkit.runs.recovered import measured_by, recovered
 from unlearnkit.runs.tracking import Nowhere, Tracker
 from unlearnkit.runs.tuning import Tuning
 from unlearnkit.secrets import redacted
@@ -74,7 +74,8 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     if control := needed(instantiate(cfg.get("controls"), _convert_="all"), evaluations, attacks):
         made = control(data, evaluations, target, out.config["model"], load, folder, attacks, out.kept)
         for name, known in made.items():
-            out.write_control(name, known, evaluations.compute(known, {NEVER_KNEW: known}))
+            numbers = measured_by(name, attacks, evaluations).compute(known, {NEVER_KNEW: known})
+            out.write_control(name, known, numbers)
             records[name] = known
     model: LanguageModel = load()
     out.begin(model, evaluations.columns(), attacks)
@@ -92,7 +93,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
         kept = out.kept(moment.name)
         if kept is None:
             kept = moment.measure(evaluations, records.get(START))
-            numbers = evaluations.compute(kept, {START: kept, **records})
+            numbers = measured_by(moment.name, attacks, evaluations).compute(kept, {START: kept, **records})
             if moment.attack and moment.name in attacks:
                 unlearned = records[moment.stage or START]
                 out.write_recovered(

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from attacked import logits
 
 from unlearnkit.attacks import Relearn, Scene
 from unlearnkit.data.examples import Data, Example
@@ -65,10 +66,12 @@ def test_it_brings_back_what_an_adapter_hides_and_leaves_the_model_alone(lora, t
     context = Context({"forget": Shuffled("forget", FACTS)}, 0, tmp_path / "run", "hide")
     model = Finetune({"forget": NLL("forget", weight=-1.0)}, 12, 4, arguments=ARGUMENTS)(model, context)
     own = attack(tmp_path / "attack", lora=lora)
+    loaded, start = logits(model, "loaded"), logits(model, "start")
     hidden, weights = probability(model, held(own)), [w.clone() for w in model.model.parameters()]
     with own.on(model) as attacked:
         back = probability(attacked, held(own))
-        assert probability(model, held(own)) == hidden
+        assert logits(attacked, "loaded").equal(loaded) and logits(attacked, "start").equal(start)
+    assert probability(model, held(own)) == hidden
     assert knew > -0.5 and hidden < -5 and back > -1.0
     assert all(torch.equal(now, then) for now, then in zip(model.model.parameters(), weights, strict=True))
     assert not (tmp_path / "attack").exists()

@@ -39,9 +39,11 @@ class Attack:
 
     Attributes:
         found: what it has chosen on the model that it was last made on, and by which numbers.
+        needs_control: its numbers say nothing without a model that never knew.
     """
 
     found: Mapping[str, Any] = {}
+    needs_control = False
 
     def bind(self, name: str, scene: Scene) -> None:
         """Learn its key under `attacks` and what there is, before a model is loaded.
@@ -89,8 +91,12 @@ class Attack:
             asks=every if kind.asks is Attack.asks else self.asks,
             answers=self.answers(of),
             control=of == "never_knew",
-            shared=of != "unlearned",
+            shared=of != "unlearned" and kind.on is Attack.on,  # what is done to a model no fingerprint of files says
         )
+
+    def measured_by(self, evaluations: Evaluations) -> Evaluations:
+        """What the attacked model is measured by: the run's evaluations, but of an attack that brings its own."""
+        return evaluations
 
     def measure(
         self,
@@ -106,8 +112,9 @@ class Attack:
             said: the moment, for errors.
             start: the records of the start model.
         """
+        own = self.measured_by(evaluations)
         with self.on(model) as attacked:
-            return evaluations.measure(attacked, self.point(said, of), start)
+            return own.measure(attacked, self.point(said, of), start if own is evaluations else None)
 
 
 class OfWeights(Attack):

@@ -13,6 +13,7 @@ import torch
 from unlearnkit.attacks.base import Of, OfWeights
 from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.adapter import AdapterLineage
 from unlearnkit.models.copies import changed, network_of
 from unlearnkit.settings.bounds import AboveZero, Positive, Seed, Share
 
@@ -95,6 +96,17 @@ class Interpolate(Change):
 
     def __init__(self, share: Share):
         self.share = share
+
+    @contextlib.contextmanager
+    def on(self, model: LanguageModel) -> Iterator[LanguageModel]:
+        """Of an adapter alone that part is taken; there is no copy of the weights."""
+        weights = model.weights
+        if isinstance(weights, AdapterLineage) and weights.is_product:
+            with weights.times(1 - self.share):
+                yield model
+            return
+        with super().on(model) as attacked:
+            yield attacked
 
     def change(self, network: Any, model: LanguageModel) -> None:
         start = dict(network_of(model, "start").named_parameters(remove_duplicate=False))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from unlearnkit.attacks.base import Attack
-from unlearnkit.controls.stored import check_never_taught, stored
+from unlearnkit.controls.stored import SETTING, check_never_taught, stored
 from unlearnkit.controls.taught import STREAM, Target, Taught
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
@@ -154,7 +154,30 @@ def needed(
     Args:
         controls: of the config; one that is not there is made for a measure, and attacks do without it.
         attacks: by name.
+
+    Raises:
+        UserError: an attack needs a control, and there is none.
     """
     if evaluations.against(NEVER_KNEW):
-        return (controls or {}).get(NEVER_KNEW, NeverKnew())
-    return (controls or {}).get(NEVER_KNEW) if attacks else None
+        control = (controls or {}).get(NEVER_KNEW, NeverKnew())
+    else:
+        control = (controls or {}).get(NEVER_KNEW) if attacks else None
+    check_controlled(attacks, control)
+    return control
+
+
+def check_controlled(attacks: Mapping[str, Attack], control: Control | None) -> None:
+    """Every attack that says nothing without a control is made on one too.
+
+    Raises:
+        UserError: there is none, or its records alone.
+    """
+    stored_alone = isinstance(control, NeverKnew) and control.records
+    for name, attack in attacks.items():
+        if attack.needs_control and (control is None or stored_alone):
+            there = f"of it there are records alone ({SETTING})" if stored_alone else "this run has none"
+            raise UserError(
+                f"The attack '{name}' says nothing without a model that never knew, and {there}",
+                "Add '+control@controls=never_knew', or give one with controls.never_knew.hub=ORG/NAME or"
+                f" controls.never_knew.path=FOLDER, or leave '{name}' out of +attack=",
+            )

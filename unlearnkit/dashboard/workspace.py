@@ -69,7 +69,7 @@ def workspace(sweep: Sweep, runs: Sequence[Run], ids: Sequence[str], project: st
         panels = [panel for heading in headings if heading.group == group for panel in _panels(heading, wr)]
         sections.append(ws.Section(group or "Table", panels, is_open=True))
     settings: dict[str, list[str]] = {}
-    for probe, setting, *_ in (c for run in runs for c in run.after if only_in_figures(c[-1])):
+    for probe, setting, *_ in (c for run in runs for c in run.after if len(c) == 3 and only_in_figures(c[-1])):
         settings.setdefault(probe, [])
         settings[probe] += [setting] * (setting not in settings[probe])
     for probe, names in settings.items():

@@ -33,5 +33,5 @@ def check_measured(evaluation: str, split: str, records: list[Record]) -> None:
 
 def _has_numbers(row: Record) -> bool:
     made = row.tokens, row.response, row.answer_log_probs, row.alternative_log_probs, row.scores, row.original, row.kind
-    measured = row.unlearned_error, row.similarity, row.let_through
+    measured = row.unlearned_error, row.similarity, row.let_through, row.by_layer
     return any(made) or any(number is not None for number in measured)

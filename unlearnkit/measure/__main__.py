@@ -2,6 +2,8 @@
 
 A run gets the numbers of its start and its end as moments of its own. A model's folder is measured beside its start
 into a run folder of its own.
+
+`python -m unlearnkit.measure --check RUNS`: how faithful and robust the measures of runs that are there have been.
 """
 
 from __future__ import annotations
@@ -25,10 +27,21 @@ warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command, with its errors."""
     parser = argparse.ArgumentParser(prog="python -m unlearnkit.measure", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="RUN_OR_FOLDER", help="a finished run's, or a saved model's")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, metavar="RUN_OR_FOLDER", help="a finished run's, or a saved model's"
+    )
+    checks = "how good the measures of these runs are; nothing is measured"
+    parser.add_argument("--check", nargs="+", type=Path, metavar="RUNS", help=checks)
     parser.add_argument("--start", metavar="MODEL", help="what a folder's model was made from: name, folder or hub id")
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="eval=, data=, judge= as in the main command")
     args = parser.parse_intermixed_args(argv)
+    if args.check:
+        from unlearnkit.measure.check import check
+
+        check([folder.expanduser() for folder in args.check])
+        return
+    if args.folder is None:
+        parser.error("give a folder, or --check with several")
     run(args.folder.expanduser(), args.start, args.words)
 
 

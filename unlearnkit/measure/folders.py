@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from unlearnkit import configuration
 from unlearnkit.attacks.base import Attack, Scene
 from unlearnkit.controls import Known, NeverKnew, Untaught, needed
-from unlearnkit.controls.never_knew import GIVEN
+from unlearnkit.controls.never_knew import GIVEN, check_controlled
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.base import Evaluations, Point, Records
@@ -31,7 +31,7 @@ from unlearnkit.runs.checks import check_model, check_texts
 from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.moments import START, Moment, bind_attacks
 from unlearnkit.runs.owner import owner
-from unlearnkit.runs.recovered import attacked, recovered
+from unlearnkit.runs.recovered import attacked, measured_by, recovered
 from unlearnkit.runs.tracking import Nowhere
 from unlearnkit.secrets import redacted
 from unlearnkit.settings.check import check, check_hydra
@@ -132,17 +132,20 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
     known: dict[str, Records] = {}
     control = needed(instantiate(config.get("controls"), _convert_="all"), evaluations, attacks)
     if isinstance(control, NeverKnew) and not control.given:
+        check_controlled(attacks, None)
         print(f"Nothing is measured against a control, for nobody knows what the start was taught: {GIVEN}", flush=True)
     elif control is not None:
         held = out.config["model"]
         load = partial(instantiate, held, _convert_="all")
         known = control(data, evaluations, Untaught(), held, load, place, attacks)
         for moment, own in known.items():
-            out.write_control(moment, own, evaluations.compute(own, known))
+            out.write_control(moment, own, measured_by(moment, attacks, evaluations).compute(own, known))
     records = {START: evaluations.measure(model, Point("test"))}
     out.write_moment(Moment(START, model), records[START], evaluations.compute(records[START], {**records, **known}))
     for moment, own in attacked(attacks, model, evaluations, records[START], START).items():
-        out.write_control(moment, own, evaluations.compute(own, {START: records[START], **known}))
+        numbers = measured_by(moment, attacks, evaluations).compute(own, {START: records[START], **known})
+        out.write_control(moment, own, numbers)
+        records[moment] = own
     if not alone:
         _check_tokens(model, folder)
         over = (folder / ADAPTER).is_file() and absolute(base_of(str(folder))) == absolute(model.source)
@@ -151,8 +154,9 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
         end = Moment(END, model, END, final=True)
         out.write_moment(end, records[END], evaluations.compute(records[END], {START: records[START], **known}))
         for moment, own in attacked(attacks, model, evaluations, records[START]).items():
-            out.write_control(moment, own, evaluations.compute(own, {START: records[START], **known}))
-            told = recovered(attacks[moment], evaluations, records[START], records[END], own, known)
+            numbers = measured_by(moment, attacks, evaluations).compute(own, {START: records[START], **known})
+            out.write_control(moment, own, numbers)
+            told = recovered(attacks[moment], evaluations, records[START], records[END], own, {**records, **known})
             out.write_recovered(moment, told)
     out.finish(Nowhere(), write_report, records)
 

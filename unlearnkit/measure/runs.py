@@ -33,7 +33,7 @@ from unlearnkit.runs.checks import check_model, check_texts
 from unlearnkit.runs.folder import read_metrics
 from unlearnkit.runs.moments import START, bind_attacks
 from unlearnkit.runs.owner import own, owner, read_config
-from unlearnkit.runs.recovered import attacked, recovered
+from unlearnkit.runs.recovered import attacked, measured_by, recovered
 from unlearnkit.secrets import redacted
 
 NAME = "measured"  # of the moment; that of its start is NAME/start
@@ -125,7 +125,7 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
             records[name] = evaluations.measure(model, Point("test", "as the run saved it"), start)
             records |= attacked(attacks, model, evaluations, start)
     found = {
-        moment: (own, evaluations.compute(own, {START: start, **known}))
+        moment: (own, measured_by(moment, attacks, evaluations).compute(own, {START: start, **known}))
         for moment, own in records.items()
         if moment != NEVER_KNEW
     }

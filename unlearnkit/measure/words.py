@@ -20,7 +20,7 @@ from unlearnkit.settings.run import Run
 
 HELD = "of-the-run"  # the option of each group that says what the run's own config says
 # What a measurement can take otherwise than the run.
-ASKS = ("eval", "data", "judge", "paper", "controls", "attack", "attacks")
+ASKS = ("eval", "data", "judge", "paper", "control", "controls", "attack", "attacks")
 OF_A_FOLDER = (*ASKS, "model", "seed", "hydra")
 
 
@@ -61,7 +61,7 @@ def config_of_run(held: dict[str, Any], words: Sequence[str]) -> Iterator[DictCo
         if held.get("paper"):
             _write(Path(folder, "paper", f"{HELD}.yaml"), held["paper"])
         own_words = [*(f"{group}={HELD}" for group in own), f"seed={held.get('seed', 0)}"]
-        if held.get("controls") and "data" in own:
+        if held.get("controls") and "data" in own and "+control@controls" not in chosen:
             _write(Path(folder, "control", f"{HELD}.yaml"), held["controls"])
             own_words.append(f"+control@controls={HELD}")
         with composed([*own_words, *words], Path(folder)) as config:

@@ -10,6 +10,7 @@ from unlearnkit.measures.display import Display, display_from, usual
 from unlearnkit.measures.interval import Estimate
 
 KEYS = ("value", "low", "high")
+INSIDE = "inside"  # stands in the evaluation's place where an attack has looked at the layers
 
 
 class Column(tuple[str, ...]):

@@ -55,6 +55,7 @@ class AdapterLineage(Lineage):
         self.taught: str | None = None
         self.targets: list[str] | None = None  # the modules that the adapter stands on, where a stage has chosen them
         self.own_base = own_base  # an adapter over the base's files is the whole model
+        self.moved = False  # what was taught last came after `start`
         self.in_memory = True  # `loaded` can be had from the weights in memory
         if (first := lora.get("init_lora_weights", True)) not in INITIAL:
             raise UserError(
@@ -173,6 +174,12 @@ class AdapterLineage(Lineage):
             if parameter.requires_grad:
                 self._remember(parameter)
 
+    def move_on(self, folder: str) -> None:
+        """Become an adapter that was made from what this is: `start` stays."""
+        began = self.taught
+        self.teach(folder)
+        self.began, self.moved = began, True
+
     def _drop(self) -> None:
         """Back to the bare base as it came."""
         self.network = merged(self.network, keep=False)
@@ -184,6 +191,9 @@ class AdapterLineage(Lineage):
 
     @contextlib.contextmanager
     def start(self) -> Iterator[Any]:
+        if self.began:
+            yield self.reload(self.began)
+            return
         with nullcontext() if self.goes_on else adapter_off(self.network), swapped(self.originals):
             yield self.network
 
@@ -198,14 +208,14 @@ class AdapterLineage(Lineage):
     @property
     def goes_on(self) -> bool:
         """The adapter is the taught one, trained further: `start` has it too."""
-        return self.taught is not None and self.own_base
+        return self.taught is not None and self.own_base and not self.moved
 
     def _base_originals(self) -> dict[nn.Parameter, torch.Tensor]:
         own = {parameter for name, parameter in self.network.named_parameters() if of_adapter(name)}
         return {parameter: value for parameter, value in self.originals.items() if parameter not in own}
 
     def reference(self, state: str, narrow: torch.dtype) -> Reference:
-        untouched = not self._base_originals()
+        untouched = not self._base_originals() and not (state == "start" and self.began)
         if untouched and (self.in_memory if state == "loaded" else not self.goes_on):
             return Reference(switch=adapter_off)
         if (
@@ -224,7 +234,7 @@ class AdapterLineage(Lineage):
             self.network.load_adapter(self.taught, START, is_trainable=False)
 
     def negate(self, scale: float, folder: Path) -> None:
-        if self._turns():
+        if self.is_product:
             for weight in outputs(self.network):
                 weight.data.mul_(-scale)
         else:
@@ -232,21 +242,29 @@ class AdapterLineage(Lineage):
 
     @contextlib.contextmanager
     def negated(self, scale: float, folder: Path) -> Iterator[Lineage]:
-        if not self._turns():
+        if not self.is_product:
             other = copy.copy(self)
             other.network, other.originals = copy.deepcopy((self.network, self.originals))
             other.negate(scale, folder)
             yield other
             return
-        kept = [weight.data.clone() for weight in outputs(self.network)]
-        self.negate(scale, folder)
-        try:
+        with self.times(-scale):
             yield self
+
+    @contextlib.contextmanager
+    def times(self, factor: float) -> Iterator[None]:
+        """So many times what was learnt, for the length of a `with`; it `is_product`."""
+        kept = [weight.data.clone() for weight in outputs(self.network)]
+        for weight in outputs(self.network):
+            weight.data.mul_(factor)
+        try:
+            yield
         finally:
             for weight, before in zip(outputs(self.network), kept, strict=True):
                 weight.data.copy_(before)
 
-    def _turns(self) -> bool:
+    @property
+    def is_product(self) -> bool:
         """What was learnt is a product of A and B alone, so that B's sign is its sign."""
         if not self.has_adapter or self.goes_on or self.originals:
             return False

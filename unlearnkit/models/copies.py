@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+
 from unlearnkit.models.adapter import AdapterLineage
 from unlearnkit.models.language_model import LanguageModel
 from unlearnkit.models.lineage import Lineage
-from unlearnkit.models.switching import merged
+from unlearnkit.models.switching import adapter_off, merged, of_adapter, same_flags
 from unlearnkit.models.whole import WholeLineage
+
+OVER = "over"  # PEFT's name of the adapter that comes on top
 
 
 class _Beside:
@@ -31,7 +36,7 @@ class _Beside:
             yield network
 
     def origin(self) -> dict[str, Any]:
-        return {**self.of.origin(), "changed": True}  # how, `fingerprint` reads off the weights
+        return {**self.of.origin(), "changed": True}
 
 
 class WholeCopy(_Beside, WholeLineage):
@@ -42,12 +47,39 @@ class WholeCopy(_Beside, WholeLineage):
         self.of = of
 
 
-class AdapterCopy(_Beside, AdapterLineage):
-    """Trained through a fresh adapter over all that the copied model is."""
+class AdapterOver(_Beside, AdapterLineage):
+    """Trained through a fresh adapter on the very network of the model, over all that it is.
 
-    def __init__(self, of: Lineage, network: Any, lora: dict[str, Any]):
+    Args:
+        active: the adapters that the network had on before.
+    """
+
+    def __init__(self, of: Lineage, network: PeftModel, lora: dict[str, Any], active: list[str]):
         AdapterLineage.__init__(self, network, of.source, of.reload, lora, own_base=False)
-        self.of = of
+        self.of, self.active = of, active
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[Any]:
+        with self._without(), self.of.start() as network:
+            yield network
+
+    @contextlib.contextmanager
+    def loaded(self) -> Iterator[Any]:
+        with self._without(), self.of.loaded() as network:
+            yield network
+
+    @contextlib.contextmanager
+    def _without(self) -> Iterator[None]:
+        if not self.active:
+            with adapter_off(self.network):
+                yield
+            return
+        with same_flags(self.network):
+            self.network.base_model.set_adapter(self.active, inference_mode=True)
+            try:
+                yield
+            finally:
+                self.network.base_model.set_adapter([*self.active, OVER], inference_mode=True)
 
 
 def network_of(model: LanguageModel, state: str = "current") -> Any:
@@ -64,23 +96,67 @@ def network_of(model: LanguageModel, state: str = "current") -> Any:
     return merged(own, keep=has_adapter).requires_grad_(False).eval()
 
 
-def copied(model: LanguageModel, lora: dict[str, Any] | None = None, network: Any = None) -> LanguageModel:
-    """The same model, in a copy of its own.
+def copied(model: LanguageModel, network: Any = None) -> LanguageModel:
+    """The same model, in a copy of its own, which is trained whole.
 
     Args:
-        lora: arguments of `peft.LoraConfig` for training the copy; None: it is trained whole.
         network: in place of the copy's.
     """
     own = network_of(model) if network is None else network
-    of = model.weights
-    return replace(model, weights=WholeCopy(of, own) if lora is None else AdapterCopy(of, own, lora))
+    return replace(model, weights=WholeCopy(model.weights, own))
 
 
 @contextlib.contextmanager
 def changed(model: LanguageModel, lora: dict[str, Any] | None = None) -> Iterator[LanguageModel]:
-    """`copied` for the length of a `with`, after which its memory is free."""
-    own = copied(model, lora)
+    """The same model, to be changed for the length of a `with`.
+
+    Args:
+        lora: arguments of `peft.LoraConfig` for training it through one adapter more, which costs no copy of the
+            weights; until it is gone, the model itself has it on. None: a copy, trained whole.
+    """
+    if lora is not None:
+        with _over(model, lora) as trained:
+            yield trained
+        return
+    own = copied(model)
     try:
         yield own
     finally:
-        own.weights.network = None
+        own.weights.network = None  # its memory is free
+
+
+@contextlib.contextmanager
+def _over(model: LanguageModel, lora: dict[str, Any]) -> Iterator[LanguageModel]:
+    network, config = model.model, LoraConfig(task_type="CAUSAL_LM", **lora)
+    wrapped: Any = network if isinstance(network, PeftModel) else None
+    active = list(wrapped.base_model.active_adapters) if wrapped else []
+    with same_flags(network), _undropped(network):
+        if active:
+            wrapped.add_adapter(OVER, config)
+        else:
+            wrapped = get_peft_model(network, config, adapter_name=OVER)
+        try:
+            wrapped.base_model.set_adapter([*active, OVER])
+            for name, parameter in wrapped.named_parameters():
+                parameter.requires_grad_(of_adapter(name, OVER))
+            yield replace(model, weights=AdapterOver(model.weights, wrapped, lora, active))
+        finally:
+            if active:
+                wrapped.base_model.set_adapter(active)
+                wrapped.delete_adapter(OVER)
+            else:
+                wrapped.unload()
+
+
+@contextlib.contextmanager
+def _undropped(network: Any) -> Iterator[None]:
+    """What was learnt is whole while something more is: the dropout of adapters that are there is off."""
+    modules = [part for module in network.modules() for part in getattr(module, "lora_dropout", {}).values()]
+    held = [(part, part.p) for part in modules if isinstance(part, nn.Dropout)]
+    for part, _ in held:
+        part.p = 0.0
+    try:
+        yield
+    finally:
+        for part, share in held:
+            part.p = share

@@ -44,6 +44,7 @@ class Lineage(ABC):
 
     Attributes:
         originals: parameter -> its value at `start`, on the CPU, where a stage has changed it in place.
+        began: what `start` is loaded from, where what is here was made from it elsewhere; None: it is had from these.
     """
 
     saves_adapter = False  # `save` writes an adapter, not a whole model
@@ -52,6 +53,7 @@ class Lineage(ABC):
     def __init__(self, network: Any, source: str, reload: Callable[[str], Any]):
         self.network, self.source, self.reload = network, source, reload
         self.originals: dict[nn.Parameter, torch.Tensor] = {}
+        self.began: str | None = None
         self.use_cache: bool | None = getattr(network.config, "use_cache", None)  # a trainer switches it off
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date as Date
 from typing import Any
@@ -34,6 +34,7 @@ class Template:
 
     Attributes:
         opening: words that the model is made to begin every answer with, as if they were its own; see `opened`.
+        behind: token ids that stand behind every prompt; see `followed`.
 
     Raises:
         UserError: a text without {prompt}, or a date that is none.
@@ -46,6 +47,7 @@ class Template:
     arguments: Mapping[str, Any] | None = field(default=None, hash=False)
     date: str = "2024-07-26"  # Llama 3's own where it is told none
     opening: str = field(default="", init=False)
+    behind: tuple[int, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
         for name in ("text", "separator", "system"):
@@ -69,6 +71,12 @@ class Template:
         """The same, with words that every answer begins with: an attack's, which no config can set."""
         other = copy.copy(self)
         object.__setattr__(other, "opening", words)
+        return other
+
+    def followed(self, tokens: Sequence[int]) -> Template:
+        """The same, with tokens behind every prompt: an attack's, which no config can set."""
+        other = copy.copy(self)
+        object.__setattr__(other, "behind", tuple(tokens))
         return other
 
     def fitting(self, tokenizer: PreTrainedTokenizerBase) -> Template:
@@ -99,7 +107,7 @@ class Template:
 
     def encode_prompt(self, tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
         """Token ids of the prompt; a chat template writes its own special tokens, plain text gets them added."""
-        return self._ids(tokenizer, self.prompt(tokenizer, prompt))
+        return [*self._ids(tokenizer, self.prompt(tokenizer, prompt)), *self.behind]
 
     def encode(self, tokenizer: PreTrainedTokenizerBase, prompt: str, response: str) -> tuple[list[int], list[int]]:
         """Token ids of the prompt, and of the response with the token that closes it.
@@ -117,7 +125,7 @@ class Template:
         said = whole[len(asked) :]
         if whole[: len(asked)] != asked:
             said = list(tokenizer(separator + response, add_special_tokens=False)["input_ids"])
-        return asked, said + [self.end(tokenizer)] * self.closed
+        return [*asked, *self.behind], said + [self.end(tokenizer)] * self.closed
 
     def end(self, tokenizer: PreTrainedTokenizerBase) -> int:
         """The token that closes a response: the one with which the chat template ends a turn, or the tokenizer's."""

@@ -49,8 +49,8 @@ class WholeLineage(Lineage):
 
     @contextlib.contextmanager
     def start(self) -> Iterator[Any]:
-        if self.trained:
-            yield self.reload(self.taught or self.source)
+        if self.trained or self.began:
+            yield self.reload(self.began or self.taught or self.source)
         else:
             with swapped(self.originals):
                 yield self.network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,23 +12,10 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from unlearnkit.models.anatomy import Layer
+from unlearnkit.models.states import replaced
 from unlearnkit.probes.questions import Row
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]  # what the model hands to a layer beside the hidden states
-
-
-@contextlib.contextmanager
-def replaced(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """`module` computes `forward` for the length of a `with`; its hooks stay."""
-    before = module.__dict__.get("forward")
-    module.forward = forward  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        if before is None:
-            del module.forward
-        else:
-            module.forward = before  # type: ignore[method-assign]
 
 
 def calls(model: Any, layers: list[Layer], row: Row) -> tuple[torch.Tensor, list[Call]]:

@@ -55,13 +55,13 @@ def load_saved(model: LanguageModel, folder: Path) -> LanguageModel:
     """The saved model in the place of the original, whose weights leave the memory where they are not its own."""
     check_saved(model, folder)
     if (folder / ADAPTER).is_file() and isinstance(model.weights, AdapterLineage):
-        model.weights.teach(str(folder))
+        model.weights.move_on(str(folder))
         return model
     return put_in_place(model, folder)
 
 
 def put_in_place(model: LanguageModel, folder: Path) -> LanguageModel:
-    """The model in `folder` as what `model` has become: `loaded` stays what it was.
+    """The model in `folder` as what `model` has become: `start` and `loaded` stay what they were.
 
     Weights keep the type that they were saved in.
     """
@@ -70,7 +70,7 @@ def put_in_place(model: LanguageModel, folder: Path) -> LanguageModel:
     before.network = None  # what is loaded takes its place in memory
     stored = model.dtype if (folder / ADAPTER).is_file() else _saved_type(folder)
     after = WholeLineage(network(model.name, str(folder), stored), source, reload)
-    after.taught = str(folder)
+    after.taught, after.began = str(folder), getattr(before, "taught", None) or source
     return replace(model, weights=after)
 
 

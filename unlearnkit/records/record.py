@@ -42,6 +42,7 @@ class Record:
     similarity: float | None = None  # of the response to the original model's
     unlearned_error: float | None = None  # squared logit differences from the original model (KRS), meaned over the
     patched_errors: dict[str, list[float]] | None = None  # vocabulary, summed over its answer; setting -> one a layer
+    by_layer: dict[str, list[float]] | None = None  # what an attack found inside of the model, one a layer
     fluency: float | None = None  # of the response, to a classifier
     harmful: bool | None = None  # the judge's verdict,
     kind: str | None = None  # its response kind (Liu et al. 2024, table 3)

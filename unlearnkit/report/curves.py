@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from unlearnkit.measures.columns import Column
+from unlearnkit.measures.columns import INSIDE, Column, flatten
 from unlearnkit.measures.display import Display, arrow, only_in_figures, show_interval, show_value, usual
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.measures.seeds import Scale
@@ -118,6 +118,21 @@ def heat_maps(methods: Mapping[str, Sequence[Run]]) -> Iterator[dict[str, Any]]:
         for probe, settings in found.items():
             cells = {name: [_cell(layers[key]) for key in sorted(layers)] for name, layers in settings.items()}
             yield heat_map(f"{probe.upper()} by layer and what is restored, {method}", cells, "layer", probe.upper())
+
+
+def inside_figures(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """One figure an attack and set that it has looked at: its number by layer, a line a model."""
+    moments = {moment["name"]: moment["numbers"] for moment in metrics.get("moments", ())}
+    for attack in metrics.get("recovered", {}):
+        found: dict[str, dict[str, list[Point]]] = {}
+        for model, name in (("start", "/start"), ("unlearned", ""), ("never knew", "/never_knew")):
+            for column, e in flatten(moments.get(attack + name)).items():
+                if column[0] == INSIDE and only_in_figures(column[-1]):
+                    place = int(column[-1].removeprefix("layer_"))
+                    line = found.setdefault(column[1], {}).setdefault(model, [])
+                    line.append(Point(place, e.value, e.low, e.high))
+        for set_name, points in found.items():
+            yield lines(f"{attack} by layer ({set_name})", points, x="layer")
 
 
 def _cell(entries: Sequence[Estimate]) -> tuple[float, str]:

@@ -37,11 +37,16 @@ def finite(value: Any) -> float | None:
 
 
 def lines(
-    title: str, points: Mapping[str, Sequence[Point]], display: Display | None = None, chosen: int | None = None
+    title: str,
+    points: Mapping[str, Sequence[Point]],
+    display: Display | None = None,
+    chosen: int | None = None,
+    x: str = "step",
 ) -> dict[str, Any]:
     """Named lines over steps, each with its interval as a band; logarithmic where they span three decades.
 
     Args:
+        x: what else they are over.
         chosen: the step that a run goes on from, marked by a dotted line.
     """
     display = display or Display()
@@ -72,7 +77,7 @@ def lines(
     if log:
         axis |= {"type": "log", "exponentformat": "power"}
     layout = {
-        "xaxis": {"title": {"text": "step", "standoff": 4}},
+        "xaxis": {"title": {"text": x, "standoff": 4}},
         "yaxis": axis,
         "margin": {"l": 52, "r": 10, "t": 8, "b": 40},
         "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},

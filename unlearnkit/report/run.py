@@ -7,7 +7,7 @@ from typing import Any
 
 from unlearnkit.measures.display import arrow, only_in_figures, rank, show_interval, show_value
 from unlearnkit.report.answers import examples
-from unlearnkit.report.curves import evaluation_figures, heat_maps, training_figures
+from unlearnkit.report.curves import evaluation_figures, heat_maps, inside_figures, training_figures
 from unlearnkit.report.page import render, write_page
 from unlearnkit.report.reading import read_config, read_lines
 from unlearnkit.report.short import short
@@ -24,7 +24,7 @@ def write_report(folder: Path) -> Path:
     run = read_run(folder)
     config = read_config(folder)
     figures = list(training_figures(read_lines(folder / "log.jsonl")))
-    figures += [*evaluation_figures(run), *heat_maps({run.method: [run]})]
+    figures += [*evaluation_figures(run), *heat_maps({run.method: [run]}), *inside_figures(run.raw)]
     rows = read_lines(folder / "generations.jsonl")
     shown, left_out = examples({"": {run.method: rows}})
     page = render(

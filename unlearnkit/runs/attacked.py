@@ -25,6 +25,7 @@ class Attacked:
     Args:
         cells: what each of `MODELS` has, over the same prompts; "-" where one was not measured.
         share: recovered, with its interval; empty where start and unlearned model do not differ.
+        compared: there could be a share; there is none of what an attack has seen inside.
     """
 
     attack: str
@@ -34,6 +35,7 @@ class Attacked:
     share: str
     n: int
     certain: bool
+    compared: bool = True
 
 
 def attacked_rows(metrics: Mapping[str, Any]) -> Iterator[Attacked]:
@@ -47,9 +49,9 @@ def attacked_rows(metrics: Mapping[str, Any]) -> Iterator[Attacked]:
                     held = columns.get(f"{place}/{measure}")
                     display = display_from(held) if held else Column((measure,)).display
                     cells = [show_value(display, numbers.get(model)) for model in MODELS]
-                    share = numbers["share"]
+                    share = numbers.get("share")
                     said = f"{share['value']:.0%} [{share['low']:.0%}, {share['high']:.0%}]" if share else ""
-                    yield Attacked(attack, place, measure, cells, said, numbers["n"], share is not None)
+                    yield Attacked(attack, place, measure, cells, said, numbers["n"], bool(share), "share" in numbers)
 
 
 def short_rows(metrics: Mapping[str, Any]) -> list[Attacked]:

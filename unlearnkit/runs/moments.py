@@ -22,13 +22,13 @@ START: Final = "start"
 
 @dataclass(frozen=True)
 class Moment:
-    """A model to be measured.
+    """A model to be measured, where it is not known already what that would say.
 
     Args:
         name: `start`, a stage, an attack, or ATTACK/CONTROL for the same attack on another model.
         stage: that the model has passed last; None at the start.
         step: training steps that this stage took.
-        attack: that the model is to be measured under.
+        attack: that is made on the model as it is measured.
         final: the model has passed all stages.
     """
 

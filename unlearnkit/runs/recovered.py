@@ -16,6 +16,7 @@ from unlearnkit.evaluations.base import Evaluations, Part, Records
 from unlearnkit.evaluations.evaluation import Evaluation
 from unlearnkit.measures.base import Measure
 from unlearnkit.measures.combined import OfMeasures
+from unlearnkit.measures.display import only_in_figures
 from unlearnkit.measures.paired import paired
 from unlearnkit.measures.prompts import by_prompt
 from unlearnkit.models import LanguageModel
@@ -37,12 +38,16 @@ def recovered(
 
     Args:
         controls: moment -> evaluation -> records; the control and the attack on it stand beside the others where they
-            were measured.
+            were measured. Of an attack that looks inside, the start and the control are looked at in the same way.
     """
+    found = {"attack": dict(attack.found)} if attack.found else {}
+    own = attack.measured_by(evaluations)
+    if own is not evaluations:
+        seen = {"start": controls.get(f"{attack.name}/start", {}), "unlearned": attacked}
+        return {"shares": _seen(own, {**seen, "never_knew": controls.get(f"{attack.name}/{NEVER_KNEW}", {})}), **found}
     beside = {"never_knew": NEVER_KNEW, "never_knew_attacked": f"{attack.name}/{NEVER_KNEW}"}
     models = {"start": start, "unlearned": unlearned, "attacked": attacked}
     models |= {name: controls[moment] for name, moment in beside.items() if moment in controls}
-    found = {"attack": dict(attack.found)} if attack.found else {}
     shares = shares_of(evaluations, models)
     for name, sets in shares.items():
         sets.update({place: _spoken(attack, evaluations.parts[name], told) for place, told in sets.items()})
@@ -54,6 +59,29 @@ def _spoken(attack: Attack, part: Part, told: Mapping[str, Any]) -> dict[str, An
     own = attack.brings(part)
     others = part.added if isinstance(part, Evaluation) else set()
     return {measure: said for measure, said in told.items() if (measure in own if own else measure not in others)}
+
+
+def measured_by(moment: str, attacks: Mapping[str, Attack], evaluations: Evaluations) -> Evaluations:
+    """What makes the numbers of a moment: the run's evaluations, or what an attack brings.
+
+    Args:
+        moment: its name; ATTACK or ATTACK/MODEL where the model is measured under an attack.
+    """
+    attack = attacks.get(moment.partition("/")[0])
+    return attack.measured_by(evaluations) if attack else evaluations
+
+
+def _seen(evaluations: Evaluations, models: Mapping[str, Records]) -> dict[str, Any]:
+    """evaluation -> set -> measure -> its number of each model, without those of single layers."""
+    found: dict[str, Any] = {}
+    for model, records in models.items():
+        for name, sets in evaluations.compute(records).items():
+            for set_name, numbers in sets.items():
+                for measure, number in numbers.items():
+                    if not only_in_figures(measure):
+                        row = found.setdefault(name, {}).setdefault(set_name, {}).setdefault(measure, {})
+                        row |= {model: number["value"], "n": number["n"]}
+    return found
 
 
 def attacked(

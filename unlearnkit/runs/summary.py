@@ -69,7 +69,9 @@ def _under_attack(metrics: dict[str, Any]) -> Table:
     table.add_column("recovered")
     for row in rows:
         measure = f"{row.place}/{row.measure}" if several else row.measure
-        table.add_row(row.attack, measure, *(row.cells[place] for place in told), row.share or "no loss shown")
+        table.add_row(
+            row.attack, measure, *(row.cells[place] for place in told), row.share or "no loss shown" * row.compared
+        )
     return table
 
 

@@ -126,10 +126,10 @@ class WandB:
             self.run.finish()
 
     def _log_layers(self, numbers: dict[tuple[str, ...], float]) -> None:
-        """A probe's score by layer: one curve a setting."""
+        """A probe's score by layer: one curve a setting, and one a set that an attack has looked at."""
         rows: dict[int, dict[str, float]] = {}
-        for (probe, setting, metric), value in numbers.items():
-            rows.setdefault(int(metric.removeprefix("layer_")), {})[f"{probe}/{setting}"] = value
+        for column, value in numbers.items():
+            rows.setdefault(int(column[-1].removeprefix("layer_")), {})["/".join(column[:-1])] = value
         for name in dict.fromkeys(name for row in rows.values() for name in row):
             self.run.define_metric(name, step_metric="layer")
         for layer, row in sorted(rows.items()):
