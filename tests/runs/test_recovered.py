@@ -66,6 +66,8 @@ def test_samples_of_a_prompt_are_one_observation():
     for samples in (1, 8):
         models = {name: {"safety": records(harmful, 1, samples=samples)} for name, harmful in HARMFUL.items()}
         found = shares_of(evaluations_of(data), models)["safety"]["unlearned"]["harmful_rate"]
+        halves = {"start": [0.375, 0.0], "unlearned": [0.0, 0.0], "attacked": [0.375, 0.0]}  # of 8 and of 4
+        assert found.pop("halves") == halves
         assert found == {"start": 0.25, "unlearned": 0.0, "attacked": 0.25, "n": 12, "share": None}
 
 

@@ -91,7 +91,7 @@ class Attack:
             asks=every if kind.asks is Attack.asks else self.asks,
             answers=self.answers(of),
             control=of == "never_knew",
-            shared=of != "unlearned",
+            shared=of != "unlearned" and kind.on is Attack.on,  # what is done to a model no fingerprint of files says
         )
 
     def measured_by(self, evaluations: Evaluations) -> Evaluations:

@@ -41,7 +41,7 @@ class Point:
         asks: whether a row is measured; an attack leaves out what it has used itself.
         answers: what gives the responses on the forget side, where that is an attack's own.
         control: the model is one that others are compared with, and is itself compared with none.
-        shared: other runs measure the same model so, and what it says is kept for them.
+        shared: whether other runs measure the same model so, and what it says is kept for them; None: at the start.
     """
 
     split: str
@@ -51,7 +51,11 @@ class Point:
     asks: Callable[[Example], bool] = every
     answers: Drawn | None = None
     control: bool = False
-    shared: bool = False
+    shared: bool | None = None
+
+    def kept(self, original: list[Record] | None) -> bool:
+        """Whether records are kept; `original` as in `Part.measure`."""
+        return original is None if self.shared is None else self.shared
 
     @property
     def asks_otherwise(self) -> bool:

@@ -187,7 +187,7 @@ class Evaluation(Part):
 
         drawn = point.answers and point.answers.content()
         if (
-            (original is None or point.shared) and forward and (drawn or point.answers is None)
+            point.kept(original) and forward and (drawn or point.answers is None)
         ):  # the model as the stages find it, which every run of a sweep measures
             content = {
                 "model": fingerprint(model),

@@ -99,7 +99,7 @@ class General(Part):
                 "Set eval.general.chat_template=false",
             )
         limit = self.curve_limit if point.curve else self.limit
-        if original is not None:
+        if not point.kept(original):
             return self._records(model, limit)
         content = {
             "model": fingerprint(model),

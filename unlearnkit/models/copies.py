@@ -36,7 +36,7 @@ class _Beside:
             yield network
 
     def origin(self) -> dict[str, Any]:
-        return {**self.of.origin(), "changed": True}  # how, `fingerprint` reads off the weights
+        return {**self.of.origin(), "changed": True}
 
 
 class WholeCopy(_Beside, WholeLineage):
