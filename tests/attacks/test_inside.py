@@ -45,7 +45,7 @@ def test_each_attack_has_looked_at_all_three_models(made, capsys):
     assert "layer_01" in moments["depth"]["inside"]["unlearn"]
     show(folder)
     said = capsys.readouterr().out
-    assert "Under attack" in said and "inside/unlearn/p" in said
+    assert "Under attack" in said and "logit_lens" in said and "peak" in said
     page = (folder / "report.html").read_text()
     assert "logit_lens by layer (unlearn)" in page and "depth by layer (unlearn)" in page
 

@@ -120,7 +120,7 @@ def _zero_smallest(weight: torch.Tensor, count: int) -> None:
     ordered.partition(count - 1)
     last = torch.tensor(ordered[count - 1], device=sizes.device)
     below = sizes.float() < last
-    weight.view(-1)[below] = 0
+    weight.view(-1).masked_fill_(below, 0)
     ties = (sizes.float() == last).nonzero()[: count - int(below.sum()), 0]
     weight.view(-1)[ties] = 0
 

@@ -11,6 +11,7 @@ from typing import Any
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
+from unlearnkit.memory import release
 from unlearnkit.models.adapter import AdapterLineage
 from unlearnkit.models.language_model import LanguageModel
 from unlearnkit.models.lineage import Lineage
@@ -117,12 +118,14 @@ def changed(model: LanguageModel, lora: dict[str, Any] | None = None) -> Iterato
     if lora is not None:
         with _over(model, lora) as trained:
             yield trained
+        release()
         return
     own = copied(model)
     try:
         yield own
     finally:
-        own.weights.network = None  # its memory is free
+        own.weights.network = None
+        release()
 
 
 @contextlib.contextmanager
