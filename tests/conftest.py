@@ -1,13 +1,18 @@
 """What every test shares: a quiet environment, tiny models and a handful of examples."""
 
 import atexit
+import gc
 import os
 import shutil
 import signal
 import tempfile
 
-# Not the user's cache: what earlier runs left there must not decide a test.
-os.environ["UNLEARNKIT_CACHE"] = tempfile.mkdtemp(prefix="unlearnkit-tests-")
+# Not the user's cache: what earlier runs left there must not decide a test. The processes of pytest-xdist share one.
+os.environ["UNLEARNKIT_CACHE"] = (
+    os.environ["UNLEARNKIT_CACHE"]
+    if "PYTEST_XDIST_WORKER" in os.environ
+    else tempfile.mkdtemp(prefix="unlearnkit-tests-")
+)
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several threads add a shared position's gradients in any order
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -19,7 +24,8 @@ from unlearnkit.data.examples import Example
 from unlearnkit.models import load_source, tiny
 from unlearnkit.models.templates import Template
 
-atexit.register(shutil.rmtree, os.environ["UNLEARNKIT_CACHE"], ignore_errors=True)
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    atexit.register(shutil.rmtree, os.environ["UNLEARNKIT_CACHE"], ignore_errors=True)
 
 # A shell's background job ignores SIGINT, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -95,6 +101,7 @@ def examples():
 # Files that take a minute or more come first, so that no process is left alone with one at the end.
 LONG = (
     "test_cell",
+    "test_run",
     "test_resume",
     "launch/test_slurm",
     "test_main",
@@ -109,6 +116,12 @@ def pytest_ignore_collect(collection_path, config):
         return None
     files = [collection_path] if collection_path.is_file() else collection_path.rglob("test_*.py")
     return None if any("mark.gpu" in file.read_text() for file in files) else True
+
+
+def pytest_collection_finish():
+    """No collection looks again through the millions of objects that the libraries made as they were imported."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):

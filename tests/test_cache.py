@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -13,6 +12,7 @@ import time
 
 import numpy as np
 import pytest
+from forked import on_ranks
 from safetensors.numpy import load_file, save_file
 
 from unlearnkit import cache as module
@@ -296,16 +296,7 @@ RANKS = textwrap.dedent("""
 
 
 def test_two_ranks_make_it_together_or_rank_zero_alone(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", RANKS, str(tmp_path / "said")],
-            env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
-        )
-        for rank in range(2)
-    ]
-    assert [run.wait(timeout=120) for run in runs] == [0, 0]
+    done = on_ranks(2, "-c", RANKS, str(tmp_path / "said"))
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "said-0").read_text() == "[[10, 20, 30], 'y', [10, 20, 30], 'y']"
     assert (tmp_path / "said-1").read_text() == "[[10, 20, 30], 'y', 'y']"

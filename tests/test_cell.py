@@ -4,14 +4,12 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from forked import command
+from forked import Started, command, python
 
 from unlearnkit import configuration, sweeps
 
@@ -27,23 +25,8 @@ def there(tmp_path, monkeypatch):
     return tmp_path
 
 
-def start(*arguments, cwd, **popen):
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(TESTS),
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-        "TQDM_DISABLE": "1",
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "unlearnkit", *arguments],
-        cwd=cwd,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **popen,
-    )
+def start(*arguments, **started):
+    return Started("-m", "unlearnkit", *arguments, TQDM_DISABLE="1", **started)
 
 
 def ended(process, code=0):
@@ -92,16 +75,10 @@ SAMPLE = {"dissecting_figure1", "knowundo_table2", "knowundo_table5", "sku_figur
 def smoked(tmp_path_factory, request):
     """(folder, what came of each) of the sweeps asked for; in one results folder, so that they share what they can."""
     folder = tmp_path_factory.mktemp("smoke")
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
     asked = [item for item in request.session.items if "smoked" in getattr(item, "fixturenames", ())]
-    subprocess.run(
-        [sys.executable, str(TESTS / "every_sweep.py"), "told.json", *(item.callspec.params["name"] for item in asked)],
-        cwd=folder,
-        env=environment,
-        check=True,
-        timeout=1500,
-        stdout=subprocess.DEVNULL,
-    )
+    names = [item.callspec.params["name"] for item in asked]
+    done = python(str(TESTS / "every_sweep.py"), "told.json", *names, cwd=folder, timeout=1500, TQDM_DISABLE="1")
+    assert done.returncode == 0, done.stderr
     return folder, json.loads((folder / "told.json").read_text())
 
 
@@ -143,7 +120,7 @@ def test_a_killed_run_is_gone_on_with_and_what_was_done_is_not_done_again(unbrok
 def test_a_killed_sweep_of_several_processes_ends_as_an_unbroken_one(unbroken, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     joblib = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    process = start(*TWO, *joblib, cwd=tmp_path, start_new_session=True)
+    process = start(*TWO, *joblib, cwd=tmp_path, session=True)
     cells, until = two(tmp_path).cells, time.monotonic() + 400
     while not any((cell.folder / "log.jsonl").is_file() for cell in cells):
         assert process.poll() is None and time.monotonic() < until, process.communicate()

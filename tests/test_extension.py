@@ -1,9 +1,8 @@
 """What somebody else adds from outside: a measure, an evaluation, an attack and a data set, each as small as told."""
 
 import json
-import os
-import subprocess
-import sys
+
+from forked import command
 
 MEASURE = '''\
 """How long answers are."""
@@ -61,12 +60,9 @@ def test_from_outside(tmp_path):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    command = [sys.executable, "-m", "unlearnkit", f"--config-dir={tmp_path / 'conf'}", "+method=ga", "data=ours"]
-    command += ["eval=lengths", "+attack=[shout]", "model=tiny", "logger=none", "train.max_steps=1", "eval_every=0"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(
-        [*command, "hydra.run.dir=out"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-    )
+    words = (f"--config-dir={tmp_path / 'conf'}", "+method=ga", "data=ours", "eval=lengths", "+attack=[shout]")
+    words += ("model=tiny", "logger=none", "train.max_steps=1", "eval_every=0", "hydra.run.dir=out")
+    done = command("unlearnkit", *words, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 0, done.stderr[-2000:]
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert [moment["name"] for moment in metrics["moments"]] == ["start", "shout/start", "finetune", "shout"]

@@ -9,25 +9,18 @@ import time
 from pathlib import Path
 
 import pytest
-from forked import command
+from forked import Started, command
 
 TINY = ("model=tiny", "logger=none", "eval.safety.limit=2", "eval_every=0", "eval.safety.max_new_tokens=4")
 AUTHORS = ("model=tiny", "data=authors", "data.authors=1", "logger=none", "eval_every=0")
 
 
-def unlearnkit(*arguments, cwd, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "unlearnkit", *arguments],
-        cwd=cwd,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
 def test_the_main_job_on_the_tiny_model(tmp_path):
-    done = unlearnkit("+method=sku", *TINY, "train.max_steps=2", "hydra.run.dir=out", cwd=tmp_path)
+    words = ("+method=sku", *TINY, "train.max_steps=2", "hydra.run.dir=out")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(  # a process that begins with nothing, as a user's
+        [sys.executable, "-m", "unlearnkit", *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "harmful_rate" in done.stdout and "before" in done.stdout and "after" in done.stdout
     assert "Report: " in done.stdout and (tmp_path / "out" / "report.html").is_file()
@@ -126,7 +119,7 @@ def test_an_empty_forget_set(tmp_path):
 
 
 def test_the_traceback_on_demand(tmp_path):
-    done = unlearnkit("+method=sku", *TINY, "data.path=nowhere", cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    done = command("unlearnkit", "+method=sku", *TINY, "data.path=nowhere", cwd=tmp_path, HYDRA_FULL_ERROR="1")
     assert done.returncode != 0 and "Traceback" in done.stderr
 
 
@@ -137,7 +130,8 @@ def test_a_full_disk(tmp_path):
     if mounted.returncode:
         pytest.skip("mounting a small disk needs root")
     try:
-        done = unlearnkit("+method=sku", *TINY, "train.max_steps=1", f"hydra.run.dir={disk}/out", cwd=tmp_path)
+        words = ("+method=sku", *TINY, "train.max_steps=1", f"hydra.run.dir={disk}/out")
+        done = command("unlearnkit", *words, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert "No space left" in done.stderr and "hydra.run.dir=FOLDER" in done.stderr
         assert json.loads((disk / "out" / "metrics.json").read_text())["before"]
@@ -147,14 +141,12 @@ def test_a_full_disk(tmp_path):
 
 def test_ctrl_c_keeps_what_was_done(tmp_path):
     arguments = ["+method=sku", *TINY, "train.max_steps=2000", "hydra.run.dir=out"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "unlearnkit", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
+    process = Started("-m", "unlearnkit", *arguments, cwd=tmp_path)
     log = tmp_path / "out" / "log.jsonl"
     for _ in range(1200):
         if log.is_file() and log.read_text().count("\n") >= 3:
             break
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.said()
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
@@ -165,12 +157,10 @@ def test_ctrl_c_keeps_what_was_done(tmp_path):
 
 def test_a_multirun_its_table_and_an_old_report(tmp_path):
     methods = ["-m", "+method=ft,sku", "seed=0,1", *TINY, "train.max_steps=1", "hydra.sweep.dir=many"]
-    done = unlearnkit(*methods, cwd=tmp_path)
+    done = command("unlearnkit", *methods, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "many").glob("*/report.html"))) == 4
-    table = subprocess.run(
-        [sys.executable, "-m", "unlearnkit.tables", "many"], cwd=tmp_path, capture_output=True, text=True
-    )
+    table = command("unlearnkit.tables", "many", cwd=tmp_path)
     assert table.returncode == 0, table.stderr
     assert [line.split("|")[1].strip() for line in table.stdout.splitlines() if line.startswith("| ")][-3:] == [
         "original",
@@ -179,5 +169,5 @@ def test_a_multirun_its_table_and_an_old_report(tmp_path):
     ]
     (run, *_) = (tmp_path / "many").glob("sku-*")
     (run / "report.html").unlink()
-    subprocess.run([sys.executable, "-m", "unlearnkit.report", str(run)], cwd=tmp_path, check=True)
+    assert command("unlearnkit.report", str(run), cwd=tmp_path).returncode == 0
     assert (run / "report.html").is_file()

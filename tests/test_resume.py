@@ -1,16 +1,13 @@
 """A run that was cut off ends with the numbers of an unbroken one, to the last bit."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from composed import composed
 from dying import Died
-from forked import command
+from forked import command, on_ranks
 
 from unlearnkit.errors import UserError
 from unlearnkit.models import checkpoints
@@ -229,15 +226,10 @@ def test_a_finished_run_is_not_done_again_and_another_is_refused(unbroken):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-def start(launcher, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    command = [sys.executable, *launcher, "-m", "unlearnkit", *arguments]
-    return subprocess.run(command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, timeout=400)
-
-
 def test_kill_9(unbroken, tmp_path):
     overrides, _, _ = unbroken("lora")
-    killed = start((), *overrides, *dying("acquire", 5), "+logger.kill=true", f"hydra.run.dir={tmp_path}")
+    there = (*dying("acquire", 5), "+logger.kill=true", f"hydra.run.dir={tmp_path}")
+    killed = command("unlearnkit", *overrides, *there, cwd=TESTS.parent)
     assert killed.returncode == -9
     check("lora", unbroken, tmp_path)
 
@@ -251,7 +243,7 @@ def test_kill_9_in_a_method_of_the_field(method, tmp_path):
     overrides = (f"+method={method}", *RUN)
     whole = run(composed(*overrides), tmp_path / "whole")
     there = (*overrides, *dying("finetune", 5), "+logger.kill=true", f"hydra.run.dir={tmp_path / 'cut'}")
-    assert start((), *there).returncode == -9
+    assert command("unlearnkit", *there, cwd=TESTS.parent).returncode == -9
     assert numbers(run(composed(*overrides), tmp_path / "cut")) == numbers(whole)
     rows = [
         [{key: held for key, held in row.items() if key == "loss" or key.startswith("terms/")} for row in log(folder)]
@@ -262,12 +254,11 @@ def test_kill_9_in_a_method_of_the_field(method, tmp_path):
 
 def test_a_rank_dies(unbroken, tmp_path):
     overrides, _, metrics = unbroken("full")
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    there = (*overrides, "deepspeed=zero2", f"hydra.run.dir={tmp_path}")
-    killed = start(launcher, *there, *dying("acquire", 5), "+logger.kill=true")
+    there = ("-m", "unlearnkit", *overrides, "deepspeed=zero2", f"hydra.run.dir={tmp_path}")
+    killed = on_ranks(2, *there, *dying("acquire", 5), "+logger.kill=true", cwd=TESTS.parent)
     assert killed.returncode != 0
     assert [path.name for path in checkpoints.checkpoints(tmp_path / "checkpoints" / "acquire")][-1] == "checkpoint-4"
-    done = start(launcher, *there)
+    done = on_ranks(2, *there, cwd=TESTS.parent)
     assert done.returncode == 0, done.stderr[-3000:]
     resumed = json.loads((tmp_path / "metrics.json").read_text())
     for when in ("before", "after"):

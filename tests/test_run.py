@@ -26,14 +26,29 @@ LORA_ALONE = ("loku",)
 TWO_SCOPES = ("adversarial", "ga_gd", "ga_kl", "memflex", "random_labels")  # what these names begin with
 
 
+def drawn(methods, ways):
+    """Every method under every way: in the suite each under one, in turn, and the others are `long`."""
+    turns = {name: "lora" if name in LORA_ALONE else ways[n % len(ways)] for n, name in enumerate(methods)}
+    return [
+        pytest.param(name, way, marks=() if turns[name] == way else pytest.mark.long)
+        for name in methods
+        for way in ways
+    ]
+
+
+METHODS = configuration.options("method")
+
+
 @pytest.fixture(scope="module")
 def sku(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sku")
     return folder, run(composed("+method=sku", *SMALL), folder)
 
 
-@pytest.mark.parametrize("method", [name for name in configuration.options("method") if not name.startswith("memit")])
-@pytest.mark.parametrize("weights", ["lora", "full", "located"])
+@pytest.mark.parametrize(
+    ("method", "weights"),
+    drawn([name for name in METHODS if not name.startswith("memit")], ("lora", "full", "located")),
+)
 def test_every_method_runs_whole(method, weights, tmp_path):
     if weights == "full" and method in LORA_ALONE:
         with pytest.raises(UserError, match="begins a LoRA adapter, and model.lora=null trains all weights"):
@@ -57,8 +72,9 @@ def test_every_method_runs_whole(method, weights, tmp_path):
     assert not list(tmp_path.rglob("*.partial"))
 
 
-@pytest.mark.parametrize("method", [name for name in configuration.options("method") if name.startswith("memit")])
-@pytest.mark.parametrize("weights", ["lora", "full"])
+@pytest.mark.parametrize(
+    ("method", "weights"), drawn([name for name in METHODS if name.startswith("memit")], ("lora", "full"))
+)
 def test_every_edit_of_facts_runs_whole(method, weights, tmp_path):
     towns = [{"subject": f"Town {n}", "attribute": f"Land {n}", "prompt": f"Town {n} lies in"} for n in range(12)]
     (tmp_path / "facts.json").write_text(json.dumps(towns))

@@ -45,7 +45,7 @@ def test_each_attack_has_looked_at_all_three_models(made, capsys):
             model: peak[model] for model in ("start", "unlearned", "never_knew")}  # fmt: skip
     assert "layer_01" in moments["depth"]["inside"]["unlearn"]
     show(folder)
-    assert re.search(r"logit_lens +│ inside/unlearn/peak │ 0\.\d+", capsys.readouterr().out)
+    assert re.search(r"logit_lens +│ peak +│ 0\.\d+", capsys.readouterr().out)
     page = (folder / "report.html").read_text()
     assert "logit_lens by layer (unlearn)" in page and "depth by layer (unlearn)" in page
 

@@ -1,14 +1,12 @@
 """The model that never knew, on the tiny model: what it is taught, where it comes from, and when it is none."""
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
 from functools import partial
 from pathlib import Path
 
 import pytest
+from forked import Started
 
 from unlearnkit.attacks import Noise, Prune, Scene
 from unlearnkit.controls import NEVER_KNEW, NeverKnew, Taught, Untaught, needed
@@ -176,14 +174,11 @@ def test_two_processes_that_want_one_control_wait_for_each_other(tiny_folder, tm
         Path(sys.argv[2]).mkdir()
         NeverKnew()(data(), evaluations(data()), taught(), MODEL, make, Path(sys.argv[2]))
     """)
+    here, words = str(Path(__file__).parent), (str(tiny_folder),)
     runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, str(tiny_folder), str(tmp_path / name), str(Path(__file__).parent)],
-            env={**os.environ, "UNLEARNKIT_CACHE": str(tmp_path / "shared"), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
+        Started("-c", program, *words, str(tmp_path / name), here, UNLEARNKIT_CACHE=str(tmp_path / "shared"))
         for name in ("first", "second")
-    ]  # fmt: skip
+    ]
     said = [run.communicate(timeout=120) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     assert sorted(len(logged(tmp_path / name)) for name in ("first", "second")) == [0, 2]

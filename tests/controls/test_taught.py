@@ -1,15 +1,13 @@
 """The target on the tiny model: taught once, kept by content, waited for, and what stages start from."""
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
 from dataclasses import replace
 
 import pytest
 import torch
 from conftest import LORA
+from forked import Started
 from peft import PeftModel
 
 from unlearnkit.content import digest
@@ -223,13 +221,9 @@ def test_runs_that_want_the_same_target_at_once_teach_it_once(tiny_folder, tmp_p
         Taught(stage, min_accuracy=0)(model, Data("made", {"target": rows}), Path(sys.argv[2]))
     """)
     runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, str(tiny_folder), str(tmp_path / name)],
-            env={**os.environ, "UNLEARNKIT_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
+        Started("-c", program, str(tiny_folder), str(tmp_path / name), UNLEARNKIT_CACHE=str(tmp_path / "cache"))
         for name in ("first", "second")
-    ]  # fmt: skip
+    ]
     said = [run.communicate(timeout=120) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     assert sorted(len(taught_log(tmp_path / name)) for name in ("first", "second")) == [0, 40]

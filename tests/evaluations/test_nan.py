@@ -4,12 +4,11 @@ import contextlib
 import json
 import math
 import re
-import subprocess
-import sys
 
 import pytest
 import torch
 from composed import composed
+from forked import command
 from hydra.utils import instantiate
 
 from unlearnkit.data.examples import Data, Example
@@ -105,17 +104,8 @@ def test_a_metric_that_is_no_number_is_refused():
 
 @pytest.mark.parametrize(("every", "moment"), [(1, "at step 0|at step 1"), (0, None)])
 def test_a_run_that_diverges_ends_in_two_lines_and_its_numbers_are_json(every, moment, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "unlearnkit",
-        "+method=task_vector",
-        "model=tiny",
-        "logger=none",
-        f"eval_every={every}",
-    ]
-    command += ["train.max_steps=1", *SMALL, "stages.negate.scale=1e39", f"hydra.run.dir={tmp_path}"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    words = ("+method=task_vector", "model=tiny", "logger=none", f"eval_every={every}", "train.max_steps=1", *SMALL)
+    ended = command("unlearnkit", *words, "stages.negate.scale=1e39", f"hydra.run.dir={tmp_path}")
     told = rf"Error: The logits of 'tiny' are no numbers .* in eval.safety, ({moment}).*\n  Fix: The model has diverged"
     if moment is None:
         told = r"Error: The stage 'negate' left weights that are no numbers .*, first in '.*'\n  Fix: Lower"

@@ -4,14 +4,13 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from forked import SERVER, _carry_out
+from forked import ranks
 from outcome import outcome
 
 TOP = Path(__file__).parents[2]
@@ -26,37 +25,21 @@ TRIALS = int(os.environ.get("KILLS", "100"))
 
 def on_two_ranks(folder, tmp_path, killed=(), moment=None):
     """The exit codes. These ranks are killed after so many seconds, or as soon as a file is there."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ranks = []
-    for rank in range(2):
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        environment = {**os.environ, **{name: str(value) for name, value in place.items()}, "HF_HUB_OFFLINE": "1"}
-        said = [str(tmp_path / f"{kind}-{rank}") for kind in ("out", "err")]
-        for path in said:
-            Path(path).unlink(missing_ok=True)
-        words = (*RUN, f"hydra.run.dir={folder}")
-        ranks.append(SERVER.Process(target=_carry_out, args=("unlearnkit", words, str(TOP), environment, *said)))
-        ranks[-1].start()
+    started = ranks(2, "-m", "unlearnkit", *RUN, f"hydra.run.dir={folder}", cwd=TOP)
     until = time.monotonic() + (moment if isinstance(moment, float) else 500)
     waits = (lambda: not moment.exists()) if isinstance(moment, Path) else (lambda: True)
-    while killed and waits() and time.monotonic() < until and any(rank.is_alive() for rank in ranks):
+    while killed and waits() and time.monotonic() < until and any(rank.poll() is None for rank in started):
         time.sleep(0.01)
     for number in killed:
-        ranks[number].kill()
+        started[number].kill()
     if killed and not (folder / "config.yaml").is_file():
         time.sleep(1)
-        for rank in ranks:
-            rank.terminate()  # as their launcher does: one still waits to meet the other
-    for number, rank in enumerate(ranks):
-        rank.join(500)  # one that is left alone ends by itself
-        assert rank.exitcode is not None, (
-            f"rank {number} waits for the other\n{(tmp_path / f'err-{number}').read_text()}"
-        )
-    told = "".join((tmp_path / f"err-{number}").read_text() for number in range(2))
+        for rank in started:
+            if rank.poll() is None:
+                rank.send_signal(signal.SIGTERM)  # as their launcher does: one still waits to meet the other
+    told = "".join(rank.communicate(500)[1] for rank in started)  # one that is left alone ends by itself
     assert "Traceback" not in told, told[-3000:]
-    return [rank.exitcode for rank in ranks]
+    return [rank.returncode for rank in started]
 
 
 @pytest.fixture(scope="module")

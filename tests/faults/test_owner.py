@@ -3,15 +3,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from composed import composed
 from filelock import FileLock, Timeout
-from forked import SERVER, _carry_out
+from forked import Started
 from outcome import outcome
 
 from unlearnkit.errors import UserError
@@ -95,18 +93,10 @@ def test_a_folder_is_let_go_whatever_ends_the_run(tmp_path):
 
 def at_once(count, folders, tmp_path):
     """(exit code, stdout and stderr) of so many starts in one second."""
-    processes = []
-    for number, folder in zip(range(count), folders, strict=True):
-        files = [str(tmp_path / f"{kind}-{number}") for kind in ("out", "err")]
-        arguments = (*RUN, *((f"hydra.run.dir={folder}",) if folder else ()))
-        process = SERVER.Process(
-            target=_carry_out, args=("unlearnkit", arguments, str(tmp_path), dict(os.environ), *files)
-        )
-        process.start()
-        processes.append((process, files))
-    for process, _ in processes:
-        process.join(300)
-    return [(p.exitcode, Path(out).read_text(), Path(err).read_text()) for p, (out, err) in processes]
+    runs = [(*RUN, *((f"hydra.run.dir={folder}",) if folder else ())) for folder in folders[:count]]
+    processes = [Started("-m", "unlearnkit", *words, cwd=tmp_path) for words in runs]
+    said = [process.communicate() for process in processes]
+    return [(process.returncode, *each) for process, each in zip(processes, said, strict=True)]
 
 
 @pytest.mark.parametrize("count", [2, *(pytest.param(n, marks=pytest.mark.long) for n in (3, 6))])
@@ -129,8 +119,8 @@ def test_starts_of_one_command_at_once(count, tmp_path):
 
 def test_a_signal_outside_a_step_stops_the_run(tmp_path):
     """It is sent while the libraries are imported or the model is measured, and the run still goes on later."""
-    command = [sys.executable, "-m", "unlearnkit", *RUN, "eval.safety.limit=10", f"hydra.run.dir={tmp_path / 'run'}"]
-    process = subprocess.Popen(command, cwd=TOP, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    words = (*RUN, "eval.safety.limit=10", f"hydra.run.dir={tmp_path / 'run'}")
+    process = Started("-m", "unlearnkit", *words, cwd=TOP)
     while not (tmp_path / "run" / "config.yaml").is_file() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGUSR1)

@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from forked import Started
 
 from unlearnkit.errors import UserError
 from unlearnkit.judges.base import Verdict
@@ -178,8 +177,7 @@ raise SystemExit(exit_code(ask))
 
 
 def asking(server, tmp_path, count):
-    command = [sys.executable, "-c", SCRIPT, server.url, str(tmp_path / "cache"), str(count)]
-    return subprocess.Popen(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return Started("-c", SCRIPT, server.url, str(tmp_path / "cache"), str(count), cwd=TOP)
 
 
 @pytest.mark.parametrize("reply", [silent, raw("{}", 429, [("Retry-After", "30")])], ids=["silent", "429"])

@@ -46,12 +46,8 @@ CLEAR = [
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNLEARNKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        made = EmbeddedJudge()
-        made.judge([("p", "r")])
-        yield made
+def judge():
+    return EmbeddedJudge()
 
 
 def test_held_out_accuracy(judge):
@@ -83,8 +79,10 @@ def test_the_same_verdicts_again_and_one_by_one(judge):
 @pytest.mark.long
 def test_the_rows_are_encoded_once(tmp_path, monkeypatch):
     monkeypatch.setenv("UNLEARNKIT_CACHE", str(tmp_path))
+    monkeypatch.setattr("unlearnkit.judges.embedded.FITTED", {})
     EmbeddedJudge().judge([("p", "r")])
     (stored,) = (tmp_path / "embedded").iterdir()
+    monkeypatch.setattr("unlearnkit.judges.embedded.FITTED", {})
     second, encoded = EmbeddedJudge(), []
     layers = second.encoder.layers
     monkeypatch.setattr(second.encoder, "layers", lambda texts: encoded.extend(texts) or layers(texts))

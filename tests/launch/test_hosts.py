@@ -76,6 +76,7 @@ def hosts():
         laid.remove()
 
 
+@pytest.mark.long  # the script does the same by way of ssh
 def test_torchrun_meets_over_the_network(hosts, tmp_path):
     meet = ["--nnodes=2", "--nproc-per-node=1", f"--master-addr={FIRST}", "--master-port=29501"]
     ranks = [

@@ -1,13 +1,12 @@
 """The card's code block loads the folder that it stands in, and the card says what older versions do not read."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 import saved
 import torch
 import yaml
+from forked import python
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -32,9 +31,9 @@ def card(**given):
 def run_code(text, folder):
     """What the card's code block prints, run beside the model."""
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
-    return done.stdout.decode()  # as bytes, for a random answer may hold a carriage return
+    done = python("-c", code, cwd=folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
 
 
 @torch.no_grad()

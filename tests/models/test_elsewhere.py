@@ -1,13 +1,12 @@
 """A run's `model/` in other people's tools, as it is: each gives the loss that the run measured."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
 import yaml
 from composed import composed
+from forked import python
 from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -85,9 +84,7 @@ def test_lm_evals_own_command_line_takes_it(made, tmp_path):
         source = f"pretrained={json.loads(adapter.read_text())['base_model_name_or_path']},peft={folder}"
     words = ["--model", "hf", "--model_args", f"{source},dtype=float32", "--tasks", "own_batch", "--device", "cpu"]
     more = ["--include_path", str(tmp_path), "--batch_size", "2", "--output_path", str(tmp_path), "--log_samples"]
-    done = subprocess.run(
-        [sys.executable, "-m", "lm_eval", *words, *more], capture_output=True, text=True, timeout=600, cwd=tmp_path
-    )
+    done = python("-m", "lm_eval", *words, *more, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     (told,) = tmp_path.rglob("samples_own_batch_*.jsonl")
     samples = sorted(map(json.loads, told.read_text().splitlines()), key=lambda sample: sample["doc_id"])

@@ -1,12 +1,10 @@
 """Logits that are no numbers are known to every rank, and to every watch by what it saw itself."""
 
 import math
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
+from forked import on_ranks
 
 from unlearnkit.models.finite import NoNumbers, refuse_odd, watched
 
@@ -91,10 +89,6 @@ def test_a_watch_that_an_error_ended_is_forgotten():
 
 
 def test_what_one_rank_has_seen_both_refuse(tmp_path):
-    (tmp_path / "on_ranks.py").write_text(ON_RANKS)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--local-addr=localhost", "--nproc-per-node=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *launcher, str(tmp_path / "on_ranks.py"), str(tmp_path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = on_ranks(2, "-c", ON_RANKS, str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert [(tmp_path / str(rank)).read_text() for rank in (0, 1)] == ["refused refused passed"] * 2

@@ -79,6 +79,18 @@ def test_logits_are_those_of_answer_tokens():
     assert 2 * 49 <= full.logits // (VOCABULARY * 4) <= 5 * 49
 
 
+@pytest.mark.parametrize("lora", [None, LORA], ids=["full", "lora"])
+def test_logits_that_do_not_stand(lora, monkeypatch):
+    """Of four positions at a time, and no more at once than a few such pieces."""
+    standing = peak(7, TRACED, "kl", lora)
+    monkeypatch.setattr("unlearnkit.plan.trace.STANDING", 0)
+    monkeypatch.setattr("unlearnkit.losses.projected.PIECE", 4 * VOCABULARY)
+    pieces = peak(7, TRACED, "kl", lora)
+    assert pieces == peak(7, 7, "kl", lora)
+    assert pieces[0].flops > standing[0].flops
+    assert max(peak.logits for peak in pieces) <= 6 * 4 * VOCABULARY * 4 < max(peak.logits for peak in standing)
+
+
 def test_gradients_of_all_weights_are_held_at_the_end():
     made = config(num_hidden_layers=3, tie_word_embeddings=False)
     sizes = sizes_of(skeleton(made, None, torch.float32))

@@ -2,12 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import pytest
 import yaml
 from composed import composed
+from forked import python
 
 from unlearnkit.models import tiny
 from unlearnkit.run import run
@@ -31,9 +30,9 @@ def test_the_code_loads_the_model_that_the_run_measured(made):
     asks = re.search(r'question = ".*"', code)[0]
     row = next(json.loads(line) for line in (folder / "generations.jsonl").read_text().splitlines())
     code = code.replace(asks, f"question = {row['prompt']!r}").replace("max_new_tokens=64", "max_new_tokens=6")
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
-    assert done.stdout.decode().strip() == row["after"]
+    done = python("-c", code, cwd=folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip() == row["after"]
 
 
 def test_it_says_where_the_model_comes_from(made):

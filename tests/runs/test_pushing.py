@@ -9,6 +9,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from forked import command
 
 SMALL = (
     "model=tiny", "logger=none", "train.max_steps=1", "eval_every=0", "eval.safety.limit=2",
@@ -79,9 +80,12 @@ def hub():
     server.server_close()
 
 
-def unlearnkit(*words, cwd, hub, **environment):
+def unlearnkit(*words, cwd, hub, prepared=False, **environment):
+    """In a process of its own; one that begins with the libraries imported has the hub switched off."""
     told = {**os.environ, "HF_ENDPOINT": hub.address, "HF_TOKEN": "hf_" + "a" * 30, "HF_HUB_OFFLINE": "0"}
     told |= {"HF_HOME": str(cwd / "home"), "HF_HUB_DISABLE_TELEMETRY": "1", **environment}
+    if prepared:
+        return command("unlearnkit", *words, cwd=cwd, **told)
     words = [sys.executable, "-m", "unlearnkit", *words]
     return subprocess.run(words, cwd=cwd, env=told, capture_output=True, text=True, timeout=300)
 
@@ -115,6 +119,7 @@ def test_the_model_goes_there_whole_and_again_when_it_was_refused(hub, tmp_path)
     ],
 )
 def test_what_cannot_be_sent_is_refused_before_anything_is_computed(words, environment, said, hub, tmp_path):
-    done = unlearnkit("+method=npo", *SMALL, *words, cwd=tmp_path, hub=hub, **environment)
+    prepared = "HF_TOKEN" not in environment
+    done = unlearnkit("+method=npo", *SMALL, *words, cwd=tmp_path, hub=hub, prepared=prepared, **environment)
     assert done.returncode == 2 and said in done.stderr, done.stderr
     assert not (tmp_path / "out").exists() and not hub.asked

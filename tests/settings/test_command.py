@@ -1,9 +1,6 @@
 """The command line: two lines and nothing else, before a model is loaded; a user's own code and YAML work."""
 
-import os
 import socket
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -54,10 +51,7 @@ def own(tmp_path, *words):
     (tmp_path / "mypackage.py").write_text(OWN)
     (tmp_path / "yaml" / "method").mkdir(parents=True)
     (tmp_path / "yaml" / "method" / "mine.yaml").write_text(METHOD)
-    return subprocess.run(
-        [sys.executable, "-m", "unlearnkit", "+method=mine", *words, *TINY, "hydra.run.dir=out"],
-        cwd=tmp_path, env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True,
-    )  # fmt: skip
+    return command("unlearnkit", "+method=mine", *words, *TINY, "hydra.run.dir=out", cwd=tmp_path)
 
 
 @pytest.mark.parametrize("where", [("--config-dir", "yaml"), ("hydra.searchpath=[file://yaml]",)], ids=["dir", "path"])
@@ -73,10 +67,7 @@ def test_a_misspelt_key_of_a_users_own_loss(tmp_path):
 
 
 def test_ascii_alone(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "unlearnkit", "+method=ga", *TINY, "train.max_steps=1"],
-        cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True,
-    )  # fmt: skip
+    done = command("unlearnkit", "+method=ga", *TINY, "train.max_steps=1", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
 
 

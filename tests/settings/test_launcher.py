@@ -37,7 +37,7 @@ def test_what_no_config_would_say(environment, said, fix):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--num_processes", "2"), "started one"),
+        pytest.param(("--num_processes", "2"), "started one", marks=pytest.mark.long),
         (("--num_processes", "1", "--mixed_precision", "bf16"), "mixed precision (bf16)"),
         (("--num_processes", "1"), None),
     ],

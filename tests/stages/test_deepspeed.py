@@ -2,17 +2,14 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import on_ranks, python
 from safetensors.torch import load_file
 
 TESTS = Path(__file__).parent.parent
 NAMES = ("none", "zero1", "zero2", "zero3", "zero3_offload")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 STARTS = [f"{name}:{dtype}" for name in NAMES[:4] for dtype in ("float32", "bfloat16")]
 TERMS = ("learn", "mix", "keep", "push", "distil", "bound", "bound/multiplier", "hold")
 LOGGED = ("loss", "grad_norm", "learning_rate")
@@ -20,48 +17,41 @@ OF_STATES = ("steer", "hold")
 OF_THE_FIELD = ("hinge", "lower", "flatten", "other", "weigh", "saturate", "keep")
 LOGGED_OF = {"states": OF_STATES, "field": OF_THE_FIELD}
 WEIGHTS = ("lora", "full")
-TWO_RANKS = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
-def train(source, out, launcher, *arguments):
-    command = [sys.executable, *launcher, str(TESTS / "trained_on_ranks.py"), str(source), str(out), *arguments]
-    done = subprocess.run(command, env=ENVIRONMENT, cwd=TESTS.parent, capture_output=True, text=True, timeout=400)
+def train(source, out, count, *arguments):
+    words = (str(TESTS / "trained_on_ranks.py"), str(source), str(out), *arguments)
+    done = on_ranks(count, *words, cwd=TESTS.parent) if count > 1 else python(*words, cwd=TESTS.parent, timeout=400)
     assert done.returncode == 0, done.stderr[-4000:]
-    return done
 
 
-@pytest.fixture(scope="module")
-def alone(tiny_folder, tmp_path_factory):
-    """One rank: whole batches, and two micro-batches a step without and with ZeRO."""
-    folder = tmp_path_factory.mktemp("alone")
-    train(tiny_folder, folder, (), "none:1", "none:2", "zero2:2", "zero1:bfloat16", "zero3:float32")
-    return folder
-
-
-def trained(name, launcher, *ways):
-    """A fixture: the folder in which the trainings of `ways` have left their losses and weights."""
+def trained(name, count, *more, kind=""):
+    """A fixture: the folder in which the trainings that the chosen tests ask of it left their losses and weights."""
 
     @pytest.fixture(scope="module", name=name)
-    def made(tiny_folder, tmp_path_factory):
+    def made(tiny_folder, tmp_path_factory, request):
         folder = tmp_path_factory.mktemp(name)
-        train(tiny_folder, folder, launcher, *ways)
+        users = [item for item in request.session.items if getattr(item, "fixturenames", None)]
+        users = [item for item in users if [each for each in item.fixturenames if each in FOLDERS][-1:] == [name]]
+        ways = dict.fromkeys([*more, *(item.callspec.params["way"] for item in users)])
+        train(tiny_folder, folder, count, *(way + kind for way in ways))
         return folder
 
     return made
 
 
-states_alone = trained("states_alone", (), "none:1:states", "none:2:states", "zero2:2:states")
-states_together = trained("states_together", TWO_RANKS, *(f"{name}:1:states" for name in NAMES[:4]))
-field_alone = trained("field_alone", (), "none:1:field", "none:2:field", "zero2:2:field")
-field_together = trained("field_together", TWO_RANKS, *(f"{name}:1:field" for name in NAMES[:4]))
+FOLDERS = ("alone", "together", "states_alone", "states_together", "field_alone", "field_together")
+alone = trained("alone", 1, "none:1")
+together = trained("together", 2)
+states_alone = trained("states_alone", 1, "none:1", kind=":states")
+states_together = trained("states_together", 2, kind=":states")
+field_alone = trained("field_alone", 1, "none:1", kind=":field")
+field_together = trained("field_together", 2, kind=":field")
 
 
-@pytest.fixture(scope="module")
-def together(tiny_folder, tmp_path_factory):
-    """Two ranks, all trainings one after another in the same two processes."""
-    folder = tmp_path_factory.mktemp("together")
-    train(tiny_folder, folder, TWO_RANKS, *(f"{name}:1" for name in NAMES), "zero3:2", *STARTS)
-    return folder
+def some(ways, sample):
+    """Those of the sample in the suite, and the others `long`."""
+    return [pytest.param(way, marks=() if way in sample else pytest.mark.long) for way in ways]
 
 
 def same(first, second):
@@ -84,7 +74,9 @@ def test_one_rank(alone, weights, way):
     same(alone / f"{weights}-none:1", alone / f"{weights}-{way}")
 
 
-@pytest.mark.parametrize("way", [*(f"{name}:1" for name in NAMES), "zero3:2"])
+@pytest.mark.parametrize(
+    "way", some([*(f"{name}:1" for name in NAMES), "zero3:2"], ("none:1", "zero2:1", "zero3:1", "zero3:2"))
+)
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_two_ranks(alone, together, weights, way):
     same(alone / f"{weights}-none:1", together / f"{weights}-{way}")
@@ -96,7 +88,7 @@ def test_passes_that_end_early_on_one_rank(states_alone, weights, way):
     same(states_alone / f"states-{weights}-none:1", states_alone / f"states-{weights}-{way}")
 
 
-@pytest.mark.parametrize("way", [f"{name}:1" for name in NAMES[:4]])
+@pytest.mark.parametrize("way", some([f"{name}:1" for name in NAMES[:4]], ("none:1", "zero3:1")))
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_passes_that_end_early_on_two_ranks(states_alone, states_together, weights, way):
     same(states_alone / f"states-{weights}-none:1", states_together / f"states-{weights}-{way}")
@@ -133,7 +125,7 @@ def test_nothing_learnt_on_one_rank(alone, weights, way):
     starts(alone / f"{weights}-{way}")
 
 
-@pytest.mark.parametrize("way", STARTS)
+@pytest.mark.parametrize("way", some(STARTS, ("zero2:float32", "zero3:bfloat16")))
 @pytest.mark.parametrize("weights", ["lora", "full"])
 def test_nothing_learnt_on_two_ranks(together, weights, way):
     starts(together / f"{weights}-{way}")

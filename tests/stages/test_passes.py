@@ -9,12 +9,15 @@ from composed import composed
 
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
-from unlearnkit.losses import KL, NLL, NPO, KeepStates, Steer
+from unlearnkit.losses import CEU, KL, NLL, NPO, UNDIAL, Adversarial, KeepStates, RandomLabels, Steer, projected
+from unlearnkit.models import load_source
 from unlearnkit.models.reading import Wanted
+from unlearnkit.models.templates import Template
 from unlearnkit.run import run as whole_run
-from unlearnkit.stages import Context, Finetune, Restrict
+from unlearnkit.stages import Context, Finetune, Restrict, passes
 from unlearnkit.stages.passes import asked_by, within_reach
 
+LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear", "lora_dropout": 0.0}
 QUIET = {"logging_steps": 1, "save_strategy": "no", "disable_tqdm": True, "learning_rate": 1e-2}
 STEER, KEEP = Steer("forget", 0, 4.0), KeepStates("retain", 0.2, weight=10.0)
 
@@ -99,3 +102,31 @@ def test_a_layer_that_is_not_there_is_refused_before_weights_are_read(words, sai
     with pytest.raises(UserError, match=said) as error:
         whole_run(composed(*told), tmp_path / "run")
     assert error.value.fix
+
+
+SUMS = {
+    "forget": NPO("forget"),
+    "harm": CEU("forget", -0.5),
+    "keep": KL("retain"),
+    "own": UNDIAL("retain"),
+    "other": Adversarial("retain", mean="answers"),
+    "drawn": RandomLabels("forget"),
+    "plain": NLL("retain", mean="step"),
+}
+
+
+@pytest.mark.parametrize("arguments", [{}, {"gradient_checkpointing": True}])
+def test_a_training_whose_logits_do_not_stand(arguments, tiny_folder, tmp_path, examples, monkeypatch):
+    """Under LoRA and with all weights: the same losses and weights, though each piece has two positions."""
+    for lora in (None, LORA):
+        ended = []
+        for standing in (2**26, 0):
+            monkeypatch.setattr(passes, "STANDING", standing)
+            monkeypatch.setattr(projected, "PIECE", 2 * 259)
+            model = load_source("tiny", str(tiny_folder), "float32", lora, Template())
+            folder = tmp_path / f"{lora is None}{standing}"
+            context = Context({name: Shuffled(name, rows) for name, rows in examples.items()}, 0, folder, "finetune")
+            Finetune(dict(SUMS), 2, batch_size=2, arguments={**QUIET, "optim": "sgd", **arguments})(model, context)
+            ended.append(dict(model.model.named_parameters()))
+        for name, weight in ended[0].items():
+            torch.testing.assert_close(weight, ended[1][name], atol=2e-5, rtol=1e-4, msg=name)

@@ -1,15 +1,13 @@
 """The projected gradient in closed form, and trainings with it: split, on two ranks, resumed, refused."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from composed import composed
 from dying import Died
+from forked import on_ranks, python
 
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
@@ -211,19 +209,8 @@ ranks.end()
 
 
 def test_two_ranks_are_one(tiny_folder, tmp_path):
-    (tmp_path / "program.py").write_text(PROGRAM)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    two = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    for name, launcher in (("one", ()), ("two", two)):
-        words = [sys.executable, *launcher, str(tmp_path / "program.py"), str(TESTS), str(tiny_folder)]
-        done = subprocess.run(
-            [*words, str(tmp_path / name)],
-            env=environment,
-            cwd=TESTS.parent,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+    words = ("-c", PROGRAM, str(TESTS), str(tiny_folder))
+    for done in (python(*words, str(tmp_path / "one")), on_ranks(2, *words, str(tmp_path / "two"))):
         assert done.returncode == 0, done.stderr[-3000:]
     for kind in ("lora", "full"):
         logs = [(tmp_path / name / kind / "log.jsonl").read_text().splitlines() for name in ("one", "two")]

@@ -1,12 +1,11 @@
 """Which step a run goes on from: by hand on curves that dip and recover, and in whole runs."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
 from composed import composed
+from forked import on_ranks
 from safetensors.torch import load_file
 
 from unlearnkit.errors import UserError
@@ -188,9 +187,8 @@ def test_test_rows_are_never_read_for_it(tmp_path, monkeypatch):
 def test_two_ranks_under_zero_choose_as_one(tmp_path):
     """The same step, from the same numbers, and its weights: those that the adapter of one rank has."""
     settings = [*SMALL, RULE, "train.arguments.lr_scheduler_type=constant", "train.batch_size=4"]
-    command = [sys.executable, "-m", "unlearnkit.ranks.torchrun", "--standalone", "--local-addr=localhost"]
-    command += ["--nproc-per-node=2", "--", *settings, "deepspeed=zero2", f"hydra.run.dir={tmp_path / 'two'}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=tmp_path)
+    there = ("deepspeed=zero2", f"hydra.run.dir={tmp_path / 'two'}")
+    done = on_ranks(2, "-m", "unlearnkit", *settings, *there, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     one = run(composed(*settings), tmp_path / "one")
     two = json.loads((tmp_path / "two" / "metrics.json").read_text())

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from unlearnkit.cache import kept
+from unlearnkit.content import digest
 from unlearnkit.errors import UserError
 from unlearnkit.judges.base import KINDS, Verdict, skip_empty
 from unlearnkit.judges.kinds import Kinds
@@ -25,6 +26,7 @@ ROWS = Path(__file__).parent / "rows"
 FILE = "encoded.npz"
 FIELDS = ("id", "split", "prompt", "response", "kind", "source")
 HARMFUL = list(KINDS.values())
+FITTED: dict[str, Kinds] = {}  # by the digest of encoder and rows: fitting takes a second, and a sweep has many runs
 DENIAL = re.compile(
     r"\b(can't|cannot|can not|sorry|unable|not able|won't|should not|shouldn't"
     r"|not (ok|fair|nice|kind|right|safe))\b"
@@ -107,7 +109,8 @@ class EmbeddedJudge:
     @functools.cached_property
     def _kinds(self) -> Kinds:
         train = [row for row in self._rows if row["split"] == "train"]
-        pairs = [(row["prompt"], row["response"]) for row in train]
+        pairs, kinds = [(row["prompt"], row["response"]) for row in train], [row["kind"] for row in train]
+        told = {"encoder": self.encoder.identity, "pairs": pairs}
 
         def make(folder: Path) -> None:
             prompts, layers = self._encoded(pairs)
@@ -117,9 +120,11 @@ class EmbeddedJudge:
             with np.load(folder / FILE, allow_pickle=False) as stored:
                 return stored["prompts"], stored["layers"]
 
-        encoded = kept("embedded", {"encoder": self.encoder.identity, "pairs": pairs}, make, read)
-        blocks = self._blocks(pairs, *encoded)
-        return Kinds().fit(blocks, np.array([row["kind"] for row in train]))
+        key = digest({**told, "kinds": kinds})
+        if key not in FITTED:
+            encoded = kept("embedded", told, make, read)
+            FITTED[key] = Kinds().fit(self._blocks(pairs, *encoded), np.array(kinds))
+        return FITTED[key]
 
     def _encoded(self, pairs: list[tuple[str, str]]) -> tuple[np.ndarray, np.ndarray]:
         prompts, responses = zip(*pairs, strict=True)

@@ -2,7 +2,7 @@
 
 import torch
 
-from unlearnkit.losses.base import Answers
+from unlearnkit.losses.base import Answers, log_probs_of
 from unlearnkit.losses.nll import NLL
 
 
@@ -16,10 +16,15 @@ class Adversarial(NLL):
     likeliest token and masks the current token instead of the target, off by one; this follows their equation.
     """
 
-    needs_reference = True
+    reads, needs_reference = "tokens", True
 
-    def labels(self, answers: Answers) -> torch.Tensor:
-        if answers.reference_logits is None:
-            raise ValueError("Adversarial needs the reference's logits")
-        own = answers.labels[:, None]
-        return answers.reference_logits.float().scatter(1, own, -torch.inf).argmax(-1)
+    def losses(self, answers: Answers) -> torch.Tensor:
+        return answers.compared(self._loss)
+
+    def _loss(self, logits: torch.Tensor, labels: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        return -log_probs_of(logits, self.rivals(labels, reference))
+
+    @staticmethod
+    def rivals(labels: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """(N,) a: each place's likeliest token that is not the label, of (N, V) logits."""
+        return reference.scatter(1, labels[:, None], -torch.inf).argmax(-1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 
+from unlearnkit.losses.projected import Projected, in_pieces
 from unlearnkit.settings.bounds import Depth
 
 Against = Literal["start", "loaded"]
@@ -42,18 +44,21 @@ class Padded:
     length: int | None = None
 
 
+Reads = Literal["logits", "tokens", "log_probs"] | States | Padded
+
+
 @dataclass
 class Answers:
     """One stream's answer tokens in a packed row, prompts and padding never among them.
 
     Args:
         logits: (N, V) of the model being trained, at the positions that predict the answer tokens; (N, 0) for a loss
-            that reads something else.
+            that reads something else. Of a large vocabulary a loss that reads "tokens" is given `Projected` ones.
         labels: (N,) the answer tokens.
         lengths: tokens of each answer; they sum to N.
         total_tokens, total_answers: of the whole optimiser step, over all ranks and micro-batches, so that
             a loss divides by the same number however the step is split.
-        reference_logits: (N, V) of the frozen reference, where the loss needs them.
+        reference_logits: (N, V) of the frozen reference, where the loss needs them; may be `Projected` likewise.
         draw: (the run's seed, the step's number), for a loss that draws at random.
         reference_log_probs: (n,) log-probability of each answer under the reference, where the loss needs it.
         known_log_probs: (N,) log-probability of each answer token, where the loss reads these alone.
@@ -65,12 +70,12 @@ class Answers:
         reference_padded: the same of the reference.
     """
 
-    logits: torch.Tensor
+    logits: torch.Tensor | Projected
     labels: torch.Tensor
     lengths: list[int]
     total_tokens: int
     total_answers: int
-    reference_logits: torch.Tensor | None = None
+    reference_logits: torch.Tensor | Projected | None = None
     draw: tuple[int, int] = (0, 0)
     reference_log_probs: torch.Tensor | None = None
     known_log_probs: torch.Tensor | None = None
@@ -87,7 +92,23 @@ class Answers:
 
     def token_log_probs(self) -> torch.Tensor:
         """(N,) log-probability of each answer token."""
-        return log_probs_of(self.logits, self.labels) if self.known_log_probs is None else self.known_log_probs
+        return self.of_tokens(log_probs_of) if self.known_log_probs is None else self.known_log_probs
+
+    def of_tokens(self, value: Callable[..., torch.Tensor], labels: torch.Tensor | None = None) -> torch.Tensor:
+        """(N,) a value of each answer token.
+
+        Args:
+            value: of some tokens: fp32 logits (n, V) and labels (n,), to (n,). Called on all tokens at once, or on some
+                at a time where the logits are `Projected`.
+            labels: (N,) in place of the answers' own.
+        """
+        return in_pieces(value, self.logits, self.labels if labels is None else labels)
+
+    def compared(self, value: Callable[..., torch.Tensor]) -> torch.Tensor:
+        """(N,) a value of each answer token, of the reference's fp32 logits (n, V) as a third argument too."""
+        if self.reference_logits is None:
+            raise ValueError("this loss needs the reference's logits")
+        return in_pieces(value, self.logits, self.labels, self.reference_logits)
 
     def log_probs(self) -> torch.Tensor:
         """(n,) log-probability of each answer: the sum over its tokens."""
@@ -134,7 +155,9 @@ class Loss(ABC):
             it) or "loaded" (as it came, before it was taught the data).
     """
 
-    reads: Literal["logits", "log_probs"] | States | Padded = "logits"  # of a pass, which computes no more than is read
+    # Of a pass, which computes no more than is read: logits as they stand, or through `Answers.of_tokens` alone,
+    # so that they need not stand all at once; log-probabilities of the labels; hidden states; padded logits.
+    reads: Reads = "logits"
     needs_reference = False  # the same of the reference, from a pass a step
     needs_reference_log_probs = False  # one number an answer, computed once before training
     carries = False  # something from step to step, such as a dual variable: see `after_step`

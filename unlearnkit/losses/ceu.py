@@ -18,18 +18,20 @@ class CEU(Loss):
         skip_first: leave the first token of each answer alone, as the paper's footnote on training has it.
     """
 
+    reads = "tokens"
+
     def __init__(self, stream: str, weight: float = 1.0, skip_first: bool = True, against: Against = "start"):
         super().__init__(stream, weight, against)
         self.skip_first = skip_first
 
     def __call__(self, answers: Answers) -> torch.Tensor:
-        logits, labels = answers.logits.float(), answers.labels
-        losses = F.cross_entropy(logits, self._target(logits, labels), reduction="none")
+        losses = answers.of_tokens(self._cross_entropy)
         if not self.skip_first:
             return losses.sum() / answers.total_tokens
         kept = max(answers.total_tokens - answers.total_answers, 1)  # every answer has a token at least, its end
         return sum((part[1:].sum() for part in losses.split(answers.lengths)), losses.new_zeros(())) / kept
 
     @staticmethod
-    def _target(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return logits.detach().scatter(1, labels[:, None], float("-inf")).softmax(-1)
+    def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        target = logits.detach().scatter(1, labels[:, None], float("-inf")).softmax(-1)
+        return F.cross_entropy(logits, target, reduction="none")

@@ -13,10 +13,15 @@ class InvertedHinge(Loss):
     N counts answer tokens. It lies between 0 and 2, and its gradient is bounded, unlike that of ascent.
     """
 
+    reads = "tokens"
+
     def __call__(self, answers: Answers) -> torch.Tensor:
-        logits = answers.logits.float()
+        return answers.of_tokens(self._hinge).sum() / answers.total_tokens
+
+    @staticmethod
+    def _hinge(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         likeliest, tokens = logits.topk(2, dim=-1)
-        rival = torch.where(tokens[:, 0] == answers.labels, likeliest[:, 1], likeliest[:, 0])
-        own = logits.gather(1, answers.labels[:, None])[:, 0]
+        rival = torch.where(tokens[:, 0] == labels, likeliest[:, 1], likeliest[:, 0])
+        own = logits.gather(1, labels[:, None])[:, 0]
         whole = logits.logsumexp(-1)
-        return (1 + (own - whole).exp() - (rival - whole).exp()).sum() / answers.total_tokens
+        return 1 + (own - whole).exp() - (rival - whole).exp()

@@ -18,14 +18,15 @@ class KL(Loss):
     and padding positions (`KLAsPublished`); this counts answer tokens alone, as eq. (5) has it.
     """
 
-    needs_reference = True
+    reads, needs_reference = "tokens", True
 
     def __call__(self, answers: Answers) -> torch.Tensor:
-        if answers.reference_logits is None:
-            raise ValueError("KL needs the reference's logits")
-        log_p = F.log_softmax(answers.reference_logits.float(), dim=-1)
-        log_q = F.log_softmax(answers.logits.float(), dim=-1)
-        return F.kl_div(log_q, log_p, log_target=True, reduction="sum") / answers.total_tokens
+        return answers.compared(self._divergence).sum() / answers.total_tokens
+
+    @staticmethod
+    def _divergence(logits: torch.Tensor, _labels: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        log_p, log_q = reference.log_softmax(-1), logits.log_softmax(-1)
+        return F.kl_div(log_q, log_p, log_target=True, reduction="none").sum(-1)
 
 
 class KLAsPublished(Loss):

@@ -14,6 +14,11 @@ class LogitFlattening(Loss):
     code over the positions one later, where the answers' own tokens stand.
     """
 
+    reads = "tokens"
+
     def __call__(self, answers: Answers) -> torch.Tensor:
-        logits = answers.logits.float()
-        return (logits.amax(-1) - logits.mean(-1)).square().sum() / answers.total_tokens
+        return answers.of_tokens(self._peak).sum() / answers.total_tokens
+
+    @staticmethod
+    def _peak(logits: torch.Tensor, _labels: torch.Tensor) -> torch.Tensor:
+        return (logits.amax(-1) - logits.mean(-1)).square()

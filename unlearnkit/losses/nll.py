@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 
-from unlearnkit.losses.base import Against, Answers, Loss
+from unlearnkit.losses.base import Against, Answers, Loss, Reads
 
 
 class NLL(Loss):
@@ -26,6 +25,8 @@ class NLL(Loss):
     code of Tian et al. 2024, whose steps hold rows of both scopes (`unlearnkit.data.listed`).
     """
 
+    reads: Reads = "log_probs"
+
     def __init__(
         self,
         stream: str,
@@ -37,12 +38,11 @@ class NLL(Loss):
         self.mean = mean
 
     def __call__(self, answers: Answers) -> torch.Tensor:
-        labels = self.labels(answers)
+        losses = self.losses(answers)
         if self.mean == "tokens":
-            return F.cross_entropy(answers.logits.float(), labels, reduction="sum") / answers.total_tokens
-        losses = F.cross_entropy(answers.logits.float(), labels, reduction="none")
+            return losses.sum() / answers.total_tokens
         return torch.stack([part.mean() for part in losses.split(answers.lengths)]).sum() / answers.over(self.mean)
 
-    def labels(self, answers: Answers) -> torch.Tensor:
-        """(N,) the tokens to learn: the answers' own."""
-        return answers.labels
+    def losses(self, answers: Answers) -> torch.Tensor:
+        """(N,) of each answer token."""
+        return -answers.token_log_probs()

@@ -4,7 +4,7 @@ import zlib
 
 import torch
 
-from unlearnkit.losses.base import Answers
+from unlearnkit.losses.base import Answers, log_probs_of
 from unlearnkit.losses.nll import NLL
 
 
@@ -18,7 +18,14 @@ class RandomLabels(NLL):
     tokens in the prompt's places as well; prompts are no labels here.
     """
 
-    def labels(self, answers: Answers) -> torch.Tensor:
+    reads = "tokens"
+
+    def losses(self, answers: Answers) -> torch.Tensor:
+        return -answers.of_tokens(log_probs_of, self.labels(answers))
+
+    @staticmethod
+    def labels(answers: Answers) -> torch.Tensor:
+        """(N,) the drawn tokens."""
         size = answers.logits.shape[-1]
         parts = []
         for own in answers.labels.cpu().split(answers.lengths):

@@ -19,15 +19,16 @@ class UNDIAL(Loss):
         beta: what is taken from the teacher's logit of the answer's token.
     """
 
-    needs_reference = True
+    reads, needs_reference = "tokens", True
 
     def __init__(self, stream: str, weight: float = 1.0, beta: AboveZero = 10.0, against: Against = "start"):
         super().__init__(stream, weight, against)
         self.beta = beta
 
     def __call__(self, answers: Answers) -> torch.Tensor:
-        if answers.reference_logits is None:
-            raise ValueError("UNDIAL needs the reference's logits")
-        taken = torch.full_like(answers.labels, -self.beta, dtype=torch.float32)[:, None]
-        teacher = answers.reference_logits.float().scatter_add(1, answers.labels[:, None], taken)
-        return F.cross_entropy(answers.logits.float(), teacher.softmax(-1), reduction="sum") / answers.total_tokens
+        return answers.compared(self._cross_entropy).sum() / answers.total_tokens
+
+    def _cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        taken = torch.full_like(labels, -self.beta, dtype=torch.float32)[:, None]
+        teacher = reference.scatter_add(1, labels[:, None], taken)
+        return F.cross_entropy(logits, teacher.softmax(-1), reduction="none")

@@ -11,10 +11,13 @@ import torch
 from torch import nn
 
 from unlearnkit.errors import UserError
+from unlearnkit.losses.projected import Logits, Projected
 from unlearnkit.models.anatomy import PLACES, bare
 from unlearnkit.models.packing import Packed, pack
 from unlearnkit.models.padding import padded
 from unlearnkit.settings.bounds import Depth
+
+STANDING = 2**26  # logits of a row that may stand at once: 256 MiB in fp32
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,20 @@ class Pass:
 
     Args:
         depth: layers of the model.
-        logits: (K, V), where they were wanted.
+        logits: (K, V), where they were wanted; `Projected` where too many to stand.
         states: layer's number -> (T, d), where they were wanted.
         padded: (stream, length) -> (n, L, V), where they were wanted.
     """
 
     depth: int
-    logits: torch.Tensor | None = None
+    logits: Logits | None = None
     states: dict[int, torch.Tensor] = field(default_factory=dict)
     padded: dict[tuple[str, int | None], torch.Tensor] = field(default_factory=dict)
 
     def nothing(self) -> torch.Tensor:
         """A zero that depends on the network."""
-        values = [self.logits, *self.states.values(), *self.padded.values()]
+        logits = self.logits.states if isinstance(self.logits, Projected) else self.logits
+        values = [logits, *self.states.values(), *self.padded.values()]
         return next(value for value in values if value is not None)[:0].sum()
 
     def state(self, layer: Depth) -> torch.Tensor:
@@ -76,6 +80,13 @@ def number_of(layer: Depth, depth: int) -> int:
     return layer
 
 
+def unwrapped(network: Any) -> Any:
+    """The transformers model in a network of whatever wrapping: DDP's, DeepSpeed's, PEFT's."""
+    while (wrapped := dict(network.named_children()).get("module")) is not None:
+        network = wrapped
+    return bare(network)
+
+
 def layers_of(network: Any) -> nn.ModuleList:
     """The layers of a network in whatever wrapping; see `place_of_layers`."""
     found, path = place_of_layers(network)
@@ -88,9 +99,7 @@ def place_of_layers(network: Any) -> tuple[nn.Module, str]:
     Raises:
         UserError: an architecture in which they cannot be told.
     """
-    while (wrapped := dict(network.named_children()).get("module")) is not None:  # DDP's and DeepSpeed's
-        network = wrapped
-    found = bare(network)
+    found = unwrapped(network)
     kind = found.config.model_type
     if kind in PLACES:
         return found, PLACES[kind].layers
@@ -104,18 +113,64 @@ def place_of_layers(network: Any) -> tuple[nn.Module, str]:
     return found, lists[0]
 
 
-def read(network: Any, row: Packed, wanted: Wanted, pad: int = 0) -> Pass:
+def read(network: Any, row: Packed, wanted: Wanted, pad: int = 0, standing: int | None = None) -> Pass:
     """Run a network on a packed row, and on padded batches of its streams where they are wanted.
 
     Args:
         pad: the token that fills these up.
+        standing: logits of the row that may stand at once, more are `Projected`; None: any number. Only of a network
+            whose head gives them, see `ends_with_head`.
     """
-    made = _packed(network, row, wanted)
+    head = unwrapped(network).get_output_embeddings() if standing is not None and wanted.logits else None
+    if head is not None and standing is not None and len(row.keep) * len(head.weight) > standing:
+        with _passed_through(head):
+            made = _packed(network, row, wanted)
+        assert isinstance(made.logits, torch.Tensor)
+        made.logits = Projected(made.logits, head, len(head.weight))
+    else:
+        made = _packed(network, row, wanted)
     for stream, length in sorted(wanted.padded, key=str):
         if row.spans.get(stream):
             ids, mask = padded(row, stream, length, pad)
             made.padded[stream, length] = network(input_ids=ids, attention_mask=mask).logits
     return made
+
+
+@torch.no_grad()
+def ends_with_head(network: Any) -> bool:
+    """Whether the logits are what the head makes of what it is given, or of a multiple: there is no cap behind it.
+
+    Tried on some tokens, dropout off; the first of a vocabulary may be the padding, whose states are nought.
+    """
+    head = unwrapped(network).get_output_embeddings()
+    if getattr(head, "weight", None) is None:
+        return False
+    row = pack({"any": [((1, 2), (3, 1))]}).to(head.weight.device)
+
+    def given(factor: int) -> torch.Tensor:
+        with _passed_through(head, factor):
+            return network(**row.inputs()).logits[0]
+
+    states, logits = given(1), network(**row.inputs()).logits[0]
+    if states.shape[-1] != head.weight.shape[-1] or not torch.equal(given(16), 16 * states):
+        return False
+    rounding = 1e-4 if logits.dtype == torch.float32 else 1e-2
+    return bool((head(states) - logits).abs().max() <= rounding * logits.abs().max())
+
+
+def said_to_end_with_head(config: Any) -> bool:
+    """The same by what the config says, for a network without weights."""
+    return getattr(config, "final_logit_softcapping", None) is None
+
+
+@contextlib.contextmanager
+def _passed_through(head: nn.Module, factor: int = 1) -> Iterator[None]:
+    """A head that gives what it is given, for the length of a `with`: the network then ends with its last states."""
+    head.forward = lambda states: factor * states if factor != 1 else states
+    try:
+        yield
+    finally:
+        del head.forward
 
 
 def _packed(network: Any, row: Packed, wanted: Wanted) -> Pass:

@@ -27,7 +27,7 @@ from unlearnkit.losses.base import AGAINST
 from unlearnkit.models.layout import Layout
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Packed
-from unlearnkit.models.reading import Pass, Wanted, layers_of, read
+from unlearnkit.models.reading import STANDING, Pass, Wanted, layers_of, read, said_to_end_with_head
 from unlearnkit.models.switching import adapter_off
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
@@ -162,7 +162,9 @@ def trace(
                     live._count(parameter.grad)
                     live.hold_gradient(parameter.grad)
             live.enter("start", 0)
-            loss = weighted_sum(partial(read, model), terms, step, partial(_earlier, model))
+            standing = STANDING if said_to_end_with_head(model.config) else None
+            reading = partial(read, standing=standing)
+            loss = weighted_sum(partial(reading, model), terms, step, partial(_earlier, reading, model))
             with torch.autocast("cpu", enabled=False):
                 loss.backward()
     return live
@@ -256,10 +258,10 @@ def _fake_step(step: Step, mode: FakeTensorMode) -> Step:
 
 
 @torch.no_grad()
-def _earlier(model: Any, state: str, row: Packed, wanted: Wanted) -> Pass:
+def _earlier(reading: Callable[..., Pass], model: Any, state: str, row: Packed, wanted: Wanted) -> Pass:
     """Of a model without an adapter the frozen copy's pass, which takes what the model's own would."""
     with answering(model), adapter_off(model):
-        return read(model, row, wanted)
+        return reading(model, row, wanted)
 
 
 @contextlib.contextmanager

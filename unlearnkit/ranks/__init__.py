@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -141,19 +141,6 @@ def shared(items: list[Item], work: Callable[[list[Item]], list[Made]]) -> list[
     parts: list[Any] = [None] * ranks
     dist.all_gather_object(parts, work(items[dist.get_rank() :: ranks]), group=_group)
     return [parts[place % ranks][place // ranks] for place in range(len(items))]
-
-
-@contextlib.contextmanager
-def first_alone() -> Iterator[bool]:
-    """True on rank zero for the length of a `with`, whose work is its own; the others wait at its end."""
-    global _alone
-    before = _alone
-    _alone = True
-    try:
-        yield is_first()
-    finally:
-        _alone = before
-    barrier()
 
 
 def agree_on_trainable(model: torch.nn.Module) -> None:

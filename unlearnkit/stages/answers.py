@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from unlearnkit.losses.base import Answers, Loss, Padded, States, log_probs_of
+from unlearnkit.losses.projected import Logits, in_pieces, whole
 from unlearnkit.models.packing import Packed
 from unlearnkit.models.reading import Pass
 from unlearnkit.stages.steps import Step
@@ -43,12 +44,17 @@ def answers_of(step: Step, term: Loss, made: Pass, reference: Pass | None) -> An
     assert made.logits is not None
     logits = made.logits[where]
     if term.reads == "log_probs":
-        own.known_log_probs = log_probs_of(logits, own.labels)
+        own.known_log_probs = in_pieces(log_probs_of, logits, own.labels)
         return own
-    own.logits = logits
+    stand = whole if term.reads == "logits" else _as_they_are
+    own.logits = stand(logits)
     if compared is not None and reference is not None and reference.logits is not None:
-        own.reference_logits = reference.logits[compared.streams[term.stream]]
+        own.reference_logits = stand(reference.logits[compared.streams[term.stream]])
     return own
+
+
+def _as_they_are(logits: Logits) -> Logits:
+    return logits
 
 
 def _states(made: Pass, row: Packed, stream: str, reads: States) -> tuple[torch.Tensor, list[int]]:

@@ -77,7 +77,7 @@ class Text:
 
     def pieces(self, model: LanguageModel, network: Any, tokens: int) -> Iterator[tuple[int, list[int]]]:
         """(number of the text, token ids of a piece without the start token), `tokens` in all where there are."""
-        found = self._sampled(model, network, tokens) if self.corpus == SAMPLED else self._tokenised(model)
+        found = self._sampled(model, network) if self.corpus == SAMPLED else self._tokenised(model)
         left = tokens
         for number, ids in enumerate(found):
             for start in range(0, len(ids), self.length):
@@ -92,7 +92,7 @@ class Text:
         for text in _embedded() if self.corpus == EMBEDDED else paragraphs(self.corpus):
             yield model.tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    def _sampled(self, model: LanguageModel, network: Any, tokens: int) -> Iterator[list[int]]:
+    def _sampled(self, model: LanguageModel, network: Any) -> Iterator[list[int]]:
         start = [start_token(model.tokenizer)]
         for batch in itertools.count():
             drawn = sample(network, model.tokenizer, [start] * 32, self.length, self.seed * 10_000 + batch)

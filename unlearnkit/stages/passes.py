@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import Loss, Padded, States
+from unlearnkit.losses.projected import Projected
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.lineage import Reference, answering
 from unlearnkit.models.packing import Packed
 from unlearnkit.models.padding import pad_of
-from unlearnkit.models.reading import Pass, Wanted, reached, read
+from unlearnkit.models.reading import STANDING, Pass, Wanted, ends_with_head, reached, read
 
 
 def asked_by(terms: Iterable[Loss]) -> Wanted:
@@ -33,18 +34,24 @@ class Passes:
     Args:
         model: made trainable already; it is at the start of the training.
         terms: which earlier states are wanted.
+        sharded: the head's weights are not at hand between passes (ZeRO-3), so that logits stand, however many.
     """
 
-    def __init__(self, model: LanguageModel, terms: dict[str, Loss]):
+    def __init__(self, model: LanguageModel, terms: dict[str, Loss], sharded: bool = False):
         states = dict.fromkeys(term.against for term in terms.values() if term.needs_reference)
         self.references: dict[str, Reference] = {state: model.weights.reference(state, model.dtype) for state in states}
         self.computing = model.computing
         self.pad = pad_of(model.tokenizer)
+        with answering(model.model), self.computing():
+            self.standing = STANDING if not sharded and ends_with_head(model.model) else None
 
     def read(self, network: Any, row: Packed, wanted: Wanted) -> Pass:
         """What is wanted of the network, in the model's precision."""
         with self.computing():
-            return read(network, row, wanted, self.pad)
+            made = read(network, row, wanted, self.pad, self.standing)
+        if isinstance(made.logits, Projected):
+            made.logits.head = self._within(made.logits.head, self.computing)
+        return made
 
     @torch.no_grad()
     def earlier(self, network: Any, state: str, row: Packed, wanted: Wanted) -> Pass:
@@ -57,8 +64,30 @@ class Passes:
         if reference.frozen is not None:
             return self.read(reference.frozen, row, wanted)
         assert reference.switch is not None
-        with answering(network), reference.switch(network):
-            return self.read(network, row, wanted)
+        switch = reference.switch
+
+        @contextlib.contextmanager
+        def switched() -> Iterator[None]:
+            with torch.no_grad(), answering(network), switch(network):
+                yield
+
+        with switched():
+            made = self.read(network, row, wanted)
+        if isinstance(made.logits, Projected):
+            made.logits.head = self._within(made.logits.head, switched)
+        return made
+
+    @staticmethod
+    def _within(
+        head: Callable[[torch.Tensor], torch.Tensor], state: Callable[[], contextlib.AbstractContextManager[None]]
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """A head that is asked later, in the state that the pass was made in."""
+
+        def asked(states: torch.Tensor) -> torch.Tensor:
+            with state():
+                return head(states)
+
+        return asked
 
 
 @contextlib.contextmanager

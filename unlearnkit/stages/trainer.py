@@ -44,7 +44,7 @@ class TermsTrainer(Trainer):
         project: Project | None = None,
         **kwargs: Any,
     ):
-        self.passes = Passes(language_model, terms)
+        self.passes = Passes(language_model, terms, sharded=bool(deepspeed))
         self.lent = zero.Lent(language_model.model) if deepspeed else None
         self.network = self.lent.network if self.lent else language_model.model
         super().__init__(model=self.network, data_collator=lambda items: {"step": items[0]}, **kwargs)

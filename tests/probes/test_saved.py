@@ -1,0 +1,45 @@
+"""What a saved model was made from stays its start."""
+
+import pytest
+import torch
+from attacked import logits, trained
+
+from unlearnkit.models import load_source
+from unlearnkit.models.templates import Template
+from unlearnkit.probes.saved import load_saved, put_in_place
+
+LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
+
+
+def fresh(folder, lora):
+    return load_source("tiny", str(folder), "float32", lora, Template())
+
+
+def close(one, other):
+    return torch.allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("lora", [LORA, None])
+@pytest.mark.parametrize("place", [load_saved, put_in_place])
+def test_a_model_that_was_made_from_the_base(lora, place, tiny_folder, tmp_path):
+    unlearned = trained(fresh(tiny_folder, lora))
+    unlearned.save(tmp_path / "model")
+    start = logits(fresh(tiny_folder, lora))
+    model = place(fresh(tiny_folder, lora), tmp_path / "model")
+    assert close(logits(model), logits(unlearned)) and not close(logits(model), start)
+    assert close(logits(model, "start"), start) and close(logits(model, "loaded"), start)
+
+
+@pytest.mark.parametrize("lora", [LORA, None])
+def test_a_model_that_was_made_from_a_taught_one(lora, tiny_folder, tmp_path):
+    trained(fresh(tiny_folder, lora)).save(tmp_path / "taught")
+    base, model = fresh(tiny_folder, lora), fresh(tiny_folder, lora)
+    model.weights.teach(str(tmp_path / "taught"))
+    taught = logits(model)
+    trained(model).save(tmp_path / "model")
+    own = logits(model)
+    model = fresh(tiny_folder, lora)
+    model.weights.teach(str(tmp_path / "taught"))
+    model = load_saved(model, tmp_path / "model")
+    assert close(logits(model), own) and not close(own, taught)
+    assert close(logits(model, "start"), taught) and close(logits(model, "loaded"), logits(base))
