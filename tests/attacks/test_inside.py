@@ -1,7 +1,6 @@
 """What an attack sees inside of the start, the unlearned model and the control, and where a run says it."""
 
 import json
-import re
 
 import inside
 import numpy as np
@@ -45,7 +44,8 @@ def test_each_attack_has_looked_at_all_three_models(made, capsys):
             model: peak[model] for model in ("start", "unlearned", "never_knew")}  # fmt: skip
     assert "layer_01" in moments["depth"]["inside"]["unlearn"]
     show(folder)
-    assert re.search(r"logit_lens +│ peak +│ 0\.\d+", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert "Under attack" in said and "inside/unlearn/p" in said
     page = (folder / "report.html").read_text()
     assert "logit_lens by layer (unlearn)" in page and "depth by layer (unlearn)" in page
 
@@ -67,6 +67,7 @@ def test_the_layer_is_chosen_on_other_rows_than_it_is_told_of():
     rows = [[0.0, 1.0], [0.2, 0.0], [0.0, 1.0], [0.4, 0.0]]
     assert peak(rows, 0).value == 0.0 and peak(rows, 0).n == 2
     assert peak(rows[:1], 0).value == 1.0
+    assert peak([[1.0, 1.0], [0.0, 0.5]], 0).value == 0.5  # of two alike the last
     assert peak(rows[1:], 0).value == pytest.approx(np.mean([0.0]))
 
 

@@ -162,7 +162,11 @@ def layers(rows: Sequence[Sequence[float]], seed: int, mean: Any = bounded_mean)
 
 
 def peak(rows: Sequence[Sequence[float]], seed: int, mean: Any = bounded_mean) -> Estimate:
-    """The number of the layer at which it is highest: chosen on every other prompt, and reported on the rest."""
+    """The number of the layer at which it is highest: chosen on every other prompt, and reported on the rest.
+
+    Of layers that are equally high the last.
+    """
     chosen, reported = rows[::2], rows[1::2] or rows
-    best = int(np.mean(chosen, axis=0).argmax())
+    by_layer = np.mean(chosen, axis=0)
+    best = int(np.flatnonzero(by_layer == by_layer.max())[-1])
     return mean([row[best] for row in reported], seed)  # type: ignore[no-any-return]
