@@ -11,7 +11,7 @@ from unlearnkit.errors import UserError
 
 def looked(attack, control, unlearned):
     own = attack.measured_by(None)
-    own.measure(control, attack.point("the control", "never_knew"))
+    own.measure(control, attack.point("the control", of="never_knew"))
     return own.measure(unlearned, attack.point("now"))
 
 

@@ -21,17 +21,18 @@ CHOOSING = "choosing"
 
 
 class Divided(Attack):
-    r"""Rows are divided by their content.
+    r"""The rows are divided by their content.
 
-    A share is learnt from; of the other rows of the forget side one half, on which the rate and the step are chosen at
-    which most comes back; and the other half, which the model is measured on. Most comes back where
+    A share of a stream's, or of a file's, is learnt from; of the other rows of the forget side one half, on which the
+    rate and the step are chosen at which most comes back; and the other half, which the model is measured on. Most
+    comes back where
 
     .. math:: \frac{1}{n} \sum_i \frac{1}{|y_i|} \sum_t \log p(y_{i,t} \mid x_i, y_{i,<t})
 
     is highest.
 
     Args:
-        stream: which is learnt from: of the forget side, of text beside it (retain), or of unrelated text (general).
+        stream: which is learnt from: the forget side, text beside it (retain), or unrelated text (general).
         share: of its rows.
         steps: at which the attacked model is tried.
         rates: of learning.

@@ -85,7 +85,7 @@ def robustness(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Fi
         )
     display = _display(runs, place)
     unit, at = 100.0 if display.rate else 1.0, np.arange(len(rows))
-    figure = new(max(4.0, 0.5 * len(rows) + 2.4), 4.6)
+    figure = new(max(5.0, 0.5 * len(rows) + 2.4), 4.6)
     axes = figure.add_subplot()
     for number, (model, name, colour, hatch) in enumerate(SIDES):
         cells = [_over_seeds(own, model, display) for own in rows.values()]
@@ -106,7 +106,7 @@ def robustness(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Fi
     axes.set_xticks(at + 0.2, [name_of(row, spec or {}) for row in rows], rotation=40, ha="right")
     axes.set_ylabel(f"{place[1]}: {place[-1].replace('_', ' ')} {arrow(display)}{' (%)' if unit != 1 else ''}")
     headed(figure, runs)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 

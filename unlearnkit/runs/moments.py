@@ -28,7 +28,7 @@ class Moment:
         name: `start`, a stage, an attack, or ATTACK/CONTROL for the same attack on another model.
         stage: that the model has passed last; None at the start.
         step: training steps that this stage took.
-        attack: that is made on the model as it is measured.
+        attack: that the model is to be measured under.
         final: the model has passed all stages.
     """
 
