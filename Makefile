@@ -42,8 +42,8 @@ bench-gpu: setup  ## step time, memory and MFU on a GPU, LoRA and all weights, 1
 
 # Cells that sweeps share are computed once; a sweep that fails does not keep the others from being made. In miniature
 # the figures on OLMo would be those on LLaMA.
-# MemFlex's ablation takes hours and is made by itself: docs/results.md.
-SWEEPS := $(basename $(notdir $(filter-out sweeps/_% %_olmo.yaml %_ablation.yaml,$(wildcard sweeps/*.yaml))))
+# MemFlex's ablation and every method under every attack take hours and are made by themselves: docs/results.md, docs/attacks.md.
+SWEEPS := $(basename $(notdir $(filter-out sweeps/_% %_olmo.yaml %_ablation.yaml %robustness.yaml,$(wildcard sweeps/*.yaml))))
 tables: setup  ## every table and figure there is, in miniature, into results/
 	@failed=; for sweep in $(SWEEPS); do \
 	  $(BIN)/python -m unlearnkit +sweep=$$sweep +scale=cpu || { [ $$? -ne 130 ] || exit 130; failed="$$failed $$sweep"; }; \
