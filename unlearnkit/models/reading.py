@@ -15,6 +15,7 @@ from unlearnkit.losses.projected import Logits, Projected
 from unlearnkit.models.anatomy import PLACES, bare
 from unlearnkit.models.packing import Packed, pack
 from unlearnkit.models.padding import padded
+from unlearnkit.models.states import replaced
 from unlearnkit.settings.bounds import Depth
 
 STANDING = 2**26  # logits of a row that may stand at once: 256 MiB in fp32
@@ -163,14 +164,9 @@ def said_to_end_with_head(config: Any) -> bool:
     return getattr(config, "final_logit_softcapping", None) is None
 
 
-@contextlib.contextmanager
-def _passed_through(head: nn.Module, factor: int = 1) -> Iterator[None]:
+def _passed_through(head: nn.Module, factor: int = 1) -> contextlib.AbstractContextManager[None]:
     """A head that gives what it is given, for the length of a `with`: the network then ends with its last states."""
-    head.forward = lambda states: factor * states if factor != 1 else states
-    try:
-        yield
-    finally:
-        del head.forward
+    return replaced(head, lambda states: factor * states if factor != 1 else states)
 
 
 def _packed(network: Any, row: Packed, wanted: Wanted) -> Pass:
