@@ -129,21 +129,27 @@ def losses_and_gradients(folder: Path, lora: bool, device: str, limit: float = 1
 
     A gradient's error is the largest over its tensors, each ||g - g'|| / ||g'||.
     """
-    expected, got = (_computed(folder, lora, *place) for place in (("cpu", torch.float64), (device, torch.float32)))
+    expected = _computed(folder, lora, "cpu", torch.float64)
     checks = []
-    for name, (value, gradients) in expected.items():
-        label = f"{name}, {'LoRA' if lora else 'full'}"
-        checks.append(Check(f"loss of {label}", abs(got[name][0] - value) / abs(value), limit))
-        errors = [(got[name][1][key] - own).norm() / own.norm() for key, own in gradients.items()]
-        worst = float(torch.stack(errors).max())  # max keeps a NaN
-        checks.append(Check(f"gradient of {label}", worst, limit * LOOSER.get(name, 1)))
+    for way, stands in (("", True), (", logits in pieces", False)):
+        got = _computed(folder, lora, device, torch.float32, stands)
+        for name, (value, gradients) in expected.items():
+            label = f"{name}, {'LoRA' if lora else 'full'}{way}"
+            checks.append(Check(f"loss of {label}", abs(got[name][0] - value) / abs(value), limit))
+            errors = [(got[name][1][key] - own).norm() / own.norm() for key, own in gradients.items()]
+            worst = float(torch.stack(errors).max())  # max keeps a NaN
+            checks.append(Check(f"gradient of {label}", worst, limit * LOOSER.get(name, 1)))
     return checks
 
 
 def _computed(
-    folder: Path, lora: bool, device: str, dtype: torch.dtype
+    folder: Path, lora: bool, device: str, dtype: torch.dtype, stands: bool = True
 ) -> dict[str, tuple[float, dict[str, torch.Tensor]]]:
-    """Term -> its weighted value and {tensor: gradient}, of a model that has moved away from its reference."""
+    """Term -> its weighted value and {tensor: gradient}, of a model that has moved away from its reference.
+
+    Args:
+        stands: logits are made at once; else some positions at a time, however few there are.
+    """
     torch.set_float32_matmul_precision("highest")  # no TF32
     model = _loaded(folder, lora, "float32")
     model.model.to(device, dtype)
@@ -155,6 +161,7 @@ def _computed(
     model.weights.make_trainable()
     model.model.to(device, dtype)
     passes = Passes(model, TERMS)
+    passes.standing = None if stands else 0
     _move(model)
     step = steps[0].to(device)
     trained = {name: weight for name, weight in model.model.named_parameters() if weight.requires_grad}

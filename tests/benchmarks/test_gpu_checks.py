@@ -37,8 +37,9 @@ def test_every_loss_is_checked():
 @ways
 def test_losses_and_gradients_are_those_of_the_cpu_in_double(small, lora, device):
     checks = losses_and_gradients(small, lora, device)
-    kind = "LoRA" if lora else "full"
-    names = [f"{what} of {name}, {kind}" for name in (*TERMS, "all terms") for what in ("loss", "gradient")]
+    kinds = [("LoRA" if lora else "full") + way for way in ("", ", logits in pieces")]
+    terms, whats = (*TERMS, "all terms"), ("loss", "gradient")
+    names = [f"{what} of {name}, {kind}" for kind in kinds for name in terms for what in whats]
     assert [check.name for check in checks] == names
     assert not failures(checks)
     # fp32 is not fp64: an error of nothing would mean that nothing was compared.
