@@ -36,7 +36,7 @@ GEMMA = {
     "head_dim": 256,
     "sliding_window": 512,
 }
-LENGTH = 100  # bytes of a prompt with its answer, which are this model's tokens: some 300 answer positions a step
+LENGTH = 200  # bytes of a prompt with its answer, which are this model's tokens
 
 
 def once(steps: int, whole: bool) -> dict[str, object]:
@@ -52,8 +52,7 @@ def once(steps: int, whole: bool) -> dict[str, object]:
     model.model.train()
     stage, streams = method("sku")
     packed = packed_steps(stage, streams, model, stage.batch_size, steps, length=LENGTH)
-    if whole:
-        asked.STANDING = 2**62
+    asked.STANDING = 2**62 if whole else 0
     made = asked.Passes(model, stage.terms)
     read, earlier = partial(made.read, model.model), partial(made.earlier, model.model)
     optimiser = torch.optim.AdamW([weight for weight in model.model.parameters() if weight.requires_grad], lr=0.0)
