@@ -3,56 +3,20 @@ gradient."""
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM
+from small_networks import CONFIGS, EXAMPLES, made
 
 from unlearnkit.errors import UserError
-from unlearnkit.losses.projected import Projected, whole
-from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.models.packing import pack
 from unlearnkit.models.reading import (
     Pass,
     Wanted,
-    ends_with_head,
     layers_of,
     number_of,
     reached,
     read,
-    said_to_end_with_head,
 )
 
-SIZES = {"vocab_size": 259, "num_hidden_layers": 4, "num_attention_heads": 4, "hidden_size": 32}
-CONFIGS = {
-    "llama": {**SIZES, "intermediate_size": 64, "num_key_value_heads": 2},
-    "qwen2": {**SIZES, "intermediate_size": 64, "num_key_value_heads": 2},
-    "gemma3_text": {
-        **SIZES,
-        "intermediate_size": 64,
-        "num_key_value_heads": 2,
-        "head_dim": 8,
-        "sliding_window": 5,
-        "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
-        "pad_token_id": 0,
-    },
-    "gpt2": {"vocab_size": 259, "n_layer": 4, "n_head": 4, "n_embd": 32},
-    "gpt_neox": {**SIZES, "intermediate_size": 64},
-    "granite": {**SIZES, "intermediate_size": 64, "num_key_value_heads": 2},  # not in anatomy.PLACES
-}
-PROMPT = tuple(range(20, 32))
-EXAMPLES = {
-    "forget": [(PROMPT, (40, 41, 42)), (PROMPT, (50, 51, 52, 53, 54)), ((60, 61), (62,))],
-    "retain": [((1,), tuple(range(70, 79))), (PROMPT, (40, 41, 42))],
-}
 STATES = Wanted(logits=False, layers=frozenset({1}))
-
-
-def made(kind, lora=False):
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **CONFIGS[kind])).eval()
-    use_packed_attention(model)
-    if lora:
-        model = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
-    return model
 
 
 def hooked(model, example, layer):
@@ -174,35 +138,3 @@ def test_layers_that_cannot_be_told():
     model.more = torch.nn.ModuleList(torch.nn.Identity() for _ in range(4))
     with pytest.raises(UserError, match="Where architecture 'granite' keeps its layers is not known"):
         layers_of(model)
-
-
-BEHIND = {
-    "granite": {**CONFIGS["granite"], "logits_scaling": 7.0},
-    "cohere": {**CONFIGS["llama"], "logit_scale": 0.3},
-    "gemma2": {**CONFIGS["gemma3_text"], "final_logit_softcapping": 30.0, "attn_logit_softcapping": None},
-}
-
-
-@pytest.mark.parametrize("lora", [False, True])
-@pytest.mark.parametrize("kind", [kind for kind in CONFIGS if kind != "granite"])
-def test_logits_that_do_not_stand(kind, lora):
-    model, row = made(kind, lora), pack(EXAMPLES)
-    assert ends_with_head(model) and said_to_end_with_head(model.config)
-    places = len(row.labels)
-    for standing, projected in ((places * 259, False), (places * 259 - 1, True), (None, False)):
-        logits = read(model, row, Wanted(), standing=standing).logits
-        assert isinstance(logits, Projected) is projected and logits.shape == (places, 259)
-        torch.testing.assert_close(whole(logits), read(model, row, Wanted()).logits)
-
-
-@pytest.mark.parametrize("kind", BEHIND)
-def test_a_scale_may_stand_behind_the_head_and_a_cap_may_not(kind):
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **BEHIND[kind])).eval()
-    use_packed_attention(model)
-    row = pack(EXAMPLES)
-    assert ends_with_head(model) is said_to_end_with_head(model.config) is (kind != "gemma2")
-    assert "forward" not in vars(model.get_output_embeddings())
-    if kind != "gemma2":
-        logits = read(model, row, Wanted(), standing=0).logits
-        torch.testing.assert_close(whole(logits), read(model, row, Wanted()).logits)

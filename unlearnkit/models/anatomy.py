@@ -71,6 +71,13 @@ def bare(network: Any) -> Any:
     return network.get_base_model() if isinstance(network, PeftModel) else network
 
 
+def unwrapped(network: Any) -> Any:
+    """The transformers model in a network of whatever wrapping: DDP's, DeepSpeed's, PEFT's."""
+    while (wrapped := dict(network.named_children()).get("module")) is not None:
+        network = wrapped
+    return bare(network)
+
+
 def places_of(model: Any) -> Places:
     """Where the model's architecture keeps its parts.
 

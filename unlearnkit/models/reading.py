@@ -12,13 +12,11 @@ from torch import nn
 
 from unlearnkit.errors import UserError
 from unlearnkit.losses.projected import Logits, Projected
-from unlearnkit.models.anatomy import PLACES, bare
+from unlearnkit.models.anatomy import PLACES, unwrapped
+from unlearnkit.models.heads import passed_through
 from unlearnkit.models.packing import Packed, pack
 from unlearnkit.models.padding import padded
-from unlearnkit.models.states import replaced
 from unlearnkit.settings.bounds import Depth
-
-STANDING = 2**26  # logits of a row that may stand at once: 256 MiB in fp32
 
 
 @dataclass(frozen=True)
@@ -81,13 +79,6 @@ def number_of(layer: Depth, depth: int) -> int:
     return layer
 
 
-def unwrapped(network: Any) -> Any:
-    """The transformers model in a network of whatever wrapping: DDP's, DeepSpeed's, PEFT's."""
-    while (wrapped := dict(network.named_children()).get("module")) is not None:
-        network = wrapped
-    return bare(network)
-
-
 def layers_of(network: Any) -> nn.ModuleList:
     """The layers of a network in whatever wrapping; see `place_of_layers`."""
     found, path = place_of_layers(network)
@@ -120,11 +111,11 @@ def read(network: Any, row: Packed, wanted: Wanted, pad: int = 0, standing: int 
     Args:
         pad: the token that fills these up.
         standing: logits of the row that may stand at once, more are `Projected`; None: any number. Only of a network
-            whose head gives them, see `ends_with_head`.
+            whose head gives them, see `ends_with_head` in `models/heads.py`.
     """
     head = unwrapped(network).get_output_embeddings() if standing is not None and wanted.logits else None
     if head is not None and standing is not None and len(row.keep) * len(head.weight) > standing:
-        with _passed_through(head):
+        with passed_through(head):
             made = _packed(network, row, wanted)
         assert isinstance(made.logits, torch.Tensor)
         made.logits = Projected(made.logits, head, len(head.weight))
@@ -135,38 +126,6 @@ def read(network: Any, row: Packed, wanted: Wanted, pad: int = 0, standing: int 
             ids, mask = padded(row, stream, length, pad)
             made.padded[stream, length] = network(input_ids=ids, attention_mask=mask).logits
     return made
-
-
-@torch.no_grad()
-def ends_with_head(network: Any) -> bool:
-    """Whether the logits are what the head makes of what it is given, or of a multiple: there is no cap behind it.
-
-    Tried on some tokens, dropout off; the first of a vocabulary may be the padding, whose states are nought.
-    """
-    head = unwrapped(network).get_output_embeddings()
-    if getattr(head, "weight", None) is None:
-        return False
-    row = pack({"any": [((1, 2), (3, 1))]}).to(head.weight.device)
-
-    def given(factor: int) -> torch.Tensor:
-        with _passed_through(head, factor):
-            return network(**row.inputs()).logits[0]
-
-    states, logits = given(1), network(**row.inputs()).logits[0]
-    if states.shape[-1] != head.weight.shape[-1] or not torch.equal(given(16), 16 * states):
-        return False
-    rounding = 1e-4 if logits.dtype == torch.float32 else 1e-2
-    return bool((head(states) - logits).abs().max() <= rounding * logits.abs().max())
-
-
-def said_to_end_with_head(config: Any) -> bool:
-    """The same by what the config says, for a network without weights."""
-    return getattr(config, "final_logit_softcapping", None) is None
-
-
-def _passed_through(head: nn.Module, factor: int = 1) -> contextlib.AbstractContextManager[None]:
-    """A head that gives what it is given, for the length of a `with`: the network then ends with its last states."""
-    return replaced(head, lambda states: factor * states if factor != 1 else states)
 
 
 def _packed(network: Any, row: Packed, wanted: Wanted) -> Pass:

@@ -24,10 +24,11 @@ from torch.utils.flop_counter import flop_registry
 
 from unlearnkit.losses import NLL, Loss, RandomLabels
 from unlearnkit.losses.base import AGAINST
+from unlearnkit.models.heads import STANDING, said_to_end_with_head
 from unlearnkit.models.layout import Layout
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Packed
-from unlearnkit.models.reading import STANDING, Pass, Wanted, layers_of, read, said_to_end_with_head
+from unlearnkit.models.reading import Pass, Wanted, layers_of, read
 from unlearnkit.models.switching import adapter_off
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum

@@ -12,10 +12,11 @@ from unlearnkit.errors import UserError
 from unlearnkit.losses.base import Loss, Padded, States
 from unlearnkit.losses.projected import Projected
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.heads import STANDING, ends_with_head
 from unlearnkit.models.lineage import Reference, answering
 from unlearnkit.models.packing import Packed
 from unlearnkit.models.padding import pad_of
-from unlearnkit.models.reading import STANDING, Pass, Wanted, ends_with_head, reached, read
+from unlearnkit.models.reading import Pass, Wanted, reached, read
 
 
 def asked_by(terms: Iterable[Loss]) -> Wanted:
