@@ -87,6 +87,7 @@ def test_logits_that_do_not_stand(lora, monkeypatch):
     monkeypatch.setattr("unlearnkit.losses.projected.PIECE", 4 * VOCABULARY)
     pieces = peak(7, TRACED, "kl", lora)
     assert pieces == peak(7, 7, "kl", lora)
+    assert peak(7, TRACED, "kl", lora, sharded=True) == standing
     assert pieces[0].flops > standing[0].flops
     assert max(peak.logits for peak in pieces) <= 6 * 4 * VOCABULARY * 4 < max(peak.logits for peak in standing)
 

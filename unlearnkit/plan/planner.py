@@ -12,6 +12,7 @@ import torch
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import Loss, States
+from unlearnkit.models.heads import STANDING
 from unlearnkit.models.reading import number_of, reached
 from unlearnkit.plan.memory import Demand, Engine, Usage, usage
 from unlearnkit.plan.rows import Encode, Micro, largest
@@ -87,7 +88,7 @@ class Planner:
 
     def __post_init__(self) -> None:
         self._micro: dict[int, Micro] = {}
-        self._peaks: dict[int, tuple[Peak, Peak]] = {}
+        self._peaks: dict[tuple[int, bool], tuple[Peak, Peak]] = {}
 
     @cached_property
     def _chosen(self) -> set[str] | None:
@@ -162,10 +163,14 @@ class Planner:
             )
         return self._micro[shards]
 
-    def peaks(self, gpus: int) -> tuple[Peak, Peak]:
-        """Of a micro-batch, with gradients and without."""
+    def peaks(self, gpus: int, sharded: bool = False) -> tuple[Peak, Peak]:
+        """Of a micro-batch, with gradients and without.
+
+        Args:
+            sharded: under DeepSpeed, where logits stand however many.
+        """
         micro = self.micro(gpus)
-        key = micro.examples
+        key = (micro.examples, sharded and len(micro.step.packed.labels) * self.config.vocab_size > STANDING)
         if key not in self._peaks:
             live = trace(
                 self._skeleton(self._traced),
@@ -175,13 +180,14 @@ class Planner:
                 autocast=self.demand.bf16,
                 keeps_gradients=self.stage.accumulation > 1,
                 checkpointing=bool(self.stage.arguments.get("gradient_checkpointing")),
+                sharded=sharded,
             )
             self._peaks[key] = peaks(live, self._traced, self._depth, 2 if self.stage.project else 1)
         return self._peaks[key]
 
     def at(self, gpus: int, engine: Engine) -> Planned:
         """On so many GPUs under an engine."""
-        full, bare = self.peaks(gpus)
+        full, bare = self.peaks(gpus, engine.stage > 0)
         micro = self.micro(gpus)
         # An operation's FLOPs go with its tokens; attention within an example is a small part of them.
         flops = full.flops * micro.mean_tokens / micro.tokens

@@ -136,6 +136,7 @@ def trace(
     autocast: bool = False,
     keeps_gradients: bool = False,
     checkpointing: bool = False,
+    sharded: bool = False,
 ) -> Live:
     """Run one step of a model on the meta device (`sizes.skeleton`), which is used up by it.
 
@@ -143,6 +144,7 @@ def trace(
         autocast: it computes in bf16, see `unlearnkit.models.precision`.
         keeps_gradients: those of an earlier micro-batch are there already.
         checkpointing: layers are computed again in the backward pass.
+        sharded: under DeepSpeed, see `unlearnkit.stages.passes`.
     """
     if checkpointing:  # not reentrant, whatever is asked for: the same memory, and hooks that fire
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -163,7 +165,7 @@ def trace(
                     live._count(parameter.grad)
                     live.hold_gradient(parameter.grad)
             live.enter("start", 0)
-            standing = STANDING if said_to_end_with_head(model.config) else None
+            standing = STANDING if not sharded and said_to_end_with_head(model.config) else None
             reading = partial(read, standing=standing)
             loss = weighted_sum(partial(reading, model), terms, step, partial(_earlier, reading, model))
             with torch.autocast("cpu", enabled=False):

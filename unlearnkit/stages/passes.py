@@ -35,7 +35,7 @@ class Passes:
     Args:
         model: made trainable already; it is at the start of the training.
         terms: which earlier states are wanted.
-        sharded: the head's weights are not at hand between passes (ZeRO-3), so that logits stand, however many.
+        sharded: under DeepSpeed, whose weights are not at hand between passes (ZeRO-3): logits stand, however many.
     """
 
     def __init__(self, model: LanguageModel, terms: dict[str, Loss], sharded: bool = False):
