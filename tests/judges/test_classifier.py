@@ -92,4 +92,4 @@ def test_a_model_without_a_trained_head_is_refused(tmp_path):
 def test_a_missing_model(tmp_path):
     with pytest.raises(UserError) as caught:
         ClassifierJudge(str(tmp_path / "absent"), ["toxic"])
-    assert "could not be loaded" in caught.value.what and "hf download" in caught.value.fix
+    assert caught.value.what.endswith("could not be loaded: there is no such folder") and "hub id" in caught.value.fix
