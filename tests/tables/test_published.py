@@ -53,6 +53,11 @@ COLUMNS = {
     "muse/knowmem_retain/knowmem": ("muse/knowmem_retain/knowmem", "retain", "higher"),
     "verbmem/verbmem_forget/verbmem": ("verbmem/verbmem_forget/verbmem", "forget", "lower"),
     "muse/privleak_forget/privleak": ("muse/privleak_forget/privleak", "forget", None),
+    # Ours, every method under every attack.
+    "robustness/forget/probability": ("robustness/forget/probability", "forget", "lower"),
+    "robustness/forget/rouge_l_recall": ("robustness/forget/rouge_l_recall", "forget", "lower"),
+    "robustness/retain/probability": ("robustness/retain/probability", "retain", "higher"),
+    "robustness/retain/rouge_l_recall": ("robustness/retain/rouge_l_recall", "retain", "higher"),
     # Jin et al. 2024, RWKU: of the loss on what is forgotten neither way is better by itself.
     **{
         f"rwku/forget_level{n}/rouge_l_recall": (f"rwku/forget_level{n}/rouge_l_recall", "forget", "lower")

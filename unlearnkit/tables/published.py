@@ -27,6 +27,7 @@ MEASURES: dict[str, m.Measure] = {
     "bleu": m.Bleu(),
     "bleu_as_published": m.BleuAsPublished(),
     "average_success": m.Mean({"forget": "success", "retain": "success"}),
+    "probability": m.Probability(),
     "truth_ratio": m.TruthRatio(),
     "forget_quality": m.KSTest("truth_ratio_share", "forget", "never_knew"),
     "extraction_strength": m.ExtractionStrength(),
