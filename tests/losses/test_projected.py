@@ -15,16 +15,16 @@ def squared(logits, labels, reference):
     return (logits.log_softmax(-1) - reference.log_softmax(-1)).square().gather(1, labels[:, None])[:, 0]
 
 
-def made(rows_a_piece, monkeypatch):
+def made(rows_a_piece, monkeypatch, frozen=False):
     """The values, and the gradients of states and head."""
     monkeypatch.setattr(projected, "PIECE", 7 * rows_a_piece)
-    states, head, seen = STATES.clone().requires_grad_(), WEIGHTS.clone().requires_grad_(), []
+    states, head, seen = STATES.clone().requires_grad_(), WEIGHTS.clone().requires_grad_(not frozen), []
 
     def asked(some):
         seen.append(len(some))
         return some @ head.T
 
-    values = in_pieces(squared, Projected(states, asked, 7), LABELS, STATES @ OTHER.T)
+    values = in_pieces(squared, Projected(states, asked, 7, frozen), LABELS, STATES @ OTHER.T)
     values.pow(2).sum().backward()
     return values.detach(), states.grad, head.grad, seen
 
@@ -39,6 +39,15 @@ def test_values_and_gradients_of_whole_logits(monkeypatch):
         torch.testing.assert_close(by_state, states.grad, rtol=1e-5, atol=1e-3)
         torch.testing.assert_close(by_weight, head.grad, rtol=1e-5, atol=1e-3)
         assert seen[: len(sizes)] == sizes and sorted(seen[len(sizes) :]) == sorted(sizes)  # once more for its gradient
+
+
+@pytest.mark.parametrize("rows", [1, 4, 100])
+def test_a_frozen_head_is_asked_once_a_piece(rows, monkeypatch):
+    values, by_state, _, _ = made(rows, monkeypatch)
+    again, gradient, none, seen = made(rows, monkeypatch, frozen=True)
+    torch.testing.assert_close(again, values)
+    torch.testing.assert_close(gradient, by_state, rtol=1e-5, atol=1e-3)
+    assert none is None and sum(seen) == 11
 
 
 def test_a_part_is_a_part_of_the_states():

@@ -88,7 +88,7 @@ def test_logits_that_do_not_stand(lora, monkeypatch):
     pieces = peak(7, TRACED, "kl", lora)
     assert pieces == peak(7, 7, "kl", lora)
     assert peak(7, TRACED, "kl", lora, sharded=True) == standing
-    assert pieces[0].flops > standing[0].flops
+    assert (pieces[0].flops > standing[0].flops) is (lora is None)  # a head that is trained is asked twice
     assert max(peak.logits for peak in pieces) <= 6 * 4 * VOCABULARY * 4 < max(peak.logits for peak in standing)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.checkpoint import checkpoint
 
-PIECE = 2**23  # logits at a time: 32 MiB in fp32
+PIECE = 2**25  # logits at a time: 128 MiB in fp32
 
 
 @dataclass
@@ -20,14 +20,16 @@ class Projected:
         states: (K, d) what the head is given.
         head: (n, d) -> (n, V).
         vocabulary: V.
+        frozen: nothing of the head is trained.
     """
 
     states: torch.Tensor
     head: Callable[[torch.Tensor], torch.Tensor]
     vocabulary: int
+    frozen: bool = False
 
     def __getitem__(self, where: Any) -> Projected:
-        return Projected(self.states[where], self.head, self.vocabulary)
+        return Projected(self.states[where], self.head, self.vocabulary, self.frozen)
 
     def __len__(self) -> int:
         return len(self.states)
@@ -52,18 +54,49 @@ def whole(logits: Logits) -> torch.Tensor:
 def in_pieces(
     value: Callable[..., torch.Tensor], logits: Logits, labels: torch.Tensor, reference: Logits | None = None
 ) -> torch.Tensor:
-    """(N,) of (N, V), (N,) and (N, V): see `Answers.of_tokens`. A piece is computed again for its gradient."""
+    """(N,) of (N, V), (N,) and (N, V), each value of its own row alone: see `Answers.of_tokens`.
 
-    def one(given: Logits, wanted: torch.Tensor, compared: Logits | None) -> torch.Tensor:
-        beside = () if compared is None else (whole(compared).float(),)
-        return value(whole(given).float(), wanted, *beside)
+    Under a frozen head a piece's gradient (n, d) is made along with it; under one that is trained the piece is computed
+    a second time.
+    """
+
+    def one(given: Logits, place: int) -> torch.Tensor:
+        piece = slice(place, place + len(given))
+        beside = () if reference is None else (whole(reference[piece]).float(),)
+        return value(whole(given).float(), labels[piece], *beside)
 
     if isinstance(logits, torch.Tensor) and not isinstance(reference, Projected):
-        return one(logits, labels, reference)
+        return one(logits, 0)
     size = max(1, PIECE // logits.shape[-1])
-    values = []
-    for place in range(0, len(labels), size):
-        piece = slice(place, place + size)
-        beside = None if reference is None else reference[piece]
-        values.append(checkpoint(one, logits[piece], labels[piece], beside, use_reentrant=False))
-    return torch.cat(values)
+    places = range(0, len(labels), size)
+    if isinstance(logits, Projected) and logits.frozen and torch.is_grad_enabled():
+        return _Frozen.apply(logits.states, logits, one, places, size)  # type: ignore[no-any-return]
+    return torch.cat([checkpoint(one, logits[place : place + size], place, use_reentrant=False) for place in places])
+
+
+class _Frozen(torch.autograd.Function):
+    """Values and their gradients, one row of states each."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: torch.Tensor,
+        logits: Projected,
+        one: Callable[[Logits, int], torch.Tensor],
+        places: range,
+        size: int,
+    ) -> torch.Tensor:
+        values, gradients = [], []
+        for place in places:
+            piece = states[place : place + size].detach().requires_grad_()
+            with torch.enable_grad():
+                made = one(Projected(piece, logits.head, logits.vocabulary), place)
+                gradients.append(torch.autograd.grad(made.sum(), piece)[0])
+            values.append(made.detach())
+        ctx.save_for_backward(torch.cat(gradients))
+        return torch.cat(values)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, None, None, None, None]:  # type: ignore[override]
+        (gradients,) = ctx.saved_tensors
+        return (upstream[:, None] * gradients).to(gradients.dtype), None, None, None, None

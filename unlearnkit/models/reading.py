@@ -118,7 +118,8 @@ def read(network: Any, row: Packed, wanted: Wanted, pad: int = 0, standing: int 
         with passed_through(head):
             made = _packed(network, row, wanted)
         assert isinstance(made.logits, torch.Tensor)
-        made.logits = Projected(made.logits, head, len(head.weight))
+        frozen = not any(weight.requires_grad for weight in head.parameters())
+        made.logits = Projected(made.logits, head, len(head.weight), frozen)
     else:
         made = _packed(network, row, wanted)
     for stream, length in sorted(wanted.padded, key=str):
