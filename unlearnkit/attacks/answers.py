@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ Answer = tuple[str, bool]  # what was said, and whether it came to its end
 
 
 @dataclass
-class Elsewhere(Drawn):
+class Elsewhere(Drawn, ABC):
     """Drawn elsewhere: the first rank gets the answers for all."""
 
     def __call__(
@@ -32,9 +33,9 @@ class Elsewhere(Drawn):
             record.response, record.ended = said.strip(), ended
             record.tokens = max(1, len(tokens) + ended)  # an answer of nothing is one too
 
+    @abstractmethod
     def answered(self, model: LanguageModel, records: list[Record], max_new_tokens: int) -> list[Answer]:
         """One answer a record."""
-        raise NotImplementedError
 
     def content(self) -> Any:
         return None

@@ -186,9 +186,8 @@ class Evaluation(Part):
             return records
 
         drawn = point.answers and point.answers.content()
-        if (
-            point.kept(original) and forward and (drawn or point.answers is None)
-        ):  # the model as the stages find it, which every run of a sweep measures
+        repeats = drawn or point.answers is None  # answers from elsewhere are kept there
+        if forward and repeats and point.kept(original):  # as the stages find it, which every run of a sweep measures
             content = {
                 "model": fingerprint(model),
                 "annotators": [[type(a).__name__, a.content(), self._filled(a, fields)] for a in forward],
