@@ -38,7 +38,7 @@ from unlearnkit.losses import (
     Steer,
 )
 from unlearnkit.models import LanguageModel, load_source
-from unlearnkit.models.attention import KERNEL, PIECES, packed_attention
+from unlearnkit.models.attention import BLOCKS, VARLEN, packed_attention
 from unlearnkit.models.layout import Layout, Piece
 from unlearnkit.stages.base import Context
 from unlearnkit.stages.passes import Passes
@@ -116,7 +116,7 @@ def kernels(device: str, dtype: torch.dtype = torch.bfloat16, limit: float = 1e-
 def _attention_error(drawn: list[torch.Tensor], layout: Layout, window: int | None) -> float:
     """The largest of ||x - x'|| / ||x'|| over the output and the three gradients."""
     made = []
-    for way, tensors in ((KERNEL, drawn), (PIECES, [tensor.double() for tensor in drawn])):
+    for way, tensors in ((VARLEN, drawn), (BLOCKS, [tensor.double() for tensor in drawn])):
         inputs = [tensor.detach().requires_grad_() for tensor in tensors]
         out, _ = packed_attention(torch.nn.Identity(), *inputs, None, layout=layout, sliding_window=window, way=way)
         weights = torch.linspace(-1, 1, out.numel(), dtype=torch.float64).view(out.shape).to(out)

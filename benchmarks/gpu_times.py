@@ -20,7 +20,7 @@ from networks import llama, method, network, packed_steps, parameters, scored_ex
 from plain import plain_step
 
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.attention import KERNEL, PIECES, packed_attention
+from unlearnkit.models.attention import BLOCKS, VARLEN, packed_attention
 from unlearnkit.records.forward import score
 from unlearnkit.stages.passes import Passes
 from unlearnkit.stages.trainer import weighted_sum
@@ -117,7 +117,7 @@ def attention_times(shape: str, device: str, batch: int, count: int, length: int
     heads, keys = config.num_attention_heads, config.num_key_value_heads or config.num_attention_heads
     width = config.hidden_size // heads
     found = {}
-    for way in (PIECES, KERNEL):
+    for way in (BLOCKS, VARLEN):
         seconds = []
         for row in rows:
             sizes = [(1, n, row.input_ids.numel(), width) for n in (heads, keys, keys)]
@@ -128,7 +128,7 @@ def attention_times(shape: str, device: str, batch: int, count: int, length: int
             torch.cuda.synchronize()
             seconds.append(time.perf_counter() - started)
         found[way] = 1e3 * median_low(seconds[1:])  # the first loads kernels
-    return AttentionTimes(shape, rows[-1].input_ids.numel(), found[PIECES], found[KERNEL])
+    return AttentionTimes(shape, rows[-1].input_ids.numel(), found[BLOCKS], found[VARLEN])
 
 
 def _fill(row: Row, model: LanguageModel, device: str, count: int, length: int) -> None:
