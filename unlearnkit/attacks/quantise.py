@@ -15,7 +15,6 @@ from unlearnkit import ranks
 from unlearnkit.attacks.base import OfWeights, Scene
 from unlearnkit.errors import UserError, first_line
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.models.copies import copied, network_of
 
 PACKAGES = {
@@ -74,8 +73,7 @@ class Quantise(OfWeights):
                 quantization_config=self._settings(),
                 dtype=model.model.dtype,
                 device_map={"": model.device},
-                attn_implementation="sdpa",
+                attn_implementation=model.weights.bare.config._attn_implementation,
             )
-            use_packed_attention(network)
             ranks.barrier()
         yield copied(model, network=network.eval())
