@@ -47,7 +47,8 @@ def in_flex(
 
 def _padded(tensor: torch.Tensor) -> torch.Tensor:
     rows, columns = _blocks(tensor.shape[2]) * BLOCK - tensor.shape[2], max(0, NARROWEST - tensor.shape[3])
-    return F.pad(tensor, (0, columns, 0, rows)) if rows or columns else tensor
+    padded = F.pad(tensor, (0, columns, 0, rows)) if rows or columns else tensor
+    return padded.contiguous()  # other strides would be another program
 
 
 def _blocks(length: int) -> int:
