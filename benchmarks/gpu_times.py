@@ -33,7 +33,9 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.attention import BLOCKS, FLEX, VARLEN, packed_attention
 from unlearnkit.models.loading import lineage
 from unlearnkit.records.forward import score
+from unlearnkit.stages import Finetune
 from unlearnkit.stages.passes import Passes
+from unlearnkit.stages.steps import Steps
 from unlearnkit.stages.trainer import weighted_sum
 
 # RMU comes last, for it confines what is trained of the model.
@@ -160,21 +162,10 @@ def _fill(row: Row, model: LanguageModel, device: str, count: int, length: int) 
     stage, streams = method(row.method)
     steps = packed_steps(stage, streams, model, row.batch, count, length)
     terms = stage.terms
-    trained = [parameter for parameter in model.model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=0.0, fused=True)  # the Trainer's own
-    examples = scored_examples(stage, steps)
-    with model.current() as network:  # once before training, so in no step's time
-        scores = score(network, examples) if examples else []
-    steps.scored = {"start": {example: sum(one.log_probs) for example, one in zip(examples, scores, strict=True)}}
+    optimiser = adamw(model)
     row.tokens = steps[0].packed.input_ids.numel()
     second: Any = None
-    passes = Passes(model, terms)
-    read, earlier = partial(passes.read, model.model), partial(passes.earlier, model.model)
-
-    def ours(number: int) -> float:
-        loss = weighted_sum(read, terms, steps[number].to(device), earlier)
-        loss.backward()
-        return loss.item()
+    ours, passes = packed_way(model, stage, steps, device)
 
     def plain(number: int) -> float:
         with model.computing():
@@ -187,6 +178,33 @@ def _fill(row: Row, model: LanguageModel, device: str, count: int, length: int) 
         second = _fitting(lambda: frozen(model), optimiser) if compares else None
         row.copied = second is not None or not compares
         row.plain = row.copied and _fitting(lambda: _timed(plain, optimiser, device, count), optimiser) or None
+
+
+def adamw(model: LanguageModel) -> torch.optim.Optimizer:
+    """The Trainer's own, over what is trained; it moves nothing."""
+    return torch.optim.AdamW([weight for weight in model.model.parameters() if weight.requires_grad], 0.0, fused=True)
+
+
+def packed_way(
+    model: LanguageModel, stage: Finetune, steps: Steps, device: str
+) -> tuple[Callable[[int], float], Passes]:
+    """The packed step by its number, forward and backward, which returns its loss; and its passes.
+
+    What terms need of the reference's log-probabilities is scored here, once before training.
+    """
+    examples = scored_examples(stage, steps)
+    with model.current() as network:
+        scores = score(network, examples) if examples else []
+    steps.scored = {"start": {example: sum(one.log_probs) for example, one in zip(examples, scores, strict=True)}}
+    passes = Passes(model, stage.terms)
+    read, earlier = partial(passes.read, model.model), partial(passes.earlier, model.model)
+
+    def ours(number: int) -> float:
+        loss = weighted_sum(read, stage.terms, steps[number].to(device), earlier)
+        loss.backward()
+        return loss.item()
+
+    return ours, passes
 
 
 def frozen(model: LanguageModel) -> Any:

@@ -26,9 +26,10 @@ from unlearnkit.stages.steps import Steps
 TEMPLATE = Template(text="### Question: {prompt}\n### Answer:", separator=" ")  # plain text needs no jinja2
 
 
-def llama(shape: str) -> Any:
-    """The shape's config; a vocabulary of 32000 where the shape says nothing else."""
-    return AutoConfig.for_model("llama", **{"vocab_size": 32000, "max_position_embeddings": 4096, **SHAPES[shape]})
+def llama(shape: str, **more: Any) -> Any:
+    """The shape's config, with `more` keys; a vocabulary of 32000 where neither says anything else."""
+    given = {"vocab_size": 32000, "max_position_embeddings": 4096, **SHAPES[shape], **more}
+    return AutoConfig.for_model("llama", **given)
 
 
 def parameters(shape: str) -> int:
@@ -51,15 +52,21 @@ def _skeleton(shape: str) -> Any:
         return AutoModelForCausalLM.from_config(llama(shape))
 
 
-def network(shape: str, lora: bool, device: str, trainable: bool = True) -> LanguageModel:
-    """Random weights on the device, trainable if wished; computes in the machine's fast type.
+def network(
+    shape: str, lora: bool, device: str, trainable: bool = True, dtype: torch.dtype | None = None, **more: Any
+) -> LanguageModel:
+    """Random weights on the device, trainable if wished; computes in `dtype`, else in the machine's fast type.
 
     A fresh LoRA adapter lies over weights of that type; weights that are trained whole are fp32 masters.
+
+    Args:
+        more: keys of the config that differ from the shape's.
     """
     torch.manual_seed(0)
-    fast = chosen("auto", llama(shape))
+    config = llama(shape, **more)
+    fast = dtype or chosen("auto", config)
     with torch.device(device):
-        made = AutoModelForCausalLM.from_config(llama(shape), dtype=fast if lora else torch.float32)
+        made = AutoModelForCausalLM.from_config(config, dtype=fast if lora else torch.float32)
     use_packed_attention(made)
     adapter = dict(LORA) if lora else None
     model = LanguageModel(shape, tiny.tokenizer(), TEMPLATE, lineage(made.eval(), adapter), fast)
