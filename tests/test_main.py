@@ -56,6 +56,12 @@ def test_bad_input_is_two_lines(arguments, said, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_an_argument_of_the_trainer_that_has_no_default_is_told_to_take_a_plus(tmp_path):
+    done = command("unlearnkit", "+method=npo", "train.arguments.gradient_checkpointing=true", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Fix: Write +train.arguments.gradient_checkpointing= if it is" in done.stderr
+
+
 FACTS = ("data=facts", "data.path=facts.json", "eval=facts", "logger=none")
 
 

@@ -87,6 +87,19 @@ def test_a_training_is_the_same_with_an_early_end_or_without(kind, way, request,
     assert early[0][1] == 0 < early[-1][1] and early[-1][0] < early[0][0]
 
 
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_gradient_checkpointing_changes_no_loss(kind, request, tmp_path, examples):
+    model = request.getfixturevalue(f"{kind}_model")
+    streams = {name: Shuffled(name, rows) for name, rows in examples.items()}
+    terms = {"forget": NPO("forget"), "retain": KL("retain")}
+    other = copy.deepcopy(model)
+    plain = run(model, streams, tmp_path / "plain", terms)
+    checkpointed = run(other, streams, tmp_path / "on", terms, arguments={"gradient_checkpointing": True})
+    assert other.model.is_gradient_checkpointing
+    torch.testing.assert_close(torch.tensor(checkpointed), torch.tensor(plain), atol=1e-6, rtol=1e-5)
+    assert plain[0][1] == 0 < plain[-1][1] and plain[-1][0] < plain[0][0]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -111,6 +111,11 @@ def _unknown(key: str, word: str, cause: BaseException, primary: str) -> UserErr
             f"Choose it too, for a sweep's cells as well: {choice}",
         )
     guess = nearest(word, siblings) or _meant(key, primary)
+    if key == f"train.arguments.{word}" and not guess:
+        return UserError(
+            f"Unknown key '{key}'. Valid here: {', '.join(siblings)}",
+            f"Write +{key}= if it is one of transformers.TrainingArguments, whose others need the plus",
+        )
     return UserError(
         f"Unknown key '{key}'.{guess}" + (f" Valid here: {', '.join(siblings)}" if siblings else ""),
         "'python -m unlearnkit --cfg job' prints every key of the run; a key that nothing reads is refused with + too",
