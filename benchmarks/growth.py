@@ -80,7 +80,7 @@ AXES = {
     "layers": (1, 2, 4, 8, 16),
 }
 LABELS = {"rows": "rows a stream", "answer": "answer, tokens", "vocabulary": "vocabulary, words", "layers": "layers"}
-UNITS = {"seconds": ("seconds a step", 1.0), "peak": ("peak memory, GB", 1e9)}
+UNITS = {"seconds": ("CPU seconds a step", 1.0), "peak": ("peak memory, GB", 1e9)}
 
 
 class Rows:
@@ -214,7 +214,7 @@ def drawn(axes: Mapping[str, Sequence[int]], costs: Mapping[str, Sequence[Cost]]
             panel.plot(values, along, "o", color="#0072b2")
             panel.set_xlim(0, values[-1] * 1.08)
             panel.set_ylim(0, max(along) * 1.12)
-            panel.set_xticks(values[-3:])
+            panel.set_xticks(values[-2:])  # more would touch
             panel.set_xlabel(LABELS[axis])
         row[0].set_ylabel(unit)
     return figure

@@ -56,7 +56,7 @@ def test_the_picture_has_a_panel_a_cost_and_axis(tmp_path):
     figure.savefig(tmp_path / "growth.png")
     labels = [(panel.get_xlabel(), panel.get_ylabel()) for panel in figure.axes]
     assert labels == [
-        ("rows a stream", "seconds a step"),
+        ("rows a stream", "CPU seconds a step"),
         ("layers", ""),
         ("rows a stream", "peak memory, GB"),
         ("layers", ""),
