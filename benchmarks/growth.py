@@ -166,7 +166,7 @@ def measured(
 
 
 def fitted(values: Sequence[float], costs: Sequence[float]) -> Fit:
-    """Of at least three values."""
+    """Of four values or more."""
     x, y = np.asarray(values, float), np.asarray(costs, float)
     slope, constant = np.polyfit(x, y, 1, w=1 / y)
     scaled, size = x / x[-1], y[-1]  # so that what is sought is about 1

@@ -39,8 +39,8 @@ def test_a_square_is_no_line():
     fit = fitted([1, 2, 4, 8], [4, 7, 19, 67])  # 3 + x^2
     assert fit.exponent == pytest.approx(2, abs=1e-3)
     assert fit.residual > 0.2
-    costs = {"rows": [Cost(1, 1e9), Cost(4, 2e9), Cost(16, 4e9)]}
-    seconds, peak = table({"rows": (1, 2, 4)}, costs).splitlines()[2:]
+    costs = {"rows": [Cost(1, 1e9), Cost(4, 2e9), Cost(16, 4e9), Cost(64, 8e9)]}
+    seconds, peak = table({"rows": (1, 2, 4, 8)}, costs).splitlines()[2:]
     assert "4.00: more than linear" in seconds
     assert "more than linear" not in peak
 
@@ -51,7 +51,7 @@ def test_a_repetition_that_was_disturbed_does_not_count():
 
 
 def test_the_picture_has_a_panel_a_cost_and_axis(tmp_path):
-    values = {"rows": (1, 2, 4), "layers": (1, 2, 4)}
+    values = {"rows": (1, 2, 4, 8), "layers": (1, 2, 4, 8)}
     figure = drawn(values, {axis: [Cost(n, n * 1e9) for n in along] for axis, along in values.items()})
     figure.savefig(tmp_path / "growth.png")
     labels = [(panel.get_xlabel(), panel.get_ylabel()) for panel in figure.axes]
