@@ -36,7 +36,7 @@ class Quantise(OfWeights):
         arguments: its arguments.
     """
 
-    does = "be quantised"
+    does = "quantised"
 
     def __init__(self, config: str = "BitsAndBytesConfig", arguments: dict[str, Any] | None = None):
         self.config, self.arguments = config, arguments or {}
