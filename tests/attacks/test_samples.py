@@ -1,8 +1,12 @@
 """Several answers to a question: what they give away, what is measured of them, and what cannot be drawn."""
 
+import json
+from pathlib import Path
+
 import pytest
 from attacked import taught
 from composed import composed
+from forked import on_ranks
 from sampled import DATA, DRAWN, ROWS, measured
 
 from unlearnkit.attacks import Samples, Scene
@@ -38,6 +42,35 @@ def test_the_forget_side_is_drawn_and_the_others_are_answered_as_ever(full_model
     assert [r.response for r in kept if r.set == "x"] == [r.response for r in records if r.set == "x"]
     other, *_ = measured(Samples(Decoding(4, 1.0, seed=1), k=[1]), full_model, "never_knew", start=False)
     assert not {r.response for r in other if r.set == "x"} & {r.response for r in records if r.set == "x"}
+
+
+ON_RANKS = """
+import json
+import sys
+
+sys.path.insert(0, sys.argv[3])
+from sampled import DRAWN, measured
+from unlearnkit import ranks
+from unlearnkit.attacks import Samples
+from unlearnkit.models import load_source
+from unlearnkit.models.templates import Template
+
+ranks.start()
+model = load_source("tiny", sys.argv[1], "float32", None, Template())
+records, numbers, _ = measured(Samples(DRAWN, k=[1, 4]), model, batch_size=5)
+with open(f"{sys.argv[2]}-{ranks.rank()}", "w") as file:
+    json.dump([[[r.set, r.id, r.sample, r.response, r.ended] for r in records], numbers], file)
+ranks.end()
+"""
+
+
+def test_two_ranks_draw_what_one_draws(tiny_folder, full_model, tmp_path):
+    records, numbers, _ = measured(Samples(DRAWN, k=[1, 4]), full_model, batch_size=5)
+    alone = [[r.set, r.id, r.sample, r.response, r.ended] for r in records]
+    done = on_ranks(2, "-c", ON_RANKS, str(tiny_folder), str(tmp_path / "said"), str(Path(__file__).parents[1]))
+    assert done.returncode == 0, done.stderr
+    for rank in (0, 1):
+        assert json.loads((tmp_path / f"said-{rank}").read_text()) == [alone, numbers]
 
 
 class Harmful:
