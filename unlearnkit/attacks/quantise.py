@@ -18,6 +18,7 @@ from transformers.utils import is_bitsandbytes_available, is_optimum_quanto_avai
 from unlearnkit import ranks
 from unlearnkit.attacks.base import OfWeights, Scene
 from unlearnkit.errors import UserError, first_line
+from unlearnkit.memory import release
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.models.copies import copied, network_of
@@ -100,11 +101,16 @@ class Quantise(OfWeights):
 
     @contextlib.contextmanager
     def on(self, model: LanguageModel) -> Iterator[LanguageModel]:
+        with copied(model, lambda: self._rounded(model)) as attacked:
+            yield attacked
+
+    def _rounded(self, model: LanguageModel) -> Any:
         with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
             folder = Path(ranks.from_first(lambda: place))
             if ranks.is_first():
                 network_of(model).save_pretrained(folder)
             ranks.barrier()
+            release()
             network = type(model.weights.bare).from_pretrained(
                 folder,
                 quantization_config=self._settings(),
@@ -115,7 +121,7 @@ class Quantise(OfWeights):
             use_packed_attention(network)
             network.forward = _readable(network.forward)
             ranks.barrier()
-        yield copied(model, network=network.eval())
+        return network.eval()
 
 
 def _readable(forward: Callable[..., Any]) -> Callable[..., Any]:
