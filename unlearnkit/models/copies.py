@@ -6,7 +6,7 @@ import contextlib
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
@@ -36,8 +36,13 @@ class _Beside:
         with self.of.loaded() as network:
             yield network
 
-    def origin(self) -> dict[str, Any]:
-        return {**self.of.origin(), "changed": True}
+    def origin(self) -> NoReturn:
+        """Nothing is kept by what a copy is: no file says what was done to it.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("a copy that may be changed has no origin: measure or score it without keeping what it says")
 
 
 class WholeCopy(_Beside, WholeLineage):
