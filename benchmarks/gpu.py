@@ -1,9 +1,10 @@
 """A check of a machine with a GPU: is what it computes right, and how long is a step there, ours and the plain way?
 
 Needs torch, transformers, peft and hydra-core alone (benchmarks/README.md says how to take it to a bare machine).
-First every loss and its gradients in fp32 against the CPU, and what a training begins with in bf16; then steps of SKU,
-NPO and GA+KL with LoRA and all weights, on llama-shaped random weights, beside the plain padded way. The last line
-says what passed; the exit code is 1 if anything failed, 2 if there is no GPU. What does not fit the device is said to.
+First every loss and its gradients in fp32 against the CPU, what a training begins with in bf16, and the kernels of
+attention; then steps of SKU, NPO, GA+KL, GradDiff and RMU with LoRA and all weights, on llama-shaped random weights,
+beside the plain padded way. The last line says what passed; the exit code is 1 if anything failed, 2 where there is no
+GPU. What does not fit the device is said to.
 `--device cpu --check 1M --shapes 4M --batch-size 2 --steps 2` runs the same code on a machine without a GPU.
 """
 
@@ -154,8 +155,8 @@ def main() -> int:
     print(table([cells(row, rate) for row in timed], chosen.markdown) + "\n")
     for one in attention:
         print(
-            f"Attention of a {one.shape} layer over {one.tokens} tokens, forward and backward: {one.kernel:.2f} ms in"
-            f" one kernel, {one.pieces:.2f} ms a piece at a time"
+            f"Attention of a {one.shape} layer over {one.tokens} tokens, forward and backward: {one.varlen:.2f} ms by"
+            f" varlen, {one.flex:.2f} ms by flex, {one.blocks:.2f} ms in blocks"
         )
     print("\n" * bool(attention) + verdict(checks, timed, broken))
     return int(bool(broken) or not all(check.passed for check in checks))

@@ -38,7 +38,7 @@ from unlearnkit.losses import (
     Steer,
 )
 from unlearnkit.models import LanguageModel, load_source
-from unlearnkit.models.attention import KERNEL, PIECES, packed_attention
+from unlearnkit.models.attention import BLOCKS, FLEX, VARLEN, packed_attention
 from unlearnkit.models.layout import Layout, Piece
 from unlearnkit.stages.base import Context
 from unlearnkit.stages.passes import Passes
@@ -92,33 +92,53 @@ class Check:
         return self.error <= self.limit
 
 
-def kernels(device: str, dtype: torch.dtype = torch.bfloat16, limit: float = 1e-2) -> list[Check]:
-    """The variable-length kernel in 16 bits against a piece at a time in fp64: what it gives, and its gradients.
+# A kernel, what it computes in, how far it may be off, heads of queries and of keys and their width, a softcap. flex is
+# compiled for each of its lines, which takes seconds, and for llama's shapes is timed too.
+BF16, FP32 = (torch.bfloat16, 1e-2), (torch.float32, 1e-4)
+KERNELS: list[tuple[str, tuple[torch.dtype, float], tuple[int, int, int], float | None]] = [
+    (VARLEN, BF16, (4, 4, 128), None),
+    (VARLEN, BF16, (8, 2, 64), None),
+    (FLEX, BF16, (32, 32, 128), None),
+    (FLEX, BF16, (32, 4, 64), None),
+    (FLEX, BF16, (32, 4, 64), 5.0),
+    (FLEX, FP32, (32, 4, 64), None),
+]
 
-    Rows with answers that share a prompt and rows without, under a window and without, with as many key heads as
-    query heads and with fewer.
+
+def kernels(device: str) -> list[Check]:
+    """The kernels against blocks in fp64: what they give, and its gradients.
+
+    Rows with answers that share a prompt and rows without, under a window and without.
     """
     checks = []
     apart = Layout([Piece(0, 300), Piece(300, 301), Piece(301, 600)])
     shared = Layout([Piece(0, 60), *(Piece(n, n + 90, continues=0) for n in range(60, 600, 90))])
-    for rows, layout in (("examples", apart), ("shared prompts", shared)):
-        for window in (None, 50):
-            for heads, key_heads, width in ((4, 4, 128), (8, 2, 64)):
-                generator = torch.Generator().manual_seed(0)
-                sizes = [(1, n, 600, width) for n in (heads, key_heads, key_heads)]
-                drawn = [torch.randn(size, generator=generator).to(device, dtype) for size in sizes]
-                error = _attention_error(drawn, layout, window)
-                name = f"kernel, {rows}, window {window}, {heads}/{key_heads} heads of {width}"
-                checks.append(Check(name, error, limit))
+    for way, (dtype, limit), (heads, key_heads, width), softcap in KERNELS:
+        generator = torch.Generator().manual_seed(0)
+        sizes = [(1, n, 600, width) for n in (heads, key_heads, key_heads)]
+        drawn = [torch.randn(size, generator=generator).to(device, dtype) for size in sizes]
+        for rows, layout in (("examples", apart), ("shared prompts", shared)):
+            for window in (None, 50):
+                error = _attention_error(way, drawn, layout, window, softcap)
+                name = f"kernel {way} in {dtype}, {rows}, window {window}, {heads}/{key_heads} heads of {width}"
+                checks.append(Check(f"{name}, softcap {softcap}" if softcap else name, error, limit))
     return checks
 
 
-def _attention_error(drawn: list[torch.Tensor], layout: Layout, window: int | None) -> float:
+def _attention_error(
+    kernel: str, drawn: list[torch.Tensor], layout: Layout, window: int | None, softcap: float | None
+) -> float:
     """The largest of ||x - x'|| / ||x'|| over the output and the three gradients."""
     made = []
-    for way, tensors in ((KERNEL, drawn), (PIECES, [tensor.double() for tensor in drawn])):
+    for way, tensors in ((kernel, drawn), (BLOCKS, [tensor.double() for tensor in drawn])):
         inputs = [tensor.detach().requires_grad_() for tensor in tensors]
-        out, _ = packed_attention(torch.nn.Identity(), *inputs, None, layout=layout, sliding_window=window, way=way)
+        out, _ = packed_attention(
+            *(torch.nn.Identity(), *inputs, None),
+            layout=layout,
+            sliding_window=window,
+            softcap=softcap,
+            way=way,
+        )
         weights = torch.linspace(-1, 1, out.numel(), dtype=torch.float64).view(out.shape).to(out)
         made.append([out, *torch.autograd.grad((out * weights).sum(), inputs)])
     return max(float((one - two).detach().norm() / two.detach().norm()) for one, two in zip(*made, strict=True))

@@ -16,16 +16,29 @@ from typing import Any
 
 import torch
 from measure import flops, peak_memory
-from networks import llama, method, network, packed_steps, parameters, scored_examples, unpacked
+from networks import (
+    llama,
+    method,
+    network,
+    packed_steps,
+    parameters,
+    restriction,
+    scored_examples,
+    trained_parameters,
+    unpacked,
+)
 from plain import plain_step
 
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.attention import KERNEL, PIECES, packed_attention
+from unlearnkit.models.attention import BLOCKS, FLEX, VARLEN, packed_attention
+from unlearnkit.models.loading import lineage
 from unlearnkit.records.forward import score
 from unlearnkit.stages.passes import Passes
 from unlearnkit.stages.trainer import weighted_sum
 
-METHODS = {"sku": "SKU", "npo": "NPO", "ga_kl": "GA+KL"}
+# RMU comes last, for it confines what is trained of the model.
+METHODS = {"sku": "SKU", "npo": "NPO", "ga_kl": "GA+KL", "grad_diff": "GradDiff", "rmu": "RMU"}
+FEW = {"grad_diff": 3, "rmu": 3}  # steps at most, for time on a lent machine is short
 
 
 @dataclass
@@ -50,6 +63,7 @@ class Row:
     ours: Timed | None = None
     plain: Timed | None = None
     least: int = 0
+    copied: bool = True  # the plain way's second model fits, or none is needed
 
     @property
     def name(self) -> str:
@@ -63,13 +77,16 @@ def device_memory(device: str) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def least_memory(weights: int, lora: bool, compares: bool) -> int:
+def least_memory(weights: int, lora: bool, compares: bool, trained: int | None = None) -> int:
     """Bytes that a step of ours holds besides activations: weights, gradients, AdamW's two moments, a frozen copy.
 
     Args:
+        trained: how many of the weights, where it is not all.
         compares: a term needs the reference's logits, which under full weights a frozen copy in 16 bits gives.
     """
-    return weights * (2 if lora else 16 + 2 * compares)
+    if lora:
+        return 2 * weights
+    return weights * (4 + 2 * compares) + 12 * (weights if trained is None else trained)
 
 
 def rows(shape: str, lora: bool, device: str, batch: int, count: int, length: int = 4096) -> Iterator[Row]:
@@ -81,18 +98,24 @@ def rows(shape: str, lora: bool, device: str, batch: int, count: int, length: in
     fits, model, size = device_memory(device), None, parameters(shape)
     for name in METHODS:
         stage, _ = method(name)
-        least = least_memory(size, lora, any(term.needs_reference for term in stage.terms.values()))
+        restrict = restriction(name)
+        compares = any(term.needs_reference for term in stage.terms.values())
+        least = least_memory(size, lora, compares, trained_parameters(shape, restrict))
         if least < fits and model is None:
             model = _fitting(lambda: network(shape, lora, device))
         if least >= fits or model is None:
             yield Row(shape, lora, name, batch, least=least)
             continue
+        if not restrict.everything:
+            if not lora:
+                model.weights = lineage(model.model, None)  # begins its training here
+            restrict.limit(model)
         tried = batch
         while True:
             row = Row(shape, lora, name, tried)
-            _fill(row, model, device, count, length)
+            _fill(row, model, device, min(count, FEW.get(name, count)), length)
             yield row
-            if row.plain is not None or tried == 1:
+            if row.plain is not None or not row.copied or tried == 1:
                 break
             tried //= 2
 
@@ -103,12 +126,13 @@ class AttentionTimes:
 
     shape: str
     tokens: int
-    pieces: float
-    kernel: float
+    blocks: float
+    varlen: float
+    flex: float
 
 
 def attention_times(shape: str, device: str, batch: int, count: int, length: int = 4096) -> AttentionTimes:
-    """Of rows that are new each time, as in training."""
+    """Of rows that are new each time, as in training; what a row gives all layers is there already."""
     config, dtype = llama(shape), torch.bfloat16
     stage, streams = method("sku")
     model = network("100K", True, "cpu")
@@ -117,18 +141,19 @@ def attention_times(shape: str, device: str, batch: int, count: int, length: int
     heads, keys = config.num_attention_heads, config.num_key_value_heads or config.num_attention_heads
     width = config.hidden_size // heads
     found = {}
-    for way in (PIECES, KERNEL):
+    for way in (BLOCKS, VARLEN, FLEX):
         seconds = []
         for row in rows:
             sizes = [(1, n, row.input_ids.numel(), width) for n in (heads, keys, keys)]
             tensors = [torch.randn(size, device=device, dtype=dtype, requires_grad=True) for size in sizes]
-            torch.cuda.synchronize()
-            started = time.perf_counter()
-            packed_attention(torch.nn.Identity(), *tensors, None, layout=row.layout, way=way)[0].sum().backward()
-            torch.cuda.synchronize()
+            for _ in range(2):
+                torch.cuda.synchronize()
+                started = time.perf_counter()
+                packed_attention(torch.nn.Identity(), *tensors, None, layout=row.layout, way=way)[0].sum().backward()
+                torch.cuda.synchronize()
             seconds.append(time.perf_counter() - started)
         found[way] = 1e3 * median_low(seconds[1:])  # the first loads kernels
-    return AttentionTimes(shape, rows[-1].input_ids.numel(), found[PIECES], found[KERNEL])
+    return AttentionTimes(shape, rows[-1].input_ids.numel(), **found)
 
 
 def _fill(row: Row, model: LanguageModel, device: str, count: int, length: int) -> None:
@@ -158,8 +183,10 @@ def _fill(row: Row, model: LanguageModel, device: str, count: int, length: int) 
     row.ours = _fitting(lambda: _timed(ours, optimiser, device, count), optimiser)
     if row.ours is not None:
         passes.references.clear()  # what the plain way has of its own
-        second = _fitting(lambda: frozen(model), optimiser)
-        row.plain = second and _fitting(lambda: _timed(plain, optimiser, device, count), optimiser)
+        compares = any(term.needs_reference or term.needs_reference_log_probs for term in terms.values())
+        second = _fitting(lambda: frozen(model), optimiser) if compares else None
+        row.copied = second is not None or not compares
+        row.plain = row.copied and _fitting(lambda: _timed(plain, optimiser, device, count), optimiser) or None
 
 
 def frozen(model: LanguageModel) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from unlearnkit.models.loading import lineage
 from unlearnkit.models.packing import Tokenise, Tokens
 from unlearnkit.models.precision import chosen
 from unlearnkit.runs.checks import bind_streams
-from unlearnkit.stages import Finetune
+from unlearnkit.stages import Finetune, Restrict
 from unlearnkit.stages.steps import Steps
 
 TEMPLATE = Template(text="### Question: {prompt}\n### Answer:", separator=" ")  # plain text needs no jinja2
@@ -32,8 +33,22 @@ def llama(shape: str) -> Any:
 
 def parameters(shape: str) -> int:
     """How many weights the shape has."""
+    return sum(weight.numel() for weight in _skeleton(shape).parameters())
+
+
+def trained_parameters(shape: str, restrict: Restrict) -> int:
+    """How many of them are trained whole under a restriction."""
+    made = _skeleton(shape)
+    if restrict.everything:
+        return parameters(shape)
+    chosen = restrict.matching(made)
+    return sum(weight.numel() for name, weight in made.named_parameters() if name in chosen)
+
+
+@cache
+def _skeleton(shape: str) -> Any:
     with torch.device("meta"):
-        return sum(weight.numel() for weight in AutoModelForCausalLM.from_config(llama(shape)).parameters())
+        return AutoModelForCausalLM.from_config(llama(shape))
 
 
 def network(shape: str, lora: bool, device: str, trainable: bool = True) -> LanguageModel:
@@ -69,12 +84,23 @@ def folder(shape: str, path: Path) -> Path:
 
 def method(name: str, *overrides: str) -> tuple[Finetune, dict[str, Stream]]:
     """A method's training stage, and the embedded data's streams with those the method derives."""
-    configuration.register_resolvers()
-    with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
-        cfg = compose("config", overrides=[f"+method={name}", *overrides])
+    cfg = _composed(name, *overrides)
     streams = bind_streams(instantiate(cfg.data, _convert_="all"), instantiate(cfg.streams, _convert_="all"))
     stages = instantiate(cfg.stages, _convert_="all")
     return next(stage for stage in stages.values() if isinstance(stage, Finetune)), streams
+
+
+def restriction(name: str) -> Restrict:
+    """What a method confines its training to; all, where it has no such stage."""
+    stages = instantiate(_composed(name).stages, _convert_="all").values()
+    return next((stage for stage in stages if isinstance(stage, Restrict)), Restrict())
+
+
+@cache
+def _composed(name: str, *overrides: str) -> Any:
+    configuration.register_resolvers()
+    with initialize_config_dir(str(configuration.FOLDER), version_base="1.3"):
+        return compose("config", overrides=[f"+method={name}", *overrides])
 
 
 def packed_steps(

@@ -29,6 +29,8 @@ RUNS = {
     "krs": ("+method=grad_diff", *KRS),
     "dual": ("+method=pdu", *AUTHORS, "train.arguments.learning_rate=0.02"),
     "distilled": ("+method=undial", *AUTHORS, "train.arguments.learning_rate=0.02"),
+    # flex on the GPU
+    "softcapped": ("+method=ga_gd", *AUTHORS, "model.architecture=gemma2", "train.arguments.learning_rate=0.02"),
 }
 
 

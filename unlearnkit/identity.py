@@ -16,9 +16,11 @@ from unlearnkit import __version__
 from unlearnkit.secrets import redacted
 
 # Keys that decide nothing of a run's result. `sweep` and `scale` say which table a run is for; DeepSpeed divides the
-# work and a cache saves some; how a judge is reached is not what it says; what is taken of a paper stands in its row.
+# work, attention orders it and a cache saves some; how a judge is reached is not what it says; what is taken of a paper
+# stands in its row.
 NO_MATTER = re.compile(
-    r"^(resume|logger|sweep|scale|push_to_hub|paper\.(taken|others|rates|teaching))\b|\bsave_(every|limit)$"
+    r"^(resume|logger|sweep|scale|push_to_hub|paper\.(taken|others|rates|teaching)|model\.attention)\b"
+    r"|\bsave_(every|limit)$"
     r"|(^|\.)(deepspeed|cache)\b"
     r"|(^|\.)judge\.(api_key_env|concurrency|timeout|retries)$"
     r"|\barguments\.(logging_\w+|save_\w+|report_to|run_name|disable_tqdm|output_dir)$"

@@ -67,9 +67,15 @@ def test_in_bf16_on_a_gpu_at_a_shape_that_fills_its_tiles(tmp_path, lora):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: torch.cuda.is_available() is false")
-def test_the_kernel_gives_what_pieces_give():
+def test_the_kernels_give_what_blocks_give():
     checks = kernels("cuda")
-    assert len(checks) == 8
+    assert len(checks) == 24
+    assert not failures(checks)
+
+
+def test_on_a_cpu_all_ways_are_blocks():
+    checks = kernels("cpu")
+    assert len({check.name for check in checks}) == 24
     assert not failures(checks)
 
 

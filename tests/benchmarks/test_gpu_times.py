@@ -6,7 +6,7 @@ import pytest
 import torch
 from gpu_times import METHODS, least_memory, rows
 from measure import flops
-from networks import parameters
+from networks import parameters, restriction, trained_parameters
 
 from unlearnkit.models.attention import packed_attention
 from unlearnkit.models.layout import Layout, Piece
@@ -39,10 +39,16 @@ def test_adamw_on_all_weights_holds_sixteen_bytes_a_weight_and_a_copy_two():
     assert least_memory(10, lora=False, compares=False) == 160
     assert least_memory(10, lora=False, compares=True) == 180
     assert least_memory(10, lora=True, compares=True) == 20
+    assert least_memory(10, lora=False, compares=True, trained=2) == 84
+
+
+def test_rmu_trains_three_down_projections():
+    assert trained_parameters("7B", restriction("rmu")) == 3 * 4096 * 11008
+    assert trained_parameters("7B", restriction("npo")) == 6_738_415_616
 
 
 def test_what_cannot_fit_is_not_tried(monkeypatch):
-    monkeypatch.setattr("gpu_times.device_memory", lambda device: 80 * 2**30)
+    monkeypatch.setattr("gpu_times.device_memory", lambda device: 40 * 10**9)
     made = list(rows("7B", False, "cpu", batch=8, count=1))
     assert [(row.method, row.ours, row.plain) for row in made] == [(name, None, None) for name in METHODS]
     assert made[1].least == 16 * 6_738_415_616
@@ -63,6 +69,7 @@ def test_flops_of_a_row_in_one_kernel_are_those_of_its_pieces():
     def row(way):
         packed_attention(torch.nn.Identity(), query, key, value, None, layout=layout, way=way)[0].sum().backward()
 
+    row("varlen")  # the first is held against blocks too
     assert flops(lambda: row("varlen")) == 7 * 2 * 4 * 64 * (16 * 16 + 24 * 40 + 16 * 32 + 8 * 8)
 
 

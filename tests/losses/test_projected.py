@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from unlearnkit.losses import projected
 from unlearnkit.losses.projected import Projected, in_pieces, whole
@@ -48,6 +49,26 @@ def test_a_frozen_head_is_asked_once_a_piece(rows, monkeypatch):
     torch.testing.assert_close(again, values)
     torch.testing.assert_close(gradient, by_state, rtol=1e-5, atol=1e-3)
     assert none is None and sum(seen) == 11
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_modules_that_are_counted_give_the_same(frozen, monkeypatch):
+    monkeypatch.setattr(projected, "PIECE", 7 * 4)
+
+    def asked():
+        head = torch.nn.Linear(4, 7, bias=False).requires_grad_(not frozen)
+        head.weight.data.copy_(WEIGHTS)
+        leaf = STATES.clone().requires_grad_()
+        values = in_pieces(squared, Projected(leaf * 1, head, 7, frozen), LABELS, STATES @ OTHER.T)
+        values.pow(2).sum().backward()
+        return values.detach(), leaf.grad, head.weight.grad
+
+    expected = asked()
+    with FlopCounterMode(display=False) as counter:
+        found = asked()
+    assert all(a is b is None or torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    products = 3 if frozen else 5  # the reference's, forward and states' gradient; forward again and weights' gradient
+    assert counter.get_total_flops() == products * 2 * 11 * 4 * 7
 
 
 def test_a_part_is_a_part_of_the_states():

@@ -105,11 +105,9 @@ def test_what_is_not_the_same_is_refused(kind, more, why):
         check_packing(made(kind, **more))
 
 
-@pytest.mark.parametrize("kind", ["gemma2", "gpt_neo", "bloom"])
+@pytest.mark.parametrize("kind", ["gpt_neo", "bloom"])
 def test_an_architecture_without_sdpa_is_told_so(kind, tmp_path):
-    sizes = {"head_dim": 8} if kind == "gemma2" else {}
-    if kind == "gpt_neo":
-        sizes = {"attention_types": [[["global", "local"], 1]], "num_layers": 2}
+    sizes = {"attention_types": [[["global", "local"], 1]], "num_layers": 2} if kind == "gpt_neo" else {}
     AutoModelForCausalLM.from_config(
         AutoConfig.for_model(kind, **{"num_hidden_layers": 2, **SIZES, **sizes}), attn_implementation="eager"
     ).save_pretrained(tmp_path)
@@ -119,12 +117,12 @@ def test_an_architecture_without_sdpa_is_told_so(kind, tmp_path):
     assert "own" in caught.value.what
 
 
-def test_softcapped_scores_are_refused(monkeypatch):
+def test_sinks_are_refused(monkeypatch):
     model = made("gemma", head_dim=8)
     attention = type(model.model.layers[0].self_attn)
     forward = attention.forward
-    monkeypatch.setattr(attention, "forward", lambda self, *a, **k: forward(self, *a, softcap=50.0, **k))
-    with pytest.raises(UserError, match="'gemma' cannot be trained in packed rows: it has softcapped"):
+    monkeypatch.setattr(attention, "forward", lambda self, *a, **k: forward(self, *a, s_aux=torch.zeros(4), **k))
+    with pytest.raises(UserError, match="'gemma' cannot be trained in packed rows: it has attention sinks"):
         check_packing(model)
 
 

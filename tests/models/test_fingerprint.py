@@ -22,8 +22,8 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("UNLEARNKIT_CACHE", str(tmp_path / "cache"))
 
 
-def of(source, template=None, dtype="float32", lora=LORA, adapter=None):
-    model = load_source("tiny", str(source), dtype, dict(lora) if lora else None, template or Template())
+def of(source, template=None, dtype="float32", lora=LORA, adapter=None, attention="auto"):
+    model = load_source("tiny", str(source), dtype, dict(lora) if lora else None, template or Template(), attention)
     if adapter is not None:
         model.weights.teach(str(adapter))
     return digest(fingerprint(model))
@@ -118,7 +118,8 @@ def test_every_field_of_the_template(folder):
 
 def test_how_it_computes(folder):
     found = [of(folder), of(folder, dtype="bfloat16"), of(folder, dtype="bfloat16", lora=None)]
-    assert len(set(found)) == 3
+    found.append(of(folder, attention="blocks"))
+    assert len(set(found)) == 4
 
 
 def test_every_file_of_an_adapter(folder, tmp_path):

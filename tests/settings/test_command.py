@@ -35,6 +35,8 @@ stages: {finetune: {terms: {own: {_target_: mypackage.Loss, stream: forget, weig
         (["+method=sku", "curve_split=dev"], "curve_split=dev is no split of the data 'mischief'"),
         (["+method=sku", "+train.arguments.optim=adamw_bnb_8bit"], "stages.acquire.arguments: "),
         (["+method=sku", "model.lora.target_modules=[q_prj]"], "Did you mean 'q_proj'?"),
+        (["+method=npo", "eval.robustness.limit=4"], "'eval.robustness': the eval 'robustness' is not chosen here"),
+        (["+method=npo", "attacks.depth.limit=4"], "'attacks.depth': the attack 'depth' is not chosen here"),
         (["+method=ga", "stages.finetune.terms.forget.weight=0"], "nothing to minimise: every weight is 0 (forget)"),
         (["-m", "+method=sku", "seed=0,1", "train.batch_size=0"], "train.batch_size=0"),
     ],

@@ -20,7 +20,6 @@ from unlearnkit.attacks.base import OfWeights, Scene
 from unlearnkit.errors import UserError, first_line
 from unlearnkit.memory import release
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.models.copies import copied, network_of
 
 
@@ -116,9 +115,8 @@ class Quantise(OfWeights):
                 quantization_config=self._settings(),
                 dtype=model.model.dtype,
                 device_map={"": model.device},
-                attn_implementation="sdpa",
+                attn_implementation=model.weights.bare.config._attn_implementation,
             )
-            use_packed_attention(network)
             network.forward = _readable(network.forward)
             ranks.barrier()
         return network.eval()

@@ -112,7 +112,8 @@ class NeverKnew:
     ) -> LanguageModel:
         if self.path or self.hub:
             held = make()  # of which the way to ask is taken
-            return load(NEVER_KNEW, self.hub, self.path, dtype=model.get("dtype", "auto"), template=held.template)
+            how = {key: model.get(key, "auto") for key in ("dtype", "attention")}
+            return load(NEVER_KNEW, self.hub, self.path, template=held.template, **how)
         if not isinstance(target, Taught):
             raise UserError(
                 f"A measure is taken against a model that never knew, and nothing says how the data '{data.name}' are"

@@ -90,7 +90,8 @@ class _Frozen(torch.autograd.Function):
         for place in places:
             piece = states[place : place + size].detach().requires_grad_()
             with torch.enable_grad():
-                made = one(Projected(piece, logits.head, logits.vocabulary), place)
+                given = piece.view_as(piece)  # no leaf: a module's hooks may ask whether its input gets a gradient
+                made = one(Projected(given, logits.head, logits.vocabulary), place)
                 gradients.append(torch.autograd.grad(made.sum(), piece)[0])
             values.append(made.detach())
         ctx.save_for_backward(torch.cat(gradients))

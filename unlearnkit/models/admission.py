@@ -27,7 +27,7 @@ def check_packing(model: PreTrainedModel) -> None:
     Raises:
         UserError: the check on random tokens failed; it says why.
     """
-    config = (model.config.to_json_string(), model.dtype, model.device.type)
+    config = (model.config.to_json_string(), _computed_in(model), model.device.type)
     if config in _passed:
         return
     if reason := _refusal(model):
@@ -45,15 +45,20 @@ def _refusal(model: PreTrainedModel) -> str:
         error, leaked = row.error(), row.leak()
     except NotCarried as failure:
         return f"it has {failure}"
-    except torch.OutOfMemoryError:
+    except (UserError, torch.OutOfMemoryError):
         raise
     except Exception as failure:  # whatever an architecture's own code does with rows like these
         return f"{type(failure).__name__}: {first_line(failure, 120)}"
-    if not error <= ERROR.get(model.dtype, ERROR_16_BITS):
+    if not error <= ERROR.get(_computed_in(model), ERROR_16_BITS):
         return f"packed and separate logits differ by {error:.1e}"
-    if not leaked <= LEAK.get(model.dtype, LEAK_16_BITS):
+    if not leaked <= LEAK.get(_computed_in(model), LEAK_16_BITS):
         return f"another example in the row moves the logits by {leaked:.1e}"
     return ""
+
+
+def _computed_in(model: PreTrainedModel) -> torch.dtype:
+    kind = model.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else model.dtype
 
 
 def packing_error(model: PreTrainedModel) -> float:

@@ -26,6 +26,7 @@ def fingerprint(model: LanguageModel) -> dict[str, Any]:
         "template": model.template,
         "stored": model.model.dtype,
         "dtype": model.dtype,
+        "attention": model.model.config._attn_implementation,
         "device": model.device.type,
         "versions": {name: version(name) for name in LIBRARIES},
     }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,15 @@ class Layout:
     def __init__(self, pieces: list[Piece]):
         self.pieces = pieces
         self.sizes = [piece.end - piece.start for piece in pieces]
-        self._masks: dict[tuple[torch.device, int | None], list[torch.Tensor | None]] = {}
-        self._sequences: dict[torch.device, Sequences] = {}
+        self._made: dict[Hashable, Any] = {}
+
+    def once(self, what: Hashable, make: Callable[[], Made]) -> Made:
+        """What `make` makes of the row, for all layers."""
+        if what not in self._made:
+            with torch.inference_mode(False):  # it may be made in scoring and saved for a backward pass later
+                self._made[what] = make()
+        made: Made = self._made[what]
+        return made
 
     def masks(self, device: torch.device, window: int | None = None) -> list[torch.Tensor | None]:
         """A piece's (L, K) mask, True where a token sees a key; None where plain causal attention says the same.
@@ -59,10 +70,9 @@ class Layout:
         Args:
             window: a token sees itself and the `window` - 1 before it.
         """
-        if (device, window) not in self._masks:
-            with torch.inference_mode(False):  # a mask may be made in scoring and saved for a backward pass later
-                self._masks[device, window] = [self._mask(piece, device, window) for piece in self.pieces]
-        return self._masks[device, window]
+        return self.once(
+            ("masks", device, window), lambda: [self._mask(piece, device, window) for piece in self.pieces]
+        )
 
     def _mask(self, piece: Piece, device: torch.device, window: int | None) -> torch.Tensor | None:
         own, before = piece.end - piece.start, self._before(piece)
@@ -77,10 +87,7 @@ class Layout:
 
     def sequences(self, device: torch.device) -> Sequences:
         """The row for a variable-length kernel."""
-        if device not in self._sequences:
-            with torch.inference_mode(False):
-                self._sequences[device] = self._as_sequences(device)
-        return self._sequences[device]
+        return self.once(("sequences", device), lambda: self._as_sequences(device))
 
     def _as_sequences(self, device: torch.device) -> Sequences:
         keys: list[int] = []

@@ -16,12 +16,12 @@ from unlearnkit.content import digest_of
 from unlearnkit.errors import UserError
 from unlearnkit.models.adapter import AdapterLineage
 from unlearnkit.models.admission import check_packing
-from unlearnkit.models.attention import use_packed_attention
+from unlearnkit.models.attention import AUTO, Way, check_way, softcaps, use_packed_attention
 from unlearnkit.models.failures import told
 from unlearnkit.models.language_model import LanguageModel
 from unlearnkit.models.lineage import Lineage
 from unlearnkit.models.lora import Lora, check_targets
-from unlearnkit.models.precision import Dtype, chosen
+from unlearnkit.models.precision import Dtype, chosen, computing
 from unlearnkit.models.quantised import check_quantised
 from unlearnkit.models.sources import base_of, check_folder, locate
 from unlearnkit.models.switching import merged
@@ -40,6 +40,7 @@ def load(
     dtype: Dtype = "auto",
     lora: Lora = None,
     template: Template | None = None,
+    attention: Way = "auto",
 ) -> LanguageModel:
     """Load a causal language model.
 
@@ -51,14 +52,17 @@ def load(
         dtype: what it computes in: "bfloat16", "float32" or "auto", see `unlearnkit.models.precision`.
         lora: arguments of `peft.LoraConfig`, or None to train all weights.
         template: how a question is put to the model.
+        attention: how packed rows are attended, see `use_packed_attention`.
 
     Raises:
-        UserError: no weights where they should be, or an architecture that does not pack.
+        UserError: no weights where they should be, an architecture that does not pack, or attention that cannot be had.
     """
-    return load_source(name, locate(name, hub, path, package, gguf), dtype, lora, template or Template())
+    return load_source(name, locate(name, hub, path, package, gguf), dtype, lora, template or Template(), attention)
 
 
-def load_source(name: str, source: str, dtype: str, lora: dict[str, Any] | None, template: Template) -> LanguageModel:
+def load_source(
+    name: str, source: str, dtype: str, lora: dict[str, Any] | None, template: Template, attention: str = AUTO
+) -> LanguageModel:
     """Load from a folder or hub id; see `load`."""
     tokenizer, config, template = asked(name, source, template)
     check_quantised(name, config, lora)
@@ -68,8 +72,10 @@ def load_source(name: str, source: str, dtype: str, lora: dict[str, Any] | None,
         tokenizer.pad_token = tokenizer.eos_token
     check_tokens(name, tokenizer, config, template)
     computed_in = chosen(dtype, config)
+    check_way(attention, computed_in, config)
     # AdamW's small steps are lost in bf16 weights, so full fine-tuning keeps fp32 master weights.
-    reload = partial(network, name, stored=torch.float32 if lora is None else computed_in)
+    stored = torch.float32 if lora is None else computed_in
+    reload = partial(network, name, stored=stored, computed_in=computed_in, attention=attention)
     weights = lineage(reload(source), lora, source, reload, own_base=base_of(source) == source)
     return LanguageModel(name, tokenizer, template, weights, computed_in)
 
@@ -148,7 +154,9 @@ def lineage(
     return AdapterLineage(network, source, reload, lora, own_base)
 
 
-def network(name: str, source: str, stored: torch.dtype) -> Any:
+def network(
+    name: str, source: str, stored: torch.dtype, computed_in: torch.dtype | None = None, attention: str = AUTO
+) -> Any:
     """The weights in a folder or of a hub id, on this process's device, ready for packed rows.
 
     An adapter's folder gives its base with the adapter merged into it.
@@ -162,7 +170,7 @@ def network(name: str, source: str, stored: torch.dtype) -> Any:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 base,
                 dtype=stored if base == source else torch.float32,
-                attn_implementation="sdpa",
+                attn_implementation="eager" if softcaps(AutoConfig.from_pretrained(base)) else "sdpa",
                 output_loading_info=True,
                 trust_remote_code=False,
             )
@@ -188,6 +196,9 @@ def network(name: str, source: str, stored: torch.dtype) -> Any:
             model = merged(PeftModel.from_pretrained(model, source), keep=True).to(stored)
     if torch.cuda.is_available() and not getattr(model, "is_quantized", False):  # transformers has put these there
         model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))))
-    use_packed_attention(model)
+    use_packed_attention(model, attention)
     check_packing(model)
+    if torch.cuda.is_available() and computed_in not in (None, model.dtype):  # other kernels
+        with computing(model.device, computed_in):
+            check_packing(model)
     return model.eval()

@@ -12,6 +12,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTr
 
 from unlearnkit.cache import kept
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.models.attention import Way
 from unlearnkit.models.loading import LanguageModel, load_source
 from unlearnkit.models.lora import Lora
 from unlearnkit.models.precision import Dtype
@@ -54,9 +55,9 @@ def config(architecture: str) -> Any:
         return AutoConfig.for_model("opt", ffn_dim=64, word_embed_proj_dim=32, **sizes)
     if architecture != "gpt_neox":
         sizes["num_key_value_heads"] = 2
-    if architecture in ("mistral", "phi3"):
+    if architecture in ("mistral", "phi3", "gemma2"):
         sizes["sliding_window"] = 16  # shorter than most questions
-    if architecture in ("qwen3", "gemma3_text"):
+    if architecture in ("qwen3", "gemma2", "gemma3_text"):
         sizes["head_dim"] = 8  # theirs is no share of the width
     try:
         return AutoConfig.for_model(architecture, intermediate_size=64, **sizes)
@@ -84,10 +85,11 @@ def load(
     lora: Lora = None,
     template: Template | None = None,
     dtype: Dtype = "float32",
+    attention: Way = "auto",
 ) -> LanguageModel:
     """The tiny model of an architecture, made once into the cache."""
     made = {"architecture": architecture, "config": config(architecture).to_dict(), "chat": CHAT}
     content = {**made, "versions": {library: version(library) for library in ("torch", "transformers", "tokenizers")}}
     called = f"tiny-{architecture}"
     folder = kept("models", content, lambda entry: write(entry / called, architecture), lambda entry: entry / called)
-    return load_source(name, str(folder), dtype, lora, template or Template())
+    return load_source(name, str(folder), dtype, lora, template or Template(), attention)

@@ -103,6 +103,13 @@ def _not_there(key: str, primary: str) -> UserError:
 def _unknown(key: str, word: str, cause: BaseException, primary: str) -> UserError:
     parent = getattr(cause, "parent_node", None)
     siblings = [str(name) for name in parent] if parent is not None and hasattr(parent, "keys") else []
+    group = {"eval": "eval", "attacks": "attack"}.get(key.partition(".")[0])
+    if group and word in options(group):
+        choice = f"'+attack=[{word}]'" if group == "attack" else f"{group}={word}"
+        return UserError(
+            f"Unknown key '{key}': the {group} '{word}' is not chosen here",
+            f"Choose it too, for a sweep's cells as well: {choice}",
+        )
     guess = nearest(word, siblings) or _meant(key, primary)
     return UserError(
         f"Unknown key '{key}'.{guess}" + (f" Valid here: {', '.join(siblings)}" if siblings else ""),
