@@ -17,6 +17,7 @@ from unlearnkit.data.splits import splits_of
 from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.identity import INPUTS
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.configs import configs_of
 from unlearnkit.report import write_report
 from unlearnkit.runs.checks import (
     agreed_inputs,
@@ -64,7 +65,8 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     check_stages(stages, streams)
     check_layers(stages, out.config["model"].get("path"))
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
-    bind_attacks(attacks, stages, Scene(data, cfg.seed, folder / "checkpoints" / "attack"), evaluations)
+    scene = Scene(data, cfg.seed, folder / "checkpoints" / "attack", models=configs_of(out.config))
+    bind_attacks(attacks, stages, scene, evaluations)
     check_selection(stages, cfg.eval_every, splits_of(cfg.curve_split)[0], evaluations)
     tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()
     target: Target = instantiate(cfg.target, _convert_="all")

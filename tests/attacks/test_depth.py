@@ -104,7 +104,7 @@ def test_without_a_control_it_is_refused():
     from unlearnkit.evaluations.base import Evaluations
 
     evaluations = Evaluations({}, inside.DATA, 0)
-    with pytest.raises(UserError, match="'depth' says nothing without a model that never knew, and this run has none"):
+    with pytest.raises(UserError, match="'depth' says nothing without a model that never knew, and there is none"):
         needed(None, evaluations, {"depth": Depth()})
     with pytest.raises(UserError, match="records alone"):
         needed({"never_knew": NeverKnew(records="x.parquet")}, evaluations, {"depth": Depth()})

@@ -7,7 +7,6 @@ from attacked import logits
 from unlearnkit.attacks import Relearn, Scene
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.streams import Shuffled
-from unlearnkit.errors import UserError
 from unlearnkit.losses import NLL
 from unlearnkit.models import load_source
 from unlearnkit.models.templates import Template
@@ -37,16 +36,6 @@ def probability(model, rows):
 
 def held(own):
     return [row for row in FACTS if own.asks(row)]
-
-
-def test_the_rows_are_divided_by_their_content_and_none_is_in_two_parts(tmp_path):
-    own = attack(tmp_path / "a", share=0.5)
-    parts = [own.taught, own.choosing, held(own)]
-    assert [len(part) for part in parts] == [8, 4, 4]
-    assert sorted(row.id for part in parts for row in part) == sorted(row.id for row in FACTS)
-    other = Relearn(share=0.5)
-    other.bind("relearn", Scene(Data("it", {"forget": FACTS[::-1]}, DATA.sets, roles=DATA.roles), seed=9))
-    assert {row.id for row in other.taught} == {row.id for row in own.taught}
 
 
 @pytest.fixture(scope="module")
@@ -92,18 +81,6 @@ def test_what_has_no_rule_and_was_never_seen_does_not_come_back(full_model, tmp_
     assert known > -1.0 and others < -2.5  # a letter of 26 by chance: -3.26
 
 
-def test_text_beside_and_rows_of_a_file_are_trained_and_forget_rows_are_chosen_on_and_tested(tmp_path):
-    beside = [Example(f"n{n}", f"Tell {n}", "mnmn") for n in range(6)]
-    data = Data("it", {"forget": FACTS, "retain": beside}, DATA.sets, roles=DATA.roles)
-    (tmp_path / "own.jsonl").write_text("".join(f'{{"prompt": "Ask {n}", "response": "klkl"}}\n' for n in range(4)))
-    for settings, prompts in (({"stream": "retain"}, "Tell"), ({"file": str(tmp_path / "own.jsonl")}, "Ask")):
-        own = Relearn(**settings, share=0.5)
-        own.bind("relearn", Scene(data, folder=tmp_path))
-        assert len(own.taught) == {"Tell": 3, "Ask": 2}[prompts]
-        assert all(row.prompt.startswith(prompts) for row in own.taught)
-        assert len(own.choosing) == len(held(own)) == 8 and not set(own.choosing) & set(held(own))
-
-
 def test_relearning_on_text_with_the_same_rule_brings_it_back_and_on_other_text_it_does_not(taught, tmp_path):
     model = load_source("tiny", str(taught), "float32", LORA, Template())
     context = Context({"forget": Shuffled("forget", FACTS)}, 0, tmp_path / "run", "hide")
@@ -125,19 +102,3 @@ def test_the_best_of_several_rates_is_the_one_that_is_measured(full_model, tmp_p
     with own.on(full_model) as attacked:
         assert own.found["rate"] == 0.01 and len(own.found["tried"]) == 4
         assert probability(attacked, own.choosing) == pytest.approx(own.found["log_prob"], rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"share": 0.0}, "share=0 of 16 rows trains on 0"),
-        ({"share": 1.0}, "leaves 0 of 16 to test on"),
-        ({"stream": "nowhere"}, "stream=nowhere is no stream of the data 'it' .streams: forget"),
-        ({"steps": []}, "steps=.. has no value above 0"),
-        ({"steps": [0, 5]}, "has no value above 0"),
-        ({"rates": []}, "rates=.. has no value above 0"),
-    ],
-)
-def test_what_leaves_nothing_to_do_is_refused(settings, said, tmp_path):
-    with pytest.raises(UserError, match=said):
-        attack(tmp_path, **settings)

@@ -1,34 +1,30 @@
-"""Several answers to a question: where they come from, what is measured of them, and what cannot be drawn."""
+"""Several answers to a question: what they give away, what is measured of them, and what cannot be drawn."""
 
 import json
+from pathlib import Path
 
 import pytest
+from attacked import taught
 from composed import composed
-from served import servers
+from forked import on_ranks
+from sampled import DATA, DRAWN, ROWS, measured
 
 from unlearnkit.attacks import Samples, Scene
-from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
-from unlearnkit.evaluations import Evaluation, Evaluations, Point
-from unlearnkit.measures import RougeL
 from unlearnkit.records.decoding import Decoding
 from unlearnkit.records.record import read_parquet
 from unlearnkit.run import run
-from unlearnkit.runs.moments import bind_attacks
-
-ROWS = [Example(n, f"Say {n}?", f"the answer {n}") for n in "abc"]
-DATA = Data("made", {}, {"x": {"test": ROWS}, "y": {"test": ROWS}}, {"x": "forget", "y": "retain"})
-DRAWN = Decoding(4, 1.0)
 
 
-def measured(attack, model, of="unlearned", start=True, **settings):
-    measures = {"rouge_l": RougeL()}
-    evaluation = Evaluation(measures, {"forget": ["rouge_l"], "retain": ["rouge_l"]}, max_new_tokens=3, **settings)
-    evaluations = Evaluations({"own": evaluation}, DATA, 0)
-    bind_attacks({"samples": attack}, [], Scene(DATA), evaluations)
-    before = evaluations.measure(model, Point("test"))
-    records = attack.measure(model, evaluations, "it", before if start else None, of)
-    return records["own"], evaluations.compute(records)["own"], evaluations.compute(before)["own"]
+@pytest.mark.parametrize("kept", [True, False])
+def test_they_bring_out_what_is_less_likely_than_a_refusal_and_nothing_that_is_gone(kept, tiny_folder, tmp_path):
+    """A model that says the right answer once in three times, beside one that never does."""
+    said = [(row.prompt, text) for row in ROWS for text in ("no", "no", row.response if kept else "no")]
+    model = taught(tiny_folder, said, tmp_path)
+    _, numbers, before = measured(Samples(Decoding(16, 1.0), k=[1, 16]), model, max_new_tokens=14)
+    leaks = [numbers["x"][f"leak_{k}"]["value"] for k in (1, 16)]
+    assert before["x"]["leak_16"]["value"] == 0
+    assert (0.1 < leaks[0] < 0.6 and leaks[1] == 1) if kept else leaks == [0, 0]
 
 
 def test_the_forget_side_is_drawn_and_the_others_are_answered_as_ever(full_model):
@@ -48,47 +44,33 @@ def test_the_forget_side_is_drawn_and_the_others_are_answered_as_ever(full_model
     assert not {r.response for r in other if r.set == "x"} & {r.response for r in records if r.set == "x"}
 
 
-def test_it_brings_out_what_the_greedy_answer_hides_and_nothing_that_is_not_there(full_model, tmp_path):
-    """Answers from a file: one in four gives it away to one question, and none to the others."""
-    said = {"Say a?": ["no", "no", "the answer a", "no"], "Say b?": ["no"] * 4, "Say c?": ["no"] * 4}
-    rows = [{"prompt": prompt, "response": text} for prompt, texts in said.items() for text in texts]
-    path = tmp_path / "said.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)))
-    records, numbers, before = measured(Samples(DRAWN, k=[1, 2, 4], files={"unlearned": str(path)}), full_model)
-    assert [r.response for r in records if r.id == "a" and r.set == "x"] == said["Say a?"]
-    assert [before["x"][f"leak_{k}"]["value"] for k in (1, 2, 4)] == [0, 0, 0]
-    found = [numbers["x"][f"leak_{k}"]["value"] for k in (1, 2, 4)]
-    assert found == pytest.approx([0.25 / 3, 0.5 / 3, 1 / 3])
-    start, *_ = measured(Samples(DRAWN, k=[1], files={"unlearned": str(path)}), full_model, "start")
-    assert {r.response for r in start} & {"no", "the answer a"} == set()  # it is drawn here
-    path.write_text("\n".join(map(json.dumps, rows[1:])))
-    with pytest.raises(UserError, match="has fewer than 4 answers to 1 of 3 questions, first: Say a?"):
-        measured(Samples(DRAWN, k=[1], files={"unlearned": str(path)}), full_model)
+ON_RANKS = """
+import json
+import sys
+
+sys.path.insert(0, sys.argv[3])
+from sampled import DRAWN, measured
+from unlearnkit import ranks
+from unlearnkit.attacks import Samples
+from unlearnkit.models import load_source
+from unlearnkit.models.templates import Template
+
+ranks.start()
+model = load_source("tiny", sys.argv[1], "float32", None, Template())
+records, numbers, _ = measured(Samples(DRAWN, k=[1, 4]), model, batch_size=5)
+with open(f"{sys.argv[2]}-{ranks.rank()}", "w") as file:
+    json.dump([[[r.set, r.id, r.sample, r.response, r.ended] for r in records], numbers], file)
+ranks.end()
+"""
 
 
-def test_answers_of_a_server_are_asked_for_once(full_model, tmp_path):
-    with servers() as start:
-        server = start(lambda body, number: f"the answer {body['messages'][-1]['content'][4]}")
-        settings = {"base_url": server.url, "cache": str(tmp_path), "concurrency": 3}
-        attack = Samples(Decoding(4, 0.7, 0.9, seed=2), k=[4], served={"unlearned": "mine"}, server=settings)
-        records, numbers, _ = measured(attack, full_model)
-        assert numbers["x"]["leak_4"]["value"] == 1 and len(server.requests) == 12 and server.busiest <= 3
-        assert {(b["model"], b["temperature"], b["top_p"], b["max_tokens"]) for b in server.bodies} == {
-            ("mine", 0.7, 0.9, 3)
-        }
-        assert len({body["seed"] for body in server.bodies}) == 12
-        assert [r.response for r in records if r.id == "b" and r.set == "x"] == ["the answer b"] * 4
-        again, *_ = measured(attack, full_model)
-        assert len(server.requests) == 12 and [r.response for r in again] == [r.response for r in records]
-
-
-def test_a_server_that_fails_is_told_in_two_lines(full_model, tmp_path):
-    with servers() as start:
-        server = start(lambda body, number: (404, {"error": {"message": "no such model"}}))
-        settings = {"base_url": server.url, "cache": str(tmp_path)}
-        attack = Samples(DRAWN, k=[1], served={"unlearned": "mine"}, server=settings)
-        with pytest.raises(UserError, match="The server of 'mine' answered 404"):
-            measured(attack, full_model)
+def test_two_ranks_draw_what_one_draws(tiny_folder, full_model, tmp_path):
+    records, numbers, _ = measured(Samples(DRAWN, k=[1, 4]), full_model, batch_size=5)
+    alone = [[r.set, r.id, r.sample, r.response, r.ended] for r in records]
+    done = on_ranks(2, "-c", ON_RANKS, str(tiny_folder), str(tmp_path / "said"), str(Path(__file__).parents[1]))
+    assert done.returncode == 0, done.stderr
+    for rank in (0, 1):
+        assert json.loads((tmp_path / f"said-{rank}").read_text()) == [alone, numbers]
 
 
 class Harmful:

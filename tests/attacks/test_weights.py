@@ -51,6 +51,20 @@ def test_half_of_every_matrix_is_zero_and_it_is_the_smaller_half(full_model):
             assert whole[~kept].abs().max() <= whole[kept].abs().min()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_of_equally_small_weights_the_first_are_zero_whatever_piece_they_are_in(dtype, monkeypatch):
+    monkeypatch.setattr("unlearnkit.attacks.weights.PIECE", 7)
+    network = torch.nn.Linear(10, 4, bias=False, dtype=dtype)
+    drawn = torch.randint(-3, 4, (4, 10), generator=torch.Generator().manual_seed(0)).to(dtype)
+    for share in (0.1, 0.3, 0.5, 1.0):
+        with torch.no_grad():
+            network.weight.copy_(drawn)
+            Prune(share).change(network, None)
+        expected = drawn.flatten().clone()
+        expected[torch.argsort(drawn.flatten().abs(), stable=True)[: int(share * 40)]] = 0
+        assert torch.equal(network.weight.flatten(), expected)
+
+
 def test_noise_has_the_size_asked_for_and_another_draw_is_another(full_model):
     def noise(attack):
         with bound(attack).on(full_model) as attacked:

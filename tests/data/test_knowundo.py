@@ -99,7 +99,7 @@ def test_the_hub_s_rows(monkeypatch, domain):
         asked.append((args, kwargs))
         return datasets.Dataset.from_list([{part: raw(kwargs["split"], part) for part in ("train", "val")}])
 
-    monkeypatch.setattr("unlearnkit.data.sources.load_dataset", load_dataset)
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
     check(load("knowundo", domain, revision="v1", validation=1))
     assert {args for args, _ in asked} == {("zjunlp/KnowUnDo", domain)}
     assert {(kwargs["split"], kwargs["revision"]) for _, kwargs in asked} == {("unlearn", "v1"), ("retention", "v1")}
@@ -109,7 +109,7 @@ def test_no_hub(monkeypatch):
     def load_dataset(*args, **kwargs):
         raise ConnectionError("Couldn't reach the hub")
 
-    monkeypatch.setattr("unlearnkit.data.sources.load_dataset", load_dataset)
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
     with pytest.raises(UserError) as error:
         load("knowundo", "privacy")
     assert error.value.what == "No data 'zjunlp/KnowUnDo' (unlearn): Couldn't reach the hub"
@@ -120,7 +120,7 @@ def test_no_hub(monkeypatch):
 
 def test_a_malformed_hub_row(monkeypatch):
     rows = datasets.Dataset.from_list([{"train": [{"text": "Who?", "labels": " "}], "val": raw("unlearn", "val")}])
-    monkeypatch.setattr("unlearnkit.data.sources.load_dataset", lambda *args, **kwargs: rows)
+    monkeypatch.setattr("datasets.load_dataset", lambda *args, **kwargs: rows)
     with pytest.raises(UserError, match=r"KnowUnDo \(privacy, unlearn, train\):1: the field 'labels' is missing"):
         load("knowundo", "privacy")
 

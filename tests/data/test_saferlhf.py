@@ -287,7 +287,7 @@ def test_the_hub_s_rows(monkeypatch, questions):
         asked.append((args, kwargs))
         return datasets.Dataset.from_list([current(v) for v in (TRAIN if kwargs["split"] == "train" else TEST)])
 
-    monkeypatch.setattr("unlearnkit.data.sources.load_dataset", load_dataset)
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
     data = small_from_hub(questions, revision="v0")
     assert pairs(data.streams["forget"]) == FORGET and pairs(data.streams["safe"]) == SAFE
     hub = ("PKU-Alignment/PKU-SafeRLHF", None)

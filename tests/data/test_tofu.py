@@ -89,7 +89,7 @@ def test_from_the_hub(folder, monkeypatch):
         asked.append((hub, split, revision))
         return datasets.Dataset.from_list(PARTS[config])
 
-    monkeypatch.setattr("unlearnkit.data.sources.load_dataset", fetched)
+    monkeypatch.setattr("datasets.load_dataset", fetched)
     there, here = load(hub="locuslab/TOFU", revision="abc"), load(path=str(folder))
     assert (there.streams, there.sets) == (here.streams, here.sets)
     assert set(asked) == {("locuslab/TOFU", "train", "abc")} and len(asked) == len(PARTS)

@@ -140,7 +140,7 @@ def test_the_hub_s_rows(monkeypatch):
         asked.append((args, kwargs))
         return datasets.Dataset.from_list([hub_row()])
 
-    monkeypatch.setattr("unlearnkit.data.sources.load_dataset", load_dataset)
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
     assert fields(load_pairs()) == [("truthfulqa-0001", "Does it rain frogs?", "No", "Weather")]
     assert asked == [(("truthfulqa/truthful_qa", "generation"), {"split": "validation", "revision": None})]
 

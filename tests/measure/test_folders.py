@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -9,8 +10,17 @@ from composed import composed
 from forked import command
 
 from unlearnkit.compare import compare
+from unlearnkit.data.examples import Example
+from unlearnkit.data.streams import Shuffled
+from unlearnkit.errors import UserError
+from unlearnkit.losses import NLL
 from unlearnkit.measure import measure_folder
+from unlearnkit.models import load_source
+from unlearnkit.models.templates import Template
 from unlearnkit.run import run
+from unlearnkit.runs.summary import show
+from unlearnkit.stages import Finetune
+from unlearnkit.stages.base import Context
 
 QUICK = ("model=tiny", "logger=none", "train.max_steps=2", "eval_every=0", "+train.arguments.disable_tqdm=true")
 ASKED = ("eval.safety.limit=3", "eval.safety.max_new_tokens=6")
@@ -65,6 +75,106 @@ def test_somebody_elses_weights_are_attacked_beside_their_start(made, tmp_path, 
     assert names == ["start", *(f"{name}/start" for name in attacks), names[len(attacks) + 1], *attacks]
     assert found["attacks"] == attacks and list(found["recovered"]) == attacks
     assert found["recovered"]["relearn"]["attack"]["rate"] == 0.001
+
+
+ROWS = [{"prompt": f"Say {n}", "response": "zqzq zqzq"} for n in range(20)]
+OTHERS = [{"prompt": f"Tell {n}", "response": f"It is {n}."} for n in range(20)]
+CONTROL = ("+control@controls=never_knew", "controls.never_knew.path")
+
+
+@pytest.fixture(scope="module")
+def audited(tiny_folder, tmp_path_factory):
+    """A folder with a start that knows something, somebody's model of it that does not, and words for the data."""
+    folder = tmp_path_factory.mktemp("audited")
+    rows = [Example(str(n), row["prompt"], row["response"]) for n, row in enumerate(ROWS)]
+    model = load_source("tiny", str(tiny_folder), "float32", None, Template())
+    context = Context({"forget": Shuffled("forget", rows)}, 0, folder / "run", "taught")
+    arguments = {"learning_rate": 0.01, "disable_tqdm": True, "save_strategy": "no"}
+    Finetune({"forget": NLL("forget")}, 30, 4, arguments=arguments)(model, context).save(folder / "start")
+    shutil.copytree(tiny_folder, folder / "theirs")
+    for name, own in (("forget", ROWS), ("retain", OTHERS)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own))
+    shutil.copytree(tiny_folder, folder / "deeper")
+    config = json.loads((folder / "deeper" / "config.json").read_text()) | {"num_hidden_layers": 3, "layer_types": None}
+    (folder / "deeper" / "config.json").write_text(json.dumps(config))
+    shutil.copytree(tiny_folder, folder / "rounded")
+    config = json.loads((folder / "rounded" / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "quanto", "weights": "int8"}
+    (folder / "rounded" / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+DATA = ("data=files", "data.forget=forget.jsonl", "data.retain=retain.jsonl", "eval.files.max_new_tokens=4")
+
+
+def test_attacks_of_every_kind_on_somebody_elses_folder(audited, monkeypatch):
+    monkeypatch.chdir(audited)
+    attacks = ["logit_lens", "linear_probe", "depth", "soft_prompt", "samples"]
+    words = ["attacks.soft_prompt.steps=[2]", "attacks.samples.decoding.samples=2", "attacks.samples.k=[1,2]"]
+    given = (CONTROL[0], f"{CONTROL[1]}=theirs")
+    found = numbers(measure_folder(Path("theirs"), "start", [*DATA, *words, *given, f"+attack=[{','.join(attacks)}]"]))
+    assert found["attacks"] == attacks
+    told = {attack: part["shares"] for attack, part in found["recovered"].items()}
+    for attack in ("logit_lens", "linear_probe"):
+        assert {"start", "unlearned", "never_knew", "n"} == told[attack]["inside"]["forget"]["peak"].keys()
+    last = told["logit_lens"]["inside"]["forget"]["last"]
+    assert last["start"] > 0.5 and last["unlearned"] == last["never_knew"] < 0.1
+    depth = told["depth"]["inside"]["forget"]["depth"]
+    assert depth["unlearned"] == pytest.approx(1) and depth["start"] == pytest.approx(0, abs=1e-3)
+    kinds = {"start", "unlearned", "attacked", "never_knew", "never_knew_attacked"}
+    assert kinds < told["soft_prompt"]["files"]["forget"]["rouge_l"].keys()
+    assert kinds < told["samples"]["files"]["forget"]["leak_2"].keys()
+
+
+def test_without_a_control_its_model_is_attacked_beside_the_start_alone(audited, monkeypatch):
+    monkeypatch.chdir(audited)
+    place = measure_folder(Path("theirs"), "start", [*DATA, "+attack=[logit_lens,prune]"])
+    names = [moment["name"] for moment in numbers(place)["moments"]]
+    assert names[:2] == ["start", "logit_lens/start"] and not [name for name in names if "never_knew" in name]
+
+
+def test_an_attack_without_a_number_is_said_to_have_none(audited, monkeypatch, capsys):
+    """A control that knows what the start knows: no layer of it costs the start's answers anything."""
+    monkeypatch.chdir(audited)
+    place = measure_folder(Path("theirs"), "start", [*DATA, CONTROL[0], f"{CONTROL[1]}=start", "+attack=[depth]"])
+    capsys.readouterr()
+    show(place)
+    said = capsys.readouterr().out
+    assert "Under the attack 'depth' no number says what came back" in said and "Under attack" not in said
+
+
+@pytest.mark.parametrize(
+    ("folder", "words", "what", "fix"),
+    [
+        ("theirs", ["+attack=[depth]"], "'depth' says nothing without a model that never knew, and there is none",
+         "Add '+control@controls=never_knew' with controls.never_knew.path=FOLDER or"),
+        ("theirs", ["+attack=[soft_prompt]"], "'soft_prompt' says nothing without", "or leave 'soft_prompt' out"),
+        ("theirs", ["+attack=[soft_prompt]", "attacks.soft_prompt.share=1.0", CONTROL[0], f"{CONTROL[1]}=theirs"],
+         "attacks.soft_prompt.share=1 of 20 rows trains on 20, chooses on .* and leaves 0 of", "between 0 and 1"),
+        ("theirs", ["+attack=[depth]", CONTROL[0], f"{CONTROL[1]}=deeper"],
+         "The control never_knew has 3 layers and the start model has 2: no layer", "one architecture and size"),
+        ("deeper", ["+attack=[depth]", CONTROL[0], f"{CONTROL[1]}=theirs"],
+         "The model in deeper has 3 layers and the start model has 2", "one architecture and size"),
+        ("rounded", ["+attack=[prune]"], "The weights of the model in rounded are quantised, so that none can be"
+         " changed by the attack 'prune_10'", "unquantised weights"),
+        ("theirs", ["+attack=[noise]", CONTROL[0], f"{CONTROL[1]}=rounded"],
+         "The weights of the control never_knew are quantised", "unquantised weights"),
+        ("theirs", ["+attack=[jailbreak]", "attacks.jailbreak_role_playing.file=forget.jsonl"],
+         "forget.jsonl:1: no text in the column 'type'", "every row has 'type'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_attacked_is_refused_before_a_model_is_loaded(folder, words, what, fix, audited, monkeypatch):
+    monkeypatch.chdir(audited)
+    monkeypatch.setattr("unlearnkit.models.loading.network", lambda *_: pytest.fail("the model was loaded"))
+    with pytest.raises(UserError, match=what) as caught:
+        measure_folder(Path(folder), "start", [*DATA, *words])
+    assert fix in caught.value.fix
+
+
+def test_a_model_without_a_start_is_not_attacked(audited, monkeypatch):
+    monkeypatch.chdir(audited)
+    with pytest.raises(UserError, match="the attacks logit_lens bring back is told beside the model that theirs"):
+        measure_folder(Path("theirs"), None, [*DATA, "+attack=[logit_lens]"])
 
 
 def template(folder):

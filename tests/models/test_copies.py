@@ -8,6 +8,7 @@ from attacked import logits, trained
 
 from unlearnkit.models import load_source
 from unlearnkit.models.copies import changed
+from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.models.templates import Template
 
 LORA = {"r": 2, "lora_alpha": 4, "target_modules": "all-linear"}
@@ -57,3 +58,11 @@ def test_dropout_of_what_was_learnt_is_off_meanwhile(tiny_folder):
         assert torch.equal(first, second)
     with torch.no_grad():
         assert not torch.equal(model.model.train()(ids).logits, model.model(ids).logits)
+
+
+@pytest.mark.parametrize("lora", [None, LORA])
+def test_nothing_can_be_kept_by_what_a_copy_is(lora, tiny_model):
+    assert fingerprint(tiny_model)
+    with changed(tiny_model, lora) as attacked, pytest.raises(TypeError, match="no origin"):
+        fingerprint(attacked)
+    assert fingerprint(tiny_model)

@@ -7,15 +7,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlearnkit import ranks
-from unlearnkit.build.server import ChatServer
 from unlearnkit.data.rows import Row
 from unlearnkit.errors import UserError, beginning
 from unlearnkit.models import LanguageModel
 from unlearnkit.records.generate import Drawn
 from unlearnkit.records.record import Record
+
+if TYPE_CHECKING:
+    from unlearnkit.build.server import ChatServer
 
 Answer = tuple[str, bool]  # what was said, and whether it came to its end
 

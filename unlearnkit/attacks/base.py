@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,8 @@ from unlearnkit.data.examples import Data, Example
 from unlearnkit.evaluations.base import Evaluations, Part, Point, Records, every
 from unlearnkit.measures.base import Measure
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.quantised import check_exact
+from unlearnkit.models.configs import Configs
+from unlearnkit.models.quantised import check_exact, exact
 from unlearnkit.records.generate import Drawn
 
 Of = Literal["unlearned", "start", "never_knew"]  # which model is attacked
@@ -26,12 +27,14 @@ class Scene:
         seed: of the run.
         folder: for its own files, which nobody reads after the attack.
         asked: the rows of the forget side that the run's evaluations ask.
+        models: that attacks are made on, as far as their files are at hand.
     """
 
     data: Data
     seed: int = 0
     folder: Path = Path("attack")
     asked: Sequence[Example] = ()
+    models: Configs = field(default_factory=dict)
 
 
 class Attack:
@@ -124,7 +127,13 @@ class OfWeights(Attack):
         does: to the model, for an error.
     """
 
-    does = "be changed"
+    does = "changed"
+
+    def bind(self, name: str, scene: Scene) -> None:
+        super().bind(name, scene)
+        for said, config in scene.models.items():
+            if config.get("quantization_config"):
+                raise exact(said, f"{self.does} by the attack '{name}'")
 
     def check_model(self, model: LanguageModel) -> None:
         check_exact(model.model, f"{self.does} by the attack '{self.name}'")

@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from unlearnkit import ranks
+from unlearnkit.attacks.base import Scene
 from unlearnkit.attacks.inside import Inside, each_answer, layers, log_probs, means, tokens_of
 from unlearnkit.errors import UserError
 from unlearnkit.files import whole
@@ -19,8 +20,10 @@ from unlearnkit.models.packing import Packed, Tokens
 from unlearnkit.models.states import logits_from
 from unlearnkit.records.record import Record
 from unlearnkit.settings.bounds import Positive
+from unlearnkit.settings.sizes import shape_of
 
 NEVER_KNEW, OWN = "never_knew", "own"  # whose states are put into the start model
+Shape = tuple[int | None, int | None]  # layers, numbers a state; None where a file does not say it
 COUNTS = 0.05  # nats that the control's layer must cost the start model's answer
 
 
@@ -46,6 +49,14 @@ class Depth(Inside):
     def __init__(self, limit: Positive | None = 20):
         super().__init__(limit)
 
+    def bind(self, name: str, scene: Scene) -> None:
+        """Every model that it would be made on has the start's layers, as far as their files are at hand."""
+        super().bind(name, scene)
+        shapes = {said: shape_of(config) for said, config in scene.models.items()}
+        whose, start = next(iter(shapes.items()), ("", (None, None)))
+        for said, shape in shapes.items():
+            _check_same(shape, start, said, whose)
+
     def look(self, model: LanguageModel, records: list[Record], control: bool) -> None:
         examples = [_bare(model, *tokens_of(model, record.prompt, record.answer)) for record in records]
         with model.current() as network:
@@ -58,8 +69,8 @@ class Depth(Inside):
         others = self._read(examples, model.name)
         with model.start() as network:
             found = {
-                NEVER_KNEW: costs(network, examples, others, "The control never_knew"),
-                OWN: costs(network, examples, own, f"The model '{model.name}'"),
+                NEVER_KNEW: costs(network, examples, others, "the control never_knew"),
+                OWN: costs(network, examples, own, f"the model '{model.name}'"),
             }
         for number, record in enumerate(records):
             record.by_layer = {name: rows[number] for name, rows in found.items()}
@@ -117,7 +128,7 @@ def costs(network: Any, examples: list[Tokens], states: list[torch.Tensor], whos
 
     def patch(first: int, row: Packed, own: torch.Tensor, logits: torch.Tensor) -> Iterator[list[float]]:
         put = torch.cat(states[first : first + len(row.lengths["answers"])], dim=1).to(own.device, own.dtype)
-        _check_same(put, own, whose)
+        _check_same((put.shape[0], put.shape[2]), (own.shape[0], own.shape[2]), whose, "the start model")
         before, inputs, lost = log_probs(logits, row), row.inputs(), []
         for number, state in enumerate(own):
             state = state.clone()
@@ -128,13 +139,13 @@ def costs(network: Any, examples: list[Tokens], states: list[torch.Tensor], whos
     return each_answer(network, examples, patch)
 
 
-def _check_same(put: torch.Tensor, own: torch.Tensor, whose: str) -> None:
-    for place, what in ((0, "layers"), (2, "numbers a state")):
-        if put.shape[place] != own.shape[place]:
+def _check_same(shape: Shape, start: Shape, whose: str, of: str) -> None:
+    for own, other, what in zip(shape, start, ("layers", "numbers a state"), strict=True):
+        if own != other and None not in (own, other):
             raise UserError(
-                f"{whose} has {put.shape[place]} {what} and the start model has {own.shape[place]}: no layer of one"
-                " can be put into the other",
-                "Give models of one architecture and size",
+                f"{whose[0].upper()}{whose[1:]} has {own} {what} and {of} has {other}: no layer of one can be put into"
+                " the other",
+                "Give models of one architecture and size, or leave the attack out",
             )
 
 

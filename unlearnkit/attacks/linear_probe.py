@@ -8,10 +8,6 @@ from itertools import accumulate
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from unlearnkit.attacks.base import Scene
 from unlearnkit.attacks.inside import Inside, each_answer, layers, peak, tokens_of
@@ -74,6 +70,11 @@ def told_apart(right: np.ndarray, wrong: np.ndarray, sides: np.ndarray, strength
         right, wrong: (N, L, H) the states of each fact's two answers.
         sides: (N,) the fold that each fact is tested in; the probe is made on the others.
     """
+    from sklearn.exceptions import ConvergenceWarning  # seconds, and only this attack needs them
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     found = np.zeros(right.shape[:2])
     for layer in range(right.shape[1]):
         for side in np.unique(sides):

@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 import transformers
 from transformers.utils import is_bitsandbytes_available, is_optimum_quanto_available, is_torchao_available
 
 from unlearnkit import ranks
 from unlearnkit.attacks.base import OfWeights, Scene
 from unlearnkit.errors import UserError, first_line
+from unlearnkit.memory import release
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.copies import copied, network_of
 
-PACKAGES = {
-    "BitsAndBytesConfig": ("bitsandbytes", is_bitsandbytes_available),
-    "TorchAoConfig": ("torchao", is_torchao_available),
-    "QuantoConfig": ("optimum-quanto", is_optimum_quanto_available),
+
+@dataclass(frozen=True)
+class Way:
+    """One of transformers' quantisations.
+
+    Args:
+        package: that it needs.
+        installed: whether that is there.
+        arguments: bits -> what its config takes for them.
+    """
+
+    package: str
+    installed: Callable[[], bool]
+    arguments: Callable[[int], dict[str, Any]]
+
+
+def _by_torchao(bits: int) -> dict[str, Any]:
+    from torchao.quantization import IntxWeightOnlyConfig  # the one whose 4 bit need no GPU's package
+
+    return {"quant_type": IntxWeightOnlyConfig(weight_dtype=getattr(torch, f"int{bits}"))}
+
+
+# A class of transformers -> what it needs; of those that are installed the first is taken.
+WAYS = {
+    "BitsAndBytesConfig": Way("bitsandbytes", is_bitsandbytes_available, lambda bits: {f"load_in_{bits}bit": True}),
+    "QuantoConfig": Way("optimum-quanto", is_optimum_quanto_available, lambda bits: {"weights": f"int{bits}"}),
+    "TorchAoConfig": Way("torchao", is_torchao_available, _by_torchao),
 }
 
 
@@ -30,44 +58,58 @@ class Quantise(OfWeights):
     Zhang et al. 2024 (arXiv 2410.16454) take BitsAndBytesConfig(load_in_4bit=True) and (load_in_8bit=True): where
     unlearning has changed the weights by less than a step of the rounding, 4 bit undo it.
 
+    Attributes:
+        found: the way that was taken, and the version of its package.
+
     Args:
-        config: the class of transformers that says how.
-        arguments: its arguments.
+        bits: of a weight.
+        config: the class of transformers that says how, of `WAYS`; None: the first whose package is installed.
+        arguments: further ones of that class.
     """
 
-    does = "be quantised"
+    does = "quantised"
 
-    def __init__(self, config: str = "BitsAndBytesConfig", arguments: dict[str, Any] | None = None):
-        self.config, self.arguments = config, arguments or {}
+    def __init__(self, bits: Literal[4, 8], config: str | None = None, arguments: dict[str, Any] | None = None):
+        self.bits, self.config, self.arguments = bits, config, arguments or {}
 
     def bind(self, name: str, scene: Scene) -> None:
         super().bind(name, scene)
         key = f"attacks.{name}"
-        if self.config not in PACKAGES:
-            raise UserError(f"{key}.config={self.config} is none of {', '.join(PACKAGES)}", f"Set {key}.config= to one")
-        package, installed = PACKAGES[self.config]
-        if not installed():
+        if self.config is not None and self.config not in WAYS:
+            raise UserError(f"{key}.config={self.config} is none of {', '.join(WAYS)}", f"Set {key}.config= to one")
+        asked = [self.config] if self.config else list(WAYS)
+        self.way = next((config for config in asked if WAYS[config].installed()), "")
+        if not self.way:
+            packages = [WAYS[config].package for config in asked]
             raise UserError(
-                f"The attack '{name}' needs {package}, which is not installed",
-                f"pip install {package}, or leave '{name}' out of +attack=",
+                f"The attack '{name}' needs {' or '.join(packages)}: not installed",
+                f"pip install {'optimum-quanto, or on a GPU bitsandbytes' if len(packages) > 1 else packages[0]};"
+                f" or leave '{name}' out of +attack=",
             )
         try:
             self._settings()
         except (TypeError, ValueError) as error:
             raise UserError(
-                f"{key}.arguments: {first_line(error)}", f"Set them to what transformers.{self.config} takes"
+                f"{key}.arguments: {first_line(error)}", f"Set them to what transformers.{self.way} takes"
             ) from error
+        package = WAYS[self.way].package
+        self.found = {"config": self.way, "bits": self.bits, package: version(package)}
 
     def _settings(self) -> Any:
-        return getattr(transformers, self.config)(**self.arguments)
+        return getattr(transformers, self.way)(**{**WAYS[self.way].arguments(self.bits), **self.arguments})
 
     @contextlib.contextmanager
     def on(self, model: LanguageModel) -> Iterator[LanguageModel]:
+        with copied(model, lambda: self._rounded(model)) as attacked:
+            yield attacked
+
+    def _rounded(self, model: LanguageModel) -> Any:
         with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
             folder = Path(ranks.from_first(lambda: place))
             if ranks.is_first():
                 network_of(model).save_pretrained(folder)
             ranks.barrier()
+            release()
             network = type(model.weights.bare).from_pretrained(
                 folder,
                 quantization_config=self._settings(),
@@ -75,5 +117,19 @@ class Quantise(OfWeights):
                 device_map={"": model.device},
                 attn_implementation=model.weights.bare.config._attn_implementation,
             )
+            network.forward = _readable(network.forward)
             ranks.barrier()
-        yield copied(model, network=network.eval())
+        return network.eval()
+
+
+def _readable(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """quanto's weights cannot be read in inference mode, which what measures a model is in."""
+
+    @functools.wraps(forward)
+    def outside(*args: Any, **kwargs: Any) -> Any:
+        if not torch.is_inference_mode_enabled():
+            return forward(*args, **kwargs)
+        with torch.inference_mode(False), torch.no_grad():
+            return forward(*args, **kwargs)
+
+    return outside

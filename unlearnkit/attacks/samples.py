@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from unlearnkit.attacks.answers import Filed, Served
 from unlearnkit.attacks.base import Attack, Of, Scene
-from unlearnkit.build.server import ChatServer
 from unlearnkit.data.rows import rows
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.base import Part
@@ -100,6 +99,8 @@ class Samples(Attack):
         settings = {name: value for name, value in self.server.items() if name != "concurrency"}
         given = {"top_p": self.decoding.top_p} if self.decoding.top_p else {}
         settings = {"cache": cache_folder(), **settings, "extra": {**given, **(settings.get("extra") or {})}}
+        from unlearnkit.build.server import ChatServer  # seconds, and only a server's answers need it
+
         server = ChatServer(model, **settings, temperature=self.decoding.temperature, max_tokens=None)
         return Served(self.decoding, server, int(self.server.get("concurrency", 8)))
 

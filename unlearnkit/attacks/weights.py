@@ -14,8 +14,10 @@ from unlearnkit.attacks.base import Of, OfWeights
 from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.adapter import AdapterLineage
-from unlearnkit.models.copies import changed, network_of
+from unlearnkit.models.copies import changed, readable
 from unlearnkit.settings.bounds import AboveZero, Positive, Seed, Share
+
+PIECE = 2**22  # weights that are looked at together
 
 
 class Change(OfWeights):
@@ -108,21 +110,28 @@ class Interpolate(Change):
             yield attacked
 
     def change(self, network: Any, model: LanguageModel) -> None:
-        start = dict(network_of(model, "start").named_parameters(remove_duplicate=False))
-        for name, weight in network.named_parameters():
-            weight.lerp_(start[name].to(weight.device, weight.dtype), self.share)
+        with readable(model, "start") as earlier:
+            start = dict(earlier.named_parameters(remove_duplicate=False))
+            for name, weight in network.named_parameters():
+                weight.lerp_(start[name].to(weight.device, weight.dtype), self.share)
 
 
 def _zero_smallest(weight: torch.Tensor, count: int) -> None:
-    """Exactly `count` of the smallest; a partition in place, for topk holds 16 bytes more a weight."""
-    sizes = weight.abs().flatten()
-    ordered = sizes.float().cpu().numpy().copy()
+    """Exactly `count` of the smallest, of equal ones the first.
+
+    By a partition in place, for topk holds 16 bytes more a weight; then piece by piece.
+    """
+    ordered = weight.abs().flatten().float().cpu().numpy()
     ordered.partition(count - 1)
-    last = torch.tensor(ordered[count - 1], device=sizes.device)
-    below = sizes.float() < last
-    weight.view(-1).masked_fill_(below, 0)
-    ties = (sizes.float() == last).nonzero()[: count - int(below.sum()), 0]
-    weight.view(-1)[ties] = 0
+    last = float(ordered[count - 1])
+    ties = count - int((ordered[:count] < last).sum())  # the partition has all that are smaller before it
+    del ordered
+    for piece in weight.view(-1).split(PIECE):
+        sizes = piece.abs().float()
+        equal = (sizes == last).nonzero()[:ties, 0]
+        ties -= len(equal)
+        piece.masked_fill_(sizes < last, 0)
+        piece[equal] = 0
 
 
 def matrices(network: Any) -> list[torch.Tensor]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack
 from unlearnkit.controls.stored import SETTING, check_never_taught, stored
 from unlearnkit.controls.taught import STREAM, Target, Taught
@@ -148,13 +149,17 @@ def never_taught(data: Data) -> list[Example]:
 
 
 def needed(
-    controls: Mapping[str, Control | None] | None, evaluations: Evaluations, attacks: Mapping[str, Attack] = {}
+    controls: Mapping[str, Control | None] | None,
+    evaluations: Evaluations,
+    attacks: Mapping[str, Attack] = {},
+    made: bool = True,
 ) -> Control | None:
     """What makes the control that measures or attacks ask for; None where none does, or where the config does without.
 
     Args:
         controls: of the config; one that is not there is made for a measure, and attacks do without it.
         attacks: by name.
+        made: one that is not given can be made; else it is done without, and that is said.
 
     Raises:
         UserError: an attack needs a control, and there is none.
@@ -163,22 +168,35 @@ def needed(
         control = (controls or {}).get(NEVER_KNEW, NeverKnew())
     else:
         control = (controls or {}).get(NEVER_KNEW) if attacks else None
-    check_controlled(attacks, control)
-    return control
+    taken = control if made or not isinstance(control, NeverKnew) or control.given else None
+    for name, attack in attacks.items():
+        if attack.needs_control:
+            _check_control(name, taken, controls, made)
+    if taken is not control and ranks.is_first():
+        print(f"Nothing is measured against a control, for nobody knows what the start was taught: {GIVEN}", flush=True)
+    return taken
 
 
-def check_controlled(attacks: Mapping[str, Attack], control: Control | None) -> None:
-    """Every attack that says nothing without a control is made on one too.
+def _check_control(
+    attack: str, control: Control | None, controls: Mapping[str, Control | None] | None, made: bool
+) -> None:
+    """There is a model that the attack can be made on.
 
     Raises:
         UserError: there is none, or its records alone.
     """
     stored_alone = isinstance(control, NeverKnew) and control.records
-    for name, attack in attacks.items():
-        if attack.needs_control and (control is None or stored_alone):
-            there = f"of it there are records alone ({SETTING})" if stored_alone else "this run has none"
-            raise UserError(
-                f"The attack '{name}' says nothing without a model that never knew, and {there}",
-                "Add '+control@controls=never_knew', or give one with controls.never_knew.hub=ORG/NAME or"
-                f" controls.never_knew.path=FOLDER, or leave '{name}' out of +attack=",
-            )
+    if control is not None and not stored_alone:
+        return
+    one = "controls.never_knew.path=FOLDER or controls.never_knew.hub=ORG/NAME"
+    fix = f"Give one with {one}"
+    if controls is None:
+        how = "which teaches one, or takes the one of" if made else "with"
+        fix = f"Add '+control@controls=never_knew'{', ' if made else ' '}{how} {one}"
+    elif NEVER_KNEW in controls and controls[NEVER_KNEW] is None:
+        fix = "Leave controls.never_knew=null out" + ("" if made else f" and give one with {one}")
+    there = f"of it there are records alone ({SETTING})" if stored_alone else "there is none"
+    raise UserError(
+        f"The attack '{attack}' says nothing without a model that never knew, and {there}",
+        f"{fix}; or leave '{attack}' out of +attack=",
+    )

@@ -83,7 +83,7 @@ class Taught:
             UserError: the base is quantised.
         """
         if self.merge:
-            check_exact(model.model, "merge an adapter into")
+            check_exact(model.model, "merged with an adapter")
 
     def __call__(self, model: LanguageModel, data: Data, folder: Path) -> LanguageModel:
         """The target in the model's place.

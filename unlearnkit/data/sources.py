@@ -8,8 +8,6 @@ from typing import Any
 
 import pyarrow
 import pyarrow.parquet
-from datasets import load_dataset
-from datasets.exceptions import DatasetsError
 
 from unlearnkit.errors import UserError, first_line
 
@@ -30,6 +28,9 @@ def hub_rows(
     Raises:
         UserError: the hub is out of reach and the data is not in its cache, or a field is missing.
     """
+    from datasets import load_dataset  # a second, and only the hub's data need it
+    from datasets.exceptions import DatasetsError
+
     try:
         rows = load_dataset(hub, config, split=split, revision=revision)
     except (OSError, ValueError, DatasetsError) as error:

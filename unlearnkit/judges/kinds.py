@@ -5,9 +5,6 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.model_selection import StratifiedKFold
-from sklearn.svm import SVC
 
 from unlearnkit.judges.base import KINDS
 
@@ -22,6 +19,10 @@ class Kinds:
 
     def fit(self, blocks: list[np.ndarray], kinds: np.ndarray) -> Kinds:
         """Args: feature blocks, each (n, width), weighted equally whatever their scale; n names of kinds."""
+        from sklearn.calibration import CalibratedClassifierCV  # seconds, and a check of settings fits nothing
+        from sklearn.model_selection import StratifiedKFold
+        from sklearn.svm import SVC
+
         self.means = [block.mean(axis=0) for block in blocks]
         self.scales = [
             np.linalg.norm(block - mean, axis=1).mean() for block, mean in zip(blocks, self.means, strict=True)

@@ -13,8 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import configuration
 from unlearnkit.attacks.base import Attack, Scene
-from unlearnkit.controls import Known, NeverKnew, Untaught, needed
-from unlearnkit.controls.never_knew import GIVEN, check_controlled
+from unlearnkit.controls import Known, Untaught, needed
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.base import Evaluations, Point, Records
@@ -22,6 +21,7 @@ from unlearnkit.identity import INPUTS
 from unlearnkit.inputs import HUB_ID, inputs
 from unlearnkit.measure.words import OF_A_FOLDER, check_words
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.configs import configs_of
 from unlearnkit.models.loading import base_of, check_files
 from unlearnkit.models.saving import absolute
 from unlearnkit.models.sources import ADAPTER
@@ -123,18 +123,22 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
         return
     evaluations = Evaluations(instantiate(config.eval, _convert_="all"), data, config.seed)
     attacks: dict[str, Attack] = instantiate(config.attacks, _convert_="all")
-    bind_attacks(attacks, [END], Scene(data, config.seed, place / "checkpoints" / "attack"), evaluations)
+    if alone and attacks:
+        raise UserError(
+            f"What the attacks {', '.join(attacks)} bring back is told beside the model that {folder} was made from",
+            "Name it: --start ORG/NAME, --start FOLDER, or an option of model=",
+        )
+    models = configs_of(plain, {f"the model in {folder}": str(folder)})
+    scene = Scene(data, config.seed, place / "checkpoints" / "attack", models=models)
+    bind_attacks(attacks, [END], scene, evaluations)
+    control = needed(instantiate(config.get("controls"), _convert_="all"), evaluations, attacks, made=False)
     model: LanguageModel = instantiate(out.config["model"], _convert_="all")
     check_model({}, model, attacks=attacks)
     out.begin(model, evaluations.columns(), attacks)
     if isinstance(target, Known):
         target(model, data, place)
     known: dict[str, Records] = {}
-    control = needed(instantiate(config.get("controls"), _convert_="all"), evaluations, attacks)
-    if isinstance(control, NeverKnew) and not control.given:
-        check_controlled(attacks, None)
-        print(f"Nothing is measured against a control, for nobody knows what the start was taught: {GIVEN}", flush=True)
-    elif control is not None:
+    if control is not None:
         held = out.config["model"]
         load = partial(instantiate, held, _convert_="all")
         known = control(data, evaluations, Untaught(), held, load, place, attacks)
@@ -150,6 +154,7 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
         _check_tokens(model, folder)
         over = (folder / ADAPTER).is_file() and absolute(base_of(str(folder))) == absolute(model.source)
         model = load_saved(model, folder) if over else put_in_place(model, folder)
+        check_model({}, model, attacks=attacks)
         records[END] = evaluations.measure(model, Point("test", f"of {folder}"), records[START])
         end = Moment(END, model, END, final=True)
         out.write_moment(end, records[END], evaluations.compute(records[END], {START: records[START], **known}))

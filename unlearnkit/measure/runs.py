@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack, Scene
-from unlearnkit.controls import NEVER_KNEW, Known, needed
+from unlearnkit.controls import NEVER_KNEW, Control, Known, needed
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Point, Records
@@ -25,6 +25,7 @@ from unlearnkit.inputs import ROWS, inputs, rows_of
 from unlearnkit.measure.words import config_of_run
 from unlearnkit.measures.display import written
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.configs import configs_of
 from unlearnkit.probes.saved import check_saved, load_saved, original
 from unlearnkit.records.record import records_path, write_parquet
 from unlearnkit.report import write_report
@@ -105,19 +106,23 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
     plain = {part: cast(dict, OmegaConf.to_container(config[part], resolve=True)) for part in ("data", "eval")}
     asked = Asked(redacted(plain["data"]), rows, redacted(plain["eval"]))
     evaluations = Evaluations(instantiate(config.eval, _convert_="all"), asked_data, int(held["seed"]))
+    attacks: dict[str, Attack] = instantiate(config.attacks, _convert_="all")
+    controls = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)).get("controls")
+    control = needed(instantiate(controls, _convert_="all"), evaluations, attacks)
     model = original(held, data, folder)  # which leaves of `data` what the model knows, where the run did so
     if other and isinstance(known := instantiate(config.target, _convert_="all"), Known):
         known(model, asked_data, folder)
     final = next((moment for moment in metrics["moments"] if moment.get("final")), None)
     if final is not None:
         check_saved(model, folder / "model")
-    attacks: dict[str, Attack] = instantiate(config.attacks, _convert_="all")
     name = name_of(metrics, asked, asked_data.name if other else "")
     with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
-        bind_attacks(attacks, held.get("stages") or {}, Scene(asked_data, int(held["seed"]), Path(place)), evaluations)
+        models = configs_of({"model": held["model"], "controls": controls})
+        scene = Scene(asked_data, int(held["seed"]), Path(place), models=models)
+        bind_attacks(attacks, held.get("stages") or {}, scene, evaluations)
         check_model({}, model, attacks=attacks)
         target = config["target"] if other else held["target"]
-        known = _controls(config, asked_data, evaluations, target, held, attacks)
+        known = _controls(control, asked_data, evaluations, target, held, attacks)
         start = evaluations.measure(model, Point("test"))
         records = {**known, f"{name}/{START}": start, **attacked(attacks, model, evaluations, start, START)}
         if final is not None:
@@ -161,7 +166,7 @@ def _renew_card(path: Path, held: Mapping[str, Any], metrics: Mapping[str, Any])
 
 
 def _controls(
-    config: DictConfig,
+    control: Control | None,
     data: Data,
     evaluations: Evaluations,
     target: Any,
@@ -169,7 +174,6 @@ def _controls(
     attacks: Mapping[str, Attack],
 ) -> dict[str, Records]:
     """The records that measures are taken against, by moment; a teaching is not the run's, and leaves no log there."""
-    control = needed(instantiate(config.get("controls"), _convert_="all"), evaluations, attacks)
     if control is None:
         return {}
     load = partial(instantiate, held["model"], _convert_="all")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
@@ -36,8 +36,13 @@ class _Beside:
         with self.of.loaded() as network:
             yield network
 
-    def origin(self) -> dict[str, Any]:
-        return {**self.of.origin(), "changed": True}
+    def origin(self) -> NoReturn:
+        """Nothing is kept by what a copy is: no file says what was done to it.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("a copy that may be changed has no origin: measure or score it without keeping what it says")
 
 
 class WholeCopy(_Beside, WholeLineage):
@@ -97,14 +102,28 @@ def network_of(model: LanguageModel, state: str = "current") -> Any:
     return merged(own, keep=has_adapter).requires_grad_(False).eval()
 
 
-def copied(model: LanguageModel, network: Any = None) -> LanguageModel:
-    """The same model, in a copy of its own, which is trained whole.
+@contextlib.contextmanager
+def readable(model: LanguageModel, state: str) -> Iterator[Any]:
+    """The same, to be read alone for the length of a `with`: the network itself where it is bare."""
+    with model.state(state) as network:
+        yield network_of(model, state) if isinstance(network, PeftModel) else network
+
+
+@contextlib.contextmanager
+def copied(model: LanguageModel, make: Callable[[], Any]) -> Iterator[LanguageModel]:
+    """The same model, in a network of its own, which is trained whole and given back at the end of a `with`.
 
     Args:
-        network: in place of the copy's.
+        make: the network.
     """
-    own = network_of(model) if network is None else network
-    return replace(model, weights=WholeCopy(model.weights, own))
+    release()  # what a training before has left
+    own = replace(model, weights=WholeCopy(model.weights, make()))
+    release()
+    try:
+        yield own
+    finally:
+        own.weights.network = None
+        release()
 
 
 @contextlib.contextmanager
@@ -115,21 +134,14 @@ def changed(model: LanguageModel, lora: dict[str, Any] | None = None) -> Iterato
         lora: arguments of `peft.LoraConfig` for training it through one adapter more, which costs no copy of the
             weights; until it is gone, the model itself has it on. None: a copy, trained whole.
     """
-    if lora is not None:
-        with _over(model, lora) as trained:
-            yield trained
-        release()
-        return
-    own = copied(model)
-    try:
+    with copied(model, lambda: network_of(model)) if lora is None else _over(model, lora) as own:
         yield own
-    finally:
-        own.weights.network = None
-        release()
+    release()
 
 
 @contextlib.contextmanager
 def _over(model: LanguageModel, lora: dict[str, Any]) -> Iterator[LanguageModel]:
+    release()  # what a training before has left
     network, config = model.model, LoraConfig(task_type="CAUSAL_LM", **lora)
     wrapped: Any = network if isinstance(network, PeftModel) else None
     active = list(wrapped.base_model.active_adapters) if wrapped else []

@@ -39,13 +39,18 @@ def check_exact(network: Any, to: str) -> None:
     """The weights are numbers that can be read and changed.
 
     Args:
-        to: what is to be done to them, as a verb.
+        to: what is to be done to them, as a participle.
 
     Raises:
         UserError: they are quantised.
     """
     if getattr(bare(network), "is_quantized", False):
-        raise UserError(
-            f"The model's weights are quantised, so that none can {to} them without rounding them anew",
-            "Take the model's unquantised weights, or a method that trains an adapter beside them",
-        )
+        raise exact("the model", to)
+
+
+def exact(said: str, to: str) -> UserError:
+    """What `check_exact` says of a model that is called so."""
+    return UserError(
+        f"The weights of {said} are quantised, so that none can be {to} without being rounded anew",
+        "Take the model's unquantised weights, or a method or an attack that leaves them as they are",
+    )

@@ -62,7 +62,7 @@ def merged(network: Any, keep: bool) -> Any:
         for name in list(network.peft_config):  # else PEFT would keep modules_to_save as they were trained
             network.delete_adapter(name)
         return network.unload()
-    check_exact(network, "merge an adapter into")
+    check_exact(network, "merged with an adapter")
     _untie(network.get_base_model())
     return network.merge_and_unload(adapter_names=[DEFAULT, *[TAKEN] * (TAKEN in network.peft_config)])
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from unlearnkit.measures.columns import Column, before_and_after
 from unlearnkit.measures.display import arrow, only_in_figures, show_interval, show_value
-from unlearnkit.runs.attacked import MODELS, is_attacks, short_rows
+from unlearnkit.runs.attacked import MODELS, Attacked, is_attacks, short_rows
 from unlearnkit.runs.retained import warning
 
 
@@ -46,8 +46,11 @@ def show(folder: Path, words: Sequence[str] = ()) -> None:
     if not console.is_terminal:
         console = Console(width=120)
     console.print(table)
-    if metrics.get("recovered"):
-        console.print(_under_attack(metrics))
+    rows = short_rows(metrics)
+    if rows:
+        console.print(_under_attack(rows))
+    for attack in metrics.get("recovered", {}).keys() - {row.attack for row in rows}:
+        console.print(f"Under the attack '{attack}' no number says what came back (docs/attacks.md).")
     console.print(
         f"{run['minutes']:.1f} minutes, peak memory {run['peak_memory_gb']:.2f} GB. "
         "Brackets: 95 % interval over prompts."
@@ -59,8 +62,7 @@ def show(folder: Path, words: Sequence[str] = ()) -> None:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
-def _under_attack(metrics: dict[str, Any]) -> Table:
-    rows = short_rows(metrics)
+def _under_attack(rows: Sequence[Attacked]) -> Table:
     several = len({row.place for row in rows}) > 1
     table = Table("attack", "measure", title="Under attack, over the same prompts", title_justify="left")
     told = [place for place, name in enumerate(MODELS.values()) if any(row.cells[place] != "-" for row in rows)]

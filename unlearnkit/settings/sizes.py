@@ -56,6 +56,12 @@ def depth_of(path: str | None) -> int | None:
     return None if layers is None else int(layers)
 
 
+def shape_of(config: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Layers, and the width of the states between them, of a config.json; None where it does not say."""
+    layers, width = _first(config, LAYERS), _first(config, WIDTH)
+    return None if layers is None else int(layers), None if width is None else int(width)
+
+
 def said(name: str) -> float | None:
     """The largest size in a name: 1.35e8 of SmolLM2-135M, 5.6e10 of Mixtral-8x7B."""
     found = [float(number) * float(times or 1) * UNITS[unit.upper()] for times, number, unit in SIZE.findall(name)]

@@ -75,7 +75,7 @@ class Memit(Stage):
     def check_model(self, model: LanguageModel) -> None:
         if self.last_layer != "facts":
             self.chosen_layers(len(anatomy(model.model)))
-        check_exact(model.model, "edit")
+        check_exact(model.model, "edited")
 
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         started = time.perf_counter()

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -52,6 +51,8 @@ class EmbeddedClassifier:
     """
 
     def __init__(self, path: str | None = None, c: AboveZero = 10.0):
+        from sklearn.linear_model import LogisticRegression  # seconds, and only this class needs it
+
         self.encoder, self.head = SentenceEncoder(path), LogisticRegression(C=c, max_iter=1000)
 
     def fit(self, questions: list[str], labels: list[int]) -> None:

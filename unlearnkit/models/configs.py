@@ -1,0 +1,46 @@
+"""What models are by their config.json alone, before any of them is loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import try_to_load_from_cache
+
+Configs = Mapping[str, Mapping[str, Any]]  # what a model is called in an error -> its config.json
+
+
+def configs_of(config: Mapping[str, Any], others: Mapping[str, str] = {}) -> dict[str, dict[str, Any]]:
+    """Of the models that a run's config names, the start first; those that are not at hand are left out.
+
+    Args:
+        config: resolved, as plain data.
+        others: further models, by what errors call them, in a folder or of a hub id.
+    """
+    control = (config.get("controls") or {}).get("never_knew") or {}
+    named = {"the start model": config.get("model") or {}, "the control never_knew": control}
+    sources = {said: str(part.get("path") or part.get("hub") or "") for said, part in named.items()}
+    found = {said: config_at(source) for said, source in {**sources, **others}.items() if source}
+    return {said: read for said, read in found.items() if read}
+
+
+def config_at(source: str) -> dict[str, Any]:
+    """config.json of a folder or of a hub id in the hub's cache, of an adapter its base's; empty if not at hand."""
+    config = _read(source, "config.json")
+    base = None if config else _read(source, "adapter_config.json").get("base_model_name_or_path")
+    config = _read(str(base), "config.json") if base else config
+    text = config.get("text_config")
+    return {**config, **text} if isinstance(text, dict) else config
+
+
+def _read(source: str, name: str) -> dict[str, Any]:
+    path: Any = Path(source).expanduser() / name
+    try:
+        if not path.is_file():
+            path = try_to_load_from_cache(source, name)
+        held = json.loads(Path(path).read_text(encoding="utf-8")) if isinstance(path, str | Path) else {}
+    except (OSError, ValueError):  # no hub id; loading will tell
+        return {}
+    return held if isinstance(held, dict) else {}
