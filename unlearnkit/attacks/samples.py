@@ -96,11 +96,11 @@ class Samples(Attack):
         return answers
 
     def _asking(self, model: str) -> Drawn:
+        from unlearnkit.build.server import ChatServer  # seconds, and only a server's answers need it
+
         settings = {name: value for name, value in self.server.items() if name != "concurrency"}
         given = {"top_p": self.decoding.top_p} if self.decoding.top_p else {}
         settings = {"cache": cache_folder(), **settings, "extra": {**given, **(settings.get("extra") or {})}}
-        from unlearnkit.build.server import ChatServer  # seconds, and only a server's answers need it
-
         server = ChatServer(model, **settings, temperature=self.decoding.temperature, max_tokens=None)
         return Served(self.decoding, server, int(self.server.get("concurrency", 8)))
 

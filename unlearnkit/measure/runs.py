@@ -107,7 +107,8 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
     asked = Asked(redacted(plain["data"]), rows, redacted(plain["eval"]))
     evaluations = Evaluations(instantiate(config.eval, _convert_="all"), asked_data, int(held["seed"]))
     attacks: dict[str, Attack] = instantiate(config.attacks, _convert_="all")
-    controls = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)).get("controls")
+    held_controls = config.get("controls")
+    controls = None if held_controls is None else cast(dict, OmegaConf.to_container(held_controls, resolve=True))
     control = needed(instantiate(controls, _convert_="all"), evaluations, attacks)
     model = original(held, data, folder)  # which leaves of `data` what the model knows, where the run did so
     if other and isinstance(known := instantiate(config.target, _convert_="all"), Known):

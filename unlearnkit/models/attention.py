@@ -97,6 +97,9 @@ def _attend(
     window: int | None = None,
     softcap: float | None = None,
 ) -> torch.Tensor:
+    if taken != BLOCKS:
+        # Rotary embeddings in fp32 lift queries and keys out of the type that autocast gives values.
+        query, key = query.to(value.dtype), key.to(value.dtype)
     if taken == VARLEN:
         return _in_varlen(query, key, value, layout, scaling, window)
     if taken == FLEX:
@@ -222,8 +225,7 @@ def _in_varlen(
     window: int | None,
 ) -> torch.Tensor:
     row = layout.sequences(query.device)
-    # Rotary embeddings in fp32 lift queries and keys out of the type that autocast gives values.
-    queries, keys, values = (tensor[0].transpose(0, 1).to(value.dtype) for tensor in (query, key, value))
+    queries, keys, values = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     if row.keys is not None:
         keys, values = keys.index_select(0, row.keys), values.index_select(0, row.keys)
     more: dict[str, Any] = {}

@@ -9,6 +9,8 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
+from unlearnkit.settings.sizes import of_text
+
 Configs = Mapping[str, Mapping[str, Any]]  # what a model is called in an error -> its config.json
 
 
@@ -31,8 +33,7 @@ def config_at(source: str) -> dict[str, Any]:
     config = _read(source, "config.json")
     base = None if config else _read(source, "adapter_config.json").get("base_model_name_or_path")
     config = _read(str(base), "config.json") if base else config
-    text = config.get("text_config")
-    return {**config, **text} if isinstance(text, dict) else config
+    return dict(of_text(config))
 
 
 def _read(source: str, name: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -126,17 +127,14 @@ def copied(model: LanguageModel, make: Callable[[], Any]) -> Iterator[LanguageMo
         release()
 
 
-@contextlib.contextmanager
-def changed(model: LanguageModel, lora: dict[str, Any] | None = None) -> Iterator[LanguageModel]:
+def changed(model: LanguageModel, lora: dict[str, Any] | None = None) -> AbstractContextManager[LanguageModel]:
     """The same model, to be changed for the length of a `with`.
 
     Args:
         lora: arguments of `peft.LoraConfig` for training it through one adapter more, which costs no copy of the
             weights; until it is gone, the model itself has it on. None: a copy, trained whole.
     """
-    with copied(model, lambda: network_of(model)) if lora is None else _over(model, lora) as own:
-        yield own
-    release()
+    return copied(model, lambda: network_of(model)) if lora is None else _over(model, lora)
 
 
 @contextlib.contextmanager
@@ -161,6 +159,8 @@ def _over(model: LanguageModel, lora: dict[str, Any]) -> Iterator[LanguageModel]
                 wrapped.delete_adapter(OVER)
             else:
                 wrapped.unload()
+    del wrapped
+    release()
 
 
 @contextlib.contextmanager

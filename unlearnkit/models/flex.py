@@ -33,8 +33,7 @@ def in_flex(
 ) -> torch.Tensor:
     """(1, heads, T, head_dim) in, (1, T, heads, head_dim) out."""
     length, width, out_width = query.shape[2], query.shape[3], value.shape[3]
-    # Rotary embeddings in fp32 lift queries and keys out of the type that autocast gives values.
-    tensors = [_padded(tensor.to(value.dtype)) for tensor in (query, key, value)]
+    tensors = [_padded(tensor) for tensor in (query, key, value)]
     made = _kernel(query.device.type)(
         *tensors,
         score_mod=None if softcap is None else _softcapping(softcap, query.device),

@@ -50,16 +50,20 @@ def parameters_of(path: str | None, hub: str | None) -> float | None:
 
 def depth_of(path: str | None) -> int | None:
     """Layers of the model in a folder by its config.json; None where it does not say."""
-    config = _read(Path(str(path)).expanduser() / "config.json") if path else {}
-    text = config.get("text_config")
-    layers = _first({**config, **text} if isinstance(text, Mapping) else config, LAYERS)
-    return None if layers is None else int(layers)
+    return shape_of(_read(Path(str(path)).expanduser() / "config.json"))[0] if path else None
 
 
 def shape_of(config: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """Layers, and the width of the states between them, of a config.json; None where it does not say."""
+    config = of_text(config)
     layers, width = _first(config, LAYERS), _first(config, WIDTH)
     return None if layers is None else int(layers), None if width is None else int(width)
+
+
+def of_text(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A config.json with what it says of its text model, where that is one part of several, over the rest."""
+    text = config.get("text_config")
+    return {**config, **text} if isinstance(text, Mapping) else config
 
 
 def said(name: str) -> float | None:
@@ -70,8 +74,7 @@ def said(name: str) -> float | None:
 
 def counted(config: Mapping[str, Any]) -> float | None:
     """Parameters of a transformer of a config.json's shapes, without its norms and biases."""
-    text = config.get("text_config")
-    config = {**config, **text} if isinstance(text, Mapping) else config
+    config = of_text(config)
     width, layers, words = _first(config, WIDTH), _first(config, LAYERS), _first(config, ("vocab_size",))
     if not width or not layers:
         return None
