@@ -12,8 +12,8 @@ from unlearnkit.errors import UserError, exit_code
 from unlearnkit.files import write as write_text
 from unlearnkit.tables import aggregate, latex, markdown, write
 from unlearnkit.tables.compare import DONE, command
-from unlearnkit.tables.matched import BOTH, SPLIT, TEST, VALIDATION, matched
-from unlearnkit.tables.reading import Run, collect, read_run
+from unlearnkit.tables.matched import BOTH, matched
+from unlearnkit.tables.reading import SPLIT, TEST, VALIDATION, Run, collect, read_run
 from unlearnkit.tables.variants import base, told_apart
 
 

@@ -15,19 +15,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from unlearnkit.data.splits import splits_of
 from unlearnkit.errors import UserError
 from unlearnkit.identity import config_in
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.stages.selection import share
 from unlearnkit.tables.aggregate import Table, aggregate, select_columns
-from unlearnkit.tables.reading import Points, Run, points_of
+from unlearnkit.tables.reading import SPLIT, TEST, VALIDATION, Points, Run, curves_of, points_of
 from unlearnkit.tables.variants import told_apart
 
-SPLIT, RATE = "curve_split", "train.arguments.learning_rate"
+RATE = "train.arguments.learning_rate"
 SOURCE = "source"  # of a view: the run's own folder
-VALIDATION, TEST = "validation", "test"
 BOTH = f"[{VALIDATION},{TEST}]"
 KEPT = ("known_answers", "success", "answer_perplexity")  # of the retain side, what utility is, the first that is there
 Place = tuple[int, float]  # a step and a learning rate
@@ -86,12 +84,12 @@ def matched(
 
 def views(run: Run) -> list[Run]:
     """A run once for each split that its curve was measured on, as if it had been measured on that alone."""
-    first, *others = splits_of(config_in(run.folder).get(SPLIT, VALIDATION))
-    found = [replace(run, raw={**run.raw, SPLIT: first})]
-    for name in others:
-        curve = [{**row, "metrics": row["beside"][name]} for row in run.raw["curve"] if name in row.get("beside", {})]
-        raw = {**run.raw, "curve": curve, SPLIT: name, SOURCE: run.folder}
-        found += [replace(run, folder=run.folder / name, raw=raw)] * bool(curve)
+    (first, rows), *others = curves_of(run).items()
+    found = [replace(run, raw={**run.raw, "curve": rows, SPLIT: first})]
+    for name, curve in others:
+        found.append(
+            replace(run, folder=run.folder / name, raw={**run.raw, "curve": curve, SPLIT: name, SOURCE: run.folder})
+        )
     return found
 
 
