@@ -99,7 +99,7 @@ class General(Part):
                 "Set eval.general.chat_template=false",
             )
         limit = self.curve_limit if point.curve else self.limit
-        if not point.kept(original):
+        if not point.cacheable(original):
             return self._records(model, limit)
         content = {
             "model": fingerprint(model),
