@@ -22,7 +22,7 @@ from unlearnkit.measures.interval import Estimate
 from unlearnkit.measures.success import Success
 from unlearnkit.tables import Cell, mean_over_seeds
 from unlearnkit.tables.reading import SPLIT, VALIDATION, Run, collect, curve_numbers, curves_of
-from unlearnkit.tables.variants import told_apart
+from unlearnkit.tables.variants import name_variants
 
 RATE = Success().display("forget")  # how the numbers are shown
 MEASURE = "success"
@@ -188,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--retention", type=float, nargs="+", default=[0.9, 0.8, 0.7], help="marks, in 0 to 1")
     parser.add_argument("--html", type=Path, help="write the figure to this file")
     options = parser.parse_args(argv)
-    runs = told_apart([run for run in collect(options.folder) if read_curves(run)], unsaid=(SPLIT, LEARNING_RATE))
+    runs = name_variants([run for run in collect(options.folder) if read_curves(run)], ignored=(SPLIT, LEARNING_RATE))
     curves = [curve for run in runs for curve in read_curves(run)]
     if not curves:
         raise UserError(

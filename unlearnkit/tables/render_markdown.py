@@ -34,8 +34,8 @@ def markdown_of(comparisons: Sequence[Comparison], spec: dict, command: str) -> 
         if comparison.claims:
             rows = [["what the paper says", f"paper{f' ({comparison.block})' if comparison.block else ''}", "ours"]]
             for claim in comparison.claims:
-                page, (held, values) = f" (page {claim.page})" if claim.page else "", in_paper(claim)
-                theirs = f"**{held}**{block_of(claim, comparison)}: {values}"
+                page, (paper_verdict, values) = f" (page {claim.page})" if claim.page else "", in_paper(claim)
+                theirs = f"**{paper_verdict}**{block_of(claim, comparison)}: {values}"
                 rows.append([claim.says + page, theirs, f"**{verdict(claim.ours, claim.clear)}**: {claim.our_values}"])
             lines += ["### Claims of the paper's text", "", *_table(rows)]
     return "\n".join(lines).rstrip() + "\n"
