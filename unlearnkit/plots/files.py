@@ -56,16 +56,16 @@ def write(sweep: Sweep) -> list[Path]:
     Raises:
         UserError: a figure that there is not.
     """
-    wanted = list(sweep.spec.get("figures") or [])
-    for name in wanted:
+    names = list(sweep.spec.get("figures") or [])
+    for name in names:
         if name not in FIGURES:
             what = f"sweeps/{sweep.name}.yaml: unknown figure '{name}'.{nearest(str(name), FIGURES)}"
             raise UserError(what, f"Figures are: {', '.join(FIGURES)}.")
     groups: dict[tuple[str, str], list[Run]] = {}
-    for key, cells in grouped(sweep).items() if wanted else ():
+    for key, cells in grouped(sweep).items() if names else ():
         groups[key] = name_variants([on_test(read_run(cell.folder)) for cell in cells if cell.state == DONE])
     files = []
-    for name in wanted:
+    for name in names:
         for (model, data), runs in groups.items():
             parts = [name, *([model] if several(groups, 0) else []), *([data] if several(groups, 1) else [])]
             try:
