@@ -111,19 +111,19 @@ def answers_of(blocks: Blocks) -> dict[str, dict[str, list[dict[str, Any]]]]:
 
 def figures_of(folder: Path) -> tuple[list[dict[str, str]], list[str]]:
     """The PNG figures in a sweep's folder as data URIs, and the names of those too large to hold."""
-    kept, left, used = [], [], 0
+    figures, too_large, used = [], [], 0
     for path in sorted(folder.glob("*.png")):
         data = base64.b64encode(path.read_bytes()).decode()
         used += len(data)
         if used > MOST_IMAGES:
-            left.append(path.name)
+            too_large.append(path.name)
         else:
-            kept.append({"name": path.stem.replace("_", " "), "uri": f"data:image/png;base64,{data}"})
-    return kept, left
+            figures.append({"name": path.stem.replace("_", " "), "uri": f"data:image/png;base64,{data}"})
+    return figures, too_large
 
 
 def source(spec: Mapping[str, Any]) -> str:
     """`Liu et al. 2024, table 1, page 7`."""
-    said = dict(spec.get("source") or {})
-    parts = [said.get("paper"), said.get("place"), f"page {said['page']}" if said.get("page") else None]
+    citation = dict(spec.get("source") or {})
+    parts = [citation.get("paper"), citation.get("place"), f"page {citation['page']}" if citation.get("page") else None]
     return ", ".join(str(part) for part in parts if part)
