@@ -31,7 +31,7 @@ class Changed:
 def changed(sides: Sequence[Side], most: int) -> list[Changed]:
     """At most so many, the most changed first; answers that are alike are none."""
     first, *others = sides
-    found = []
+    changes = []
     for part in [part for part in first.parts if all(part in side.parts for side in others)] if most else ():
         for name, rows in first.rows(part).items():
             theirs = [side.rows(part).get(name, {}) for side in others]
@@ -42,8 +42,8 @@ def changed(sides: Sequence[Side], most: int) -> list[Changed]:
                         continue
                     change = max(apart(record, answer) for answer in answers[1:])
                     if change:
-                        found.append(Changed(f"{part}/{name}", record.id, record.prompt, tuple(answers), change))
-    return sorted(found, key=lambda row: -row.change)[:most]
+                        changes.append(Changed(f"{part}/{name}", record.id, record.prompt, tuple(answers), change))
+    return sorted(changes, key=lambda row: -row.change)[:most]
 
 
 def apart(one: Record, other: Record) -> float:
