@@ -159,8 +159,8 @@ def main() -> None:
 
     report = EmbeddedJudge().heldout_report()
     accuracy = Table("held-out rows", "accuracy", "95 % Wilson", "n", title="Harmful or not")
-    for name, share in report.accuracy.items():
-        accuracy.add_row(name, f"{share.value:.3f}", f"{share.low:.3f} to {share.high:.3f}", str(share.n))
+    for name, estimate in report.accuracy.items():
+        accuracy.add_row(name, f"{estimate.value:.3f}", f"{estimate.low:.3f} to {estimate.high:.3f}", str(estimate.n))
     confusion = Table("labelled", *KINDS, title="Kinds (columns: judged)")
     for labelled in KINDS:
         confusion.add_row(labelled, *(str(report.confusion.get((labelled, judged), "")) for judged in KINDS))
