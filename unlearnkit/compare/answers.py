@@ -13,7 +13,7 @@ MOST_WORDS = 300  # of an answer, of which the likeness is taken
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangedAnswer:
     """One test row with the runs' answers to it, in the runs' order.
 
     Args:
@@ -28,7 +28,7 @@ class Changed:
     change: float
 
 
-def changed(sides: Sequence[Side], most: int) -> list[Changed]:
+def changed_answers(sides: Sequence[Side], most: int) -> list[ChangedAnswer]:
     """At most so many, the most changed first; answers that are alike are none."""
     first, *others = sides
     changes = []
@@ -42,7 +42,9 @@ def changed(sides: Sequence[Side], most: int) -> list[Changed]:
                         continue
                     change = max(apart(record, answer) for answer in answers[1:])
                     if change:
-                        changes.append(Changed(f"{part}/{name}", record.id, record.prompt, tuple(answers), change))
+                        changes.append(
+                            ChangedAnswer(f"{part}/{name}", record.id, record.prompt, tuple(answers), change)
+                        )
     return sorted(changes, key=lambda row: -row.change)[:most]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unlearnkit.compare.answers import Changed, changed
+from unlearnkit.compare.answers import ChangedAnswer, changed_answers
 from unlearnkit.compare.configs import Setting, settings
 from unlearnkit.compare.paired import Difference, difference
 from unlearnkit.compare.sides import Side, check_rows, read_sides
@@ -62,7 +62,7 @@ class Comparison:
     sides: list[Side]
     settings: list[Setting]
     pairs: list[Pair]
-    answers: list[Changed]
+    answers: list[ChangedAnswer]
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -107,7 +107,7 @@ def compare(folders: Sequence[Path], answers: int = 10) -> Comparison:
     for other in sides[1:]:
         check_rows(sides[0], other)
     pairs = [pair_of(sides[0], other) for other in sides[1:]]
-    return Comparison(sides, settings(sides), pairs, changed(sides, answers))
+    return Comparison(sides, settings(sides), pairs, changed_answers(sides, answers))
 
 
 def pair_of(first: Side, other: Side) -> Pair:

@@ -72,10 +72,10 @@ def measure_run(folder: Path, words: Sequence[str] = ()) -> str:
         UserError: no finished run with its model, other files than the run read, or an evaluation that the data
             cannot answer.
     """
-    saved, metrics = ranks.from_first(lambda: take(folder))
-    with config_of_run(saved, words) as config:
+    run_config, metrics = ranks.from_first(lambda: take(folder))
+    with config_of_run(run_config, words) as config:
         other = any(word.lstrip("+~").partition("=")[0].partition(".")[0] == "data" for word in words)
-        return _measure(folder, saved, metrics, config, other)
+        return _measure(folder, run_config, metrics, config, other)
 
 
 def take(folder: Path, owned: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -86,7 +86,7 @@ def take(folder: Path, owned: bool = True) -> tuple[dict[str, Any], dict[str, An
     """
     if owned:
         own(folder)
-    saved = cast(dict[str, Any], renamed(read_config(folder)))
+    run_config = cast(dict[str, Any], renamed(read_config(folder)))
     path = folder / "metrics.json"
     metrics = read_metrics(path) if path.is_file() else {"run": {}}
     if not metrics["run"].get("finished"):
@@ -95,23 +95,23 @@ def take(folder: Path, owned: bool = True) -> tuple[dict[str, Any], dict[str, An
     if metrics["after"] is not None and not (folder / "model").is_dir():
         fix = f"{ANEW[0].upper()}{ANEW[1:]}, with save_model=true (the default)"
         raise UserError(f"The run in {folder} kept no model", fix)
-    return saved, metrics
+    return run_config, metrics
 
 
-def _measure(folder: Path, saved: dict[str, Any], metrics: dict[str, Any], config: DictConfig, other: bool) -> str:
-    data: Data = instantiate(saved["data"], _convert_="all")
-    _check_inputs(folder, saved, data)
+def _measure(folder: Path, run_config: dict[str, Any], metrics: dict[str, Any], config: DictConfig, other: bool) -> str:
+    data: Data = instantiate(run_config["data"], _convert_="all")
+    _check_inputs(folder, run_config, data)
     new_data: Data = instantiate(config.data, _convert_="all") if other else data
     check_texts(new_data)
     rows = rows_of(new_data)
     plain = {part: cast(dict, OmegaConf.to_container(config[part], resolve=True)) for part in ("data", "eval")}
     spec = Spec(redacted(plain["data"]), rows, redacted(plain["eval"]))
-    evaluations = Evaluations(instantiate(config.eval, _convert_="all"), new_data, int(saved["seed"]))
+    evaluations = Evaluations(instantiate(config.eval, _convert_="all"), new_data, int(run_config["seed"]))
     attacks: dict[str, Attack] = instantiate(config.attacks, _convert_="all")
     controls_config = config.get("controls")
     controls = None if controls_config is None else cast(dict, OmegaConf.to_container(controls_config, resolve=True))
     control = needed(instantiate(controls, _convert_="all"), evaluations, attacks)
-    model = original(saved, data, folder)  # which leaves of `data` what the model knows, where the run did so
+    model = original(run_config, data, folder)  # which leaves of `data` what the model knows, where the run did so
     if other and isinstance(known := instantiate(config.target, _convert_="all"), Known):
         known(model, new_data, folder)
     final = next((moment for moment in metrics["moments"] if moment.get("final")), None)
@@ -119,12 +119,12 @@ def _measure(folder: Path, saved: dict[str, Any], metrics: dict[str, Any], confi
         check_saved(model, folder / "model")
     name = name_of(metrics, spec, new_data.name if other else "")
     with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
-        models = configs_of({"model": saved["model"], "controls": controls})
-        scene = Scene(new_data, int(saved["seed"]), Path(place), models=models)
-        bind_attacks(attacks, saved.get("stages") or {}, scene, evaluations)
+        models = configs_of({"model": run_config["model"], "controls": controls})
+        scene = Scene(new_data, int(run_config["seed"]), Path(place), models=models)
+        bind_attacks(attacks, run_config.get("stages") or {}, scene, evaluations)
         check_model({}, model, attacks=attacks)
-        target = config["target"] if other else saved["target"]
-        known = _controls(control, new_data, evaluations, target, saved, attacks)
+        target = config["target"] if other else run_config["target"]
+        known = _controls(control, new_data, evaluations, target, run_config, attacks)
         start = evaluations.measure(model, Point("test"))
         records = {**known, f"{name}/{START}": start, **attacked(attacks, model, evaluations, start, START)}
         if final is not None:
@@ -153,17 +153,17 @@ def _measure(folder: Path, saved: dict[str, Any], metrics: dict[str, Any], confi
             metrics.setdefault("recovered", {}).update(shares)
         entry["versions"] = versions()
         write_numbers(folder / "metrics.json", metrics)
-        _renew_card(folder / "model" / "README.md", saved, metrics)
+        _renew_card(folder / "model" / "README.md", run_config, metrics)
         write_report(folder)
     ranks.barrier()
     return name
 
 
-def _renew_card(path: Path, saved: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+def _renew_card(path: Path, run_config: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
     """A card that its owner has removed is not made again."""
     if path.is_file():
         later = [part for entry in metrics["measured"].values() for part in entry["eval"].items()]
-        config = {**saved, "eval": {**(saved.get("eval") or {}), **dict(later)}}
+        config = {**run_config, "eval": {**(run_config.get("eval") or {}), **dict(later)}}
         write(path, renewed(path.read_text(encoding="utf-8"), config, metrics))
 
 
@@ -172,22 +172,22 @@ def _controls(
     data: Data,
     evaluations: Evaluations,
     target: Any,
-    saved: dict[str, Any],
+    run_config: dict[str, Any],
     attacks: Mapping[str, Attack],
 ) -> dict[str, Records]:
     """The records that measures are taken against, by moment; a teaching is not the run's, and leaves no log there."""
     if control is None:
         return {}
-    load = partial(instantiate, saved["model"], _convert_="all")
+    load = partial(instantiate, run_config["model"], _convert_="all")
     with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
         taught = instantiate(target, _convert_="all")
-        return control(data, evaluations, taught, saved["model"], load, Path(place), attacks)
+        return control(data, evaluations, taught, run_config["model"], load, Path(place), attacks)
 
 
-def _check_inputs(folder: Path, saved: dict[str, Any], data: Data) -> None:
+def _check_inputs(folder: Path, run_config: dict[str, Any], data: Data) -> None:
     """The run's rows and its start model are what they were."""
-    before = saved.get(INPUTS) or {}
-    config = {key: part for key, part in saved.items() if key in ("model", "target", "data")}
+    before = run_config.get(INPUTS) or {}
+    config = {key: part for key, part in run_config.items() if key in ("model", "target", "data")}
     now = inputs(config, data)
     for key in before:
         if (key == ROWS or key.startswith("model.")) and key in now and before[key] != now[key]:
@@ -223,8 +223,8 @@ def saved_model(folder: Path) -> LanguageModel:
     Raises:
         UserError: no finished run with its model, or other files than the run read.
     """
-    saved, metrics = take(folder, owned=False)
-    data: Data = instantiate(saved["data"], _convert_="all")
-    _check_inputs(folder, saved, data)
-    model = original(saved, data, folder)
+    run_config, metrics = take(folder, owned=False)
+    data: Data = instantiate(run_config["data"], _convert_="all")
+    _check_inputs(folder, run_config, data)
+    model = original(run_config, data, folder)
     return load_saved(model, folder / "model") if metrics["after"] is not None else model

@@ -43,40 +43,45 @@ def check_words(words: Sequence[str], groups: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def config_of_run(saved: dict[str, Any], words: Sequence[str]) -> Iterator[DictConfig]:
+def config_of_run(run_config: dict[str, Any], words: Sequence[str]) -> Iterator[DictConfig]:
     """The run's own config with the words over it; its data or its evaluation goes where a word chooses another.
 
     Args:
-        saved: the run's config.yaml, with today's names.
+        run_config: the run's config.yaml, with today's names.
     """
     check_words(words, ASKS)
     configuration.register_resolvers()
     chosen = {word.partition("=")[0] for word in words if "=" in word}
     own = ["model", "judge", *(["data"] if "data" not in chosen else [])]
     own += ["eval"] if not {"eval", "data"} & chosen else []  # other data may choose their evaluation
-    own = [group for group in own if group not in chosen and group in saved]
+    own = [group for group in own if group not in chosen and group in run_config]
     with tempfile.TemporaryDirectory(prefix="unlearnkit-") as folder:
         for group in own:
-            _write(Path(folder, group, f"{OF_RUN}.yaml"), _option(group, saved))
-        if saved.get("paper"):
-            _write(Path(folder, "paper", f"{OF_RUN}.yaml"), saved["paper"])
-        own_words = [*(f"{group}={OF_RUN}" for group in own), f"seed={saved.get('seed', 0)}"]
-        if saved.get("controls") and "data" in own and "+control@controls" not in chosen:
-            _write(Path(folder, "control", f"{OF_RUN}.yaml"), saved["controls"])
+            _write(Path(folder, group, f"{OF_RUN}.yaml"), _option(group, run_config))
+        if run_config.get("paper"):
+            _write(Path(folder, "paper", f"{OF_RUN}.yaml"), run_config["paper"])
+        own_words = [*(f"{group}={OF_RUN}" for group in own), f"seed={run_config.get('seed', 0)}"]
+        if run_config.get("controls") and "data" in own and "+control@controls" not in chosen:
+            _write(Path(folder, "control", f"{OF_RUN}.yaml"), run_config["controls"])
             own_words.append(f"+control@controls={OF_RUN}")
         with composed([*own_words, *words], Path(folder)) as config:
             check(config, Run)
             yield config
 
 
-def _option(group: str, saved: Mapping[str, Any]) -> dict[str, Any]:
+def _option(group: str, run_config: Mapping[str, Any]) -> dict[str, Any]:
     """A part of the run's config as an option of its group, as the YAML in conf/ has it."""
-    part = saved[group]
+    part = run_config[group]
     if group == "data":
-        return {"defaults": [*([{"/paper@_global_.paper": OF_RUN}] if saved.get("paper") else []), "_self_"], **part}
+        return {
+            "defaults": [*([{"/paper@_global_.paper": OF_RUN}] if run_config.get("paper") else []), "_self_"],
+            **part,
+        }
     if group == "eval":  # the run's judge is whichever a word chooses
         return {
-            name: {**one, "judge": "${judge}"} if one.get("judge") == saved.get("judge") and "judge" in one else one
+            name: {**one, "judge": "${judge}"}
+            if one.get("judge") == run_config.get("judge") and "judge" in one
+            else one
             for name, one in part.items()
         }
     return dict(part)

@@ -67,7 +67,7 @@ def by_method(rows: Sequence[Mapping[str, str]], judged: Sequence[bool]) -> dict
     }
 
 
-def corrected(seen: Estimate, errors: Errors) -> Estimate:
+def corrected(judged: Estimate, errors: Errors) -> Estimate:
     """The true rate behind a judged one (Rogan and Gladen 1978), with the interval of Lang and Reiczigel 2014.
 
     .. math:: p = \\frac{q + s_p - 1}{s_e + s_p - 1}
@@ -76,9 +76,9 @@ def corrected(seen: Estimate, errors: Errors) -> Estimate:
     is cut to 0 and 1.
 
     Args:
-        seen: the share that the judge calls harmful.
+        judged: the share that the judge calls harmful.
     """
-    places = ((seen, Z**2, 0.5), (errors.sensitivity, 2.0, 0.5), (errors.specificity, 2.0, 0.5))
+    places = ((judged, Z**2, 0.5), (errors.sensitivity, 2.0, 0.5), (errors.specificity, 2.0, 0.5))
     (q, n), (se, n_se), (sp, n_sp) = (
         ((e.value * e.n + add * half) / (e.n + add), e.n + add) for e, add, half in places
     )
@@ -86,9 +86,9 @@ def corrected(seen: Estimate, errors: Errors) -> Estimate:
     shift = 2 * Z**2 * (near * se * (1 - se) / n_se - (1 - near) * sp * (1 - sp) / n_sp)
     spread = q * (1 - q) / n + near**2 * se * (1 - se) / n_se + (1 - near) ** 2 * sp * (1 - sp) / n_sp
     half = Z * math.sqrt(spread) / abs(se + sp - 1)
-    value = (seen.value + errors.specificity.value - 1) / (errors.sensitivity.value + errors.specificity.value - 1)
+    value = (judged.value + errors.specificity.value - 1) / (errors.sensitivity.value + errors.specificity.value - 1)
     low, value, high = (min(max(x, 0.0), 1.0) for x in (near + shift - half, value, near + shift + half))
-    return Estimate(value, min(low, value), max(high, value), seen.n, seen.seed)
+    return Estimate(value, min(low, value), max(high, value), judged.n, judged.seed)
 
 
 def kappa(one: Sequence[bool], other: Sequence[bool]) -> Estimate:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from unlearnkit.tables.aggregate import Table
 from unlearnkit.tables.compare import Comparison
-from unlearnkit.tables.sheet import PAPER, Sheet, Shown, sheet_of_comparison, sheet_of_table
+from unlearnkit.tables.sheet import PAPER, CellText, Sheet, sheet_of_comparison, sheet_of_table
 from unlearnkit.tables.words import agreement_rows, block_of, explained, in_paper, sourced, verdict
 
 MARKED = {1: r"\textbf{%s}", 2: r"\underline{%s}", None: "%s"}
@@ -100,6 +100,6 @@ def _tabular(sheet: Sheet) -> list[str]:
     return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 
-def _cell(shown: Shown) -> str:
-    value = MARKED[shown.place] % tex(shown.value)
-    return f"{value} {{\\scriptsize {tex(shown.interval)}}}" if shown.interval else value
+def _cell(cell: CellText) -> str:
+    value = MARKED[cell.place] % tex(cell.value)
+    return f"{value} {{\\scriptsize {tex(cell.interval)}}}" if cell.interval else value
