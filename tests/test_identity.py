@@ -5,6 +5,7 @@ import pytest
 import yaml
 from composed import composed
 from hydra.utils import get_class, get_method, instantiate
+from omegaconf import OmegaConf
 
 from unlearnkit.errors import UserError
 from unlearnkit.identity import config_in, differences, fingerprint, rename, renamed, resolved
@@ -164,6 +165,18 @@ def test_an_earlier_config_is_read_as_if_written_today():
     # A word that only begins like a name, and a key, are the user's own.
     own = {"unlearnkit.tiny.load": "unlearnkit.tiny.loads", "note": ["see unlearnkit.tiny.load"]}
     assert renamed(own) == own
+
+
+def test_a_parameter_that_an_earlier_config_names_is_todays():
+    target = "unlearnkit.measures.TruthRatio"
+    held, today = ({"eval": {"true": {"_target_": target, name: "true"}}} for name in ("told", "form"))
+    assert renamed(held) == renamed(today) == today
+    assert differences(held, today) == [] and fingerprint(held) == fingerprint(today)
+    config = OmegaConf.create(held)
+    OmegaConf.set_struct(config, True)
+    rename(config)
+    assert config == today
+    assert renamed({"told": "true"}) == {"told": "true"}  # of no class
 
 
 def test_a_folders_config_has_todays_names(tmp_path):

@@ -7,10 +7,10 @@ import json
 import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from unlearnkit import __version__
 from unlearnkit.secrets import redacted
@@ -69,6 +69,11 @@ MOVED = {
         }.items()
     },
 }
+# And parameters, by today's class: earlier name -> today's.
+PARAMETERS = {
+    "unlearnkit.measures.Leak": {"told": "success"},
+    "unlearnkit.measures.TruthRatio": {"told": "form"},
+}
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -78,8 +83,11 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 
 
 def fingerprint(config: dict[str, Any]) -> str:
-    """Ten hexadecimal digits of all that decides a run's result; the order of keys does not count."""
-    decides = {key: value for key, value in flat(redacted(config)).items() if not NO_MATTER.search(key)}
+    """Ten hexadecimal digits of all that decides a run's result; the order of keys does not count.
+
+    Parameters count under their earlier names, so that folders named by them are found.
+    """
+    decides = {key: value for key, value in flat(redacted(_earlier(config))).items() if not NO_MATTER.search(key)}
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
@@ -105,12 +113,27 @@ def config_in(folder: Path) -> dict[str, Any]:
 
 
 def renamed(config: Any) -> Any:
-    """Plain data with today's names in place of those in `MOVED`."""
+    """Plain data with today's names in place of those in `MOVED` and `PARAMETERS`."""
     if isinstance(config, dict):
-        return {key: renamed(value) for key, value in config.items()}
+        parts = {key: renamed(value) for key, value in config.items()}
+        names = _parameters(parts)
+        return {names.get(key, key): value for key, value in parts.items()}
     if isinstance(config, list):
         return [renamed(value) for value in config]
     return MOVED.get(config, config) if isinstance(config, str) else config
+
+
+def _parameters(config: dict[str, Any]) -> dict[str, str]:
+    target = config.get("_target_")
+    return PARAMETERS.get(target, {}) if isinstance(target, str) else {}
+
+
+def _earlier(config: Any) -> Any:
+    """The inverse of `renamed`, of parameters alone."""
+    if isinstance(config, dict):
+        names = {today: earlier for earlier, today in _parameters(config).items()}
+        return {names.get(key, key): _earlier(value) for key, value in config.items()}
+    return [_earlier(value) for value in config] if isinstance(config, list) else config
 
 
 def rename(config: DictConfig) -> None:
@@ -118,6 +141,19 @@ def rename(config: DictConfig) -> None:
     for key, value in flat(OmegaConf.to_container(config)).items():
         if isinstance(value, str) and value in MOVED:
             OmegaConf.update(config, key, MOVED[value])
+    for key, target in flat(OmegaConf.to_container(config)).items():
+        owner, _, name = key.rpartition(".")
+        if name == "_target_" and isinstance(target, str) and target in PARAMETERS:
+            _rename_parameters(OmegaConf.select(config, owner) if owner else config, PARAMETERS[target])
+
+
+def _rename_parameters(config: DictConfig, names: dict[str, str]) -> None:
+    parts = cast(dict[str, Any], OmegaConf.to_container(config))
+    with open_dict(config):
+        for earlier, today in names.items():
+            if earlier in parts:
+                del config[earlier]
+                config[today] = parts[earlier]
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import pytest
 from compared import record, write_run
 
-from unlearnkit.compare.answers import apart, changed
+from unlearnkit.compare.answers import apart, changed_answers
 from unlearnkit.compare.sides import read_sides
 
 
@@ -30,6 +30,6 @@ def test_samples_are_compared_in_their_order(tmp_path):
     for name, said in answers.items():
         rows = [record(0, False, response=text, sample=number) for number, text in enumerate(said)]
         write_run(tmp_path / name, "ga", rows)
-    (found,) = changed(read_sides([tmp_path / "a", tmp_path / "b"]), 9)  # the third has no partner
+    (found,) = changed_answers(read_sides([tmp_path / "a", tmp_path / "b"]), 9)  # the third has no partner
     assert (found.place, found.id, found.change) == ("safety/unlearned", "f0", 0.5)
     assert [answer.response for answer in found.answers] == ["one two", "one too"]

@@ -23,7 +23,7 @@ def test_part_of_a_column():
 
 def test_letters_and_words(sides):
     assert [side.name for side in sides] == ["A", "B"]
-    assert sides[1].said == "ga on tiny, mischief, seed 1"
+    assert sides[1].description == "ga on tiny, mischief, seed 1"
 
 
 def test_what_a_stage_cost_has_no_records(sides):

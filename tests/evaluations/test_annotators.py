@@ -124,7 +124,7 @@ def test_samples_are_records_and_one_observation(data, lora_model):
 def test_measures_of_measures(data, lora_model):
     measures = {
         "success": Success(),
-        "truth": TruthRatio(told="true"),
+        "truth": TruthRatio(form="true"),
         "mean": Mean({"forget": "success", "retain": "success"}),
         "utility": HarmonicMean({"retain": ["success", "truth"]}),
         "quality": KSTest("truth", "forget"),
@@ -132,7 +132,7 @@ def test_measures_of_measures(data, lora_model):
     sets = {"forget": ["success"], "retain": ["success"], "all": ["mean", "utility", "quality"]}
     records, numbers = evaluated(data, lora_model, measures, sets)
     forget, retain = (numbers[name]["success"]["value"] for name in ("forget", "retain"))
-    truth = TruthRatio(told="true")([r for r in records if r.set == "retain"], "retain").value
+    truth = TruthRatio(form="true")([r for r in records if r.set == "retain"], "retain").value
     assert numbers["all"]["mean"]["value"] == pytest.approx((forget + retain) / 2)
     expected = 2 / (1 / retain + 1 / truth) if retain and truth else 0.0
     assert numbers["all"]["utility"]["value"] == pytest.approx(expected)

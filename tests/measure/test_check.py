@@ -5,7 +5,7 @@ import json
 import pytest
 
 from unlearnkit.measure.__main__ import main
-from unlearnkit.measure.check import auc, checked, knowledge
+from unlearnkit.measure.check import auc, knowledge, qualities
 from unlearnkit.measures import Perplexity, Probability
 from unlearnkit.measures.display import Display, written
 from unlearnkit.measures.seeds import Scale
@@ -55,7 +55,7 @@ def runs(tmp_path):
 
 
 def test_every_measure_of_the_forget_side(runs):
-    probability, success = checked(collect(runs))
+    probability, success = qualities(collect(runs))
     assert (probability.place, success.place) == ("e/forget/probability", "e/forget/success")
     # 0.9 > 0.5, 0.9 > 0.3, 0.4 < 0.5, 0.4 > 0.3; the start of run c is that of run a once more.
     assert probability.faithfulness == 0.75

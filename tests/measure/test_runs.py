@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from unlearnkit.errors import UserError
 from unlearnkit.measure import measure_run
+from unlearnkit.measure.runs import Spec
 from unlearnkit.measures.columns import before_and_after
 from unlearnkit.records.record import read_parquet
 from unlearnkit.run import run
@@ -54,6 +55,16 @@ def sku(tmp_path_factory):
 @pytest.fixture
 def copy(sku, tmp_path):
     return shutil.copytree(sku, tmp_path / "run")
+
+
+def test_an_earlier_measurement_with_a_parameters_earlier_name_is_the_same():
+    settings = [
+        {"tofu": {"measures": {"true": {"_target_": "unlearnkit.measures.TruthRatio", key: "true"}}}}
+        for key in ("told", "form")
+    ]
+    spec = Spec({"name": "tofu"}, "rows", settings[1])
+    assert all(spec.fits({"data": {"name": "tofu"}, "rows": "rows", "eval": part}) for part in settings)
+    assert not spec.fits({"data": {"name": "tofu"}, "rows": "others", "eval": settings[0]})
 
 
 @pytest.mark.parametrize("kind", KINDS)

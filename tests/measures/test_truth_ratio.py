@@ -93,7 +93,7 @@ def test_against_the_plain_formulas(seed):
 MEASURES = [
     Probability(),
     ProbabilityNormalised(),
-    *(TruthRatio(told, arithmetic) for told in ("even", "true", "share") for arithmetic in (False, True)),
+    *(TruthRatio(form, arithmetic) for form in ("even", "true", "share") for arithmetic in (False, True)),
 ]
 
 

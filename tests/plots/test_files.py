@@ -12,7 +12,7 @@ from unlearnkit.plots import prefixes, steps, tradeoff, write
 from unlearnkit.plots.__main__ import main
 from unlearnkit.sweeps import Sweep
 from unlearnkit.tables.reading import read_run
-from unlearnkit.tables.variants import told_apart
+from unlearnkit.tables.variants import name_variants
 
 HARM, PPL = ("safety", "unlearned", "harmful_rate"), ("safety", "normal", "perplexity")
 COLUMNS = {key: SPEC["columns"][key] for key in ("/".join(HARM), "/".join(PPL))}
@@ -71,7 +71,7 @@ def test_runs_of_other_rates_are_lines_of_their_own(tmp_path):
         config = {"seed": cell.seed, "train": {"arguments": {"learning_rate": rate}}}
         (cell.folder / "config.yaml").write_text(json.dumps(config))
     spec = {**FIGURE, "curves": {"sku": {"/".join(HARM): {20: 3}}}}
-    figure = steps(told_apart(runs_of(sweep)), spec)
+    figure = steps(name_variants(runs_of(sweep)), spec)
     assert len(lines(figure.axes[0])) == 4  # two lines, and what the paper's text says beside each
     labels = [text.get_text() for text in figure.legends[0].texts][:2]
     assert labels == ["SKU, learning_rate=0.0001", "SKU, learning_rate=0.001"]

@@ -8,7 +8,7 @@ from unlearnkit.errors import UserError
 from unlearnkit.plots import bleu, draw, krs
 from unlearnkit.plots.__main__ import main
 from unlearnkit.tables.reading import collect
-from unlearnkit.tables.variants import told_apart
+from unlearnkit.tables.variants import name_variants
 
 
 def number(value):
@@ -49,7 +49,7 @@ def test_krs_of_other_settings_has_a_panel_of_its_own(tmp_path):
     ):
         write(tmp_path / name, method, {"krs": {"attention": scores(value, value)}})
         (tmp_path / name / "config.yaml").write_text(json.dumps({"seed": 0, "eval": {"krs": {"window": window}}}))
-    first, second = krs(told_apart(collect(tmp_path)), {"rows": {"dpo": "DPO"}}).axes
+    first, second = krs(name_variants(collect(tmp_path)), {"rows": {"dpo": "DPO"}}).axes
     means = [list(axes.get_lines()[2].get_ydata()) for axes in (first, second)]
     assert means == [pytest.approx([0.3, 0.3]), pytest.approx([0.6, 0.6])]
     assert [axes.get_title() for axes in (first, second)] == [

@@ -13,7 +13,7 @@ from unlearnkit.report.curves import evaluation_figures, heat_maps, sweep_figure
 from unlearnkit.report.sweep import grouped, method_titles
 from unlearnkit.tables.published import column
 from unlearnkit.tables.reading import Run, read_run
-from unlearnkit.tables.variants import told_apart
+from unlearnkit.tables.variants import name_variants
 
 
 def without_scripts(page):
@@ -213,7 +213,7 @@ def test_runs_of_other_rates_are_other_lines_and_not_seeds(tmp_path):
 
 def titled(runs):
     """title -> its seeds."""
-    runs = told_apart(runs)
+    runs = name_variants(runs)
     (methods,) = grouped(runs, method_titles({"rows": {"sku": "SKU"}}, runs)).values()
     return {title: [run.seed for run in own] for title, own in methods.items()}
 

@@ -54,7 +54,7 @@ def evaluations_of(data):
     part = Evaluation(
         {"harmful_rate": HarmfulRate(), "perplexity": Perplexity()}, {"unlearned": ["harmful_rate", "perplexity"]}
     )
-    part.sets, part.data = part.asked_sets, data
+    part.sets, part.data = part.set_specs, data
     evaluations = Evaluations({}, data, 0)
     evaluations.parts = {"safety": part}
     return evaluations

@@ -5,7 +5,7 @@ from swept import AFTER, write_run
 
 from unlearnkit.tables.__main__ import main
 from unlearnkit.tables.reading import collect
-from unlearnkit.tables.variants import title_of, told_apart
+from unlearnkit.tables.variants import name_variants, title_of
 
 
 def write(folder, method, seed, rate, **more):
@@ -24,7 +24,7 @@ def write(folder, method, seed, rate, **more):
 
 
 def rows(folder):
-    return sorted({run.method for run in told_apart(collect(folder))})
+    return sorted({run.method for run in name_variants(collect(folder))})
 
 
 def test_seeds_alone_are_one_row(tmp_path):
@@ -60,7 +60,7 @@ def test_what_is_told_by_other_means_is_not_said_again(tmp_path):
     write(tmp_path / "b", "sku", 0, 1e-3)
     stages = {"acquire": {"arguments": {"learning_rate": 1e-3}}, "negate": {"scale": 2.0}}
     write(tmp_path / "c", "sku", 0, 1e-3, stages=stages)
-    runs = told_apart(collect(tmp_path), unsaid=("train.arguments.learning_rate",))
+    runs = name_variants(collect(tmp_path), ignored=("train.arguments.learning_rate",))
     assert [run.method for run in runs] == ["sku, scale=absent", "sku, scale=absent", "sku, scale=2"]
 
 

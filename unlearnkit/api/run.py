@@ -68,8 +68,8 @@ class Run:
         """config.yaml."""
         import yaml
 
-        held = yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
-        return dict(held)
+        config = yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
+        return dict(config)
 
     @property
     def numbers(self) -> pandas.DataFrame:
@@ -128,5 +128,5 @@ class Run:
 def _flat(numbers: Any, shown: Any) -> Any:
     for column, estimate in flatten(numbers, shown).items():
         if len(column) == 3:
-            found = {"value": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n}
-            yield column, {**found, "display": column.display}
+            number = {"value": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n}
+            yield column, {**number, "display": column.display}

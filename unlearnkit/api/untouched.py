@@ -33,13 +33,13 @@ def untouched(words: Sequence[str]) -> Iterator[None]:
     """
     with _hydra(), _random(), _environment(), warnings.catch_warnings():
         warnings.simplefilter("ignore", category=FutureWarning)  # of libraries about themselves
-        held, sys.argv = sys.argv, ["unlearnkit", *words]
+        arguments, sys.argv = sys.argv, ["unlearnkit", *words]
         level = logging.getLogger().level
         try:
             configuration.register_resolvers()
             yield
         finally:
-            sys.argv = held
+            sys.argv = arguments
             logging.getLogger().setLevel(level)
 
 
@@ -51,9 +51,9 @@ def errors() -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        if (told := configuration.explain(error)) is None:
+        if (user_error := configuration.explain(error)) is None:
             raise
-        raise told from error
+        raise user_error from error
 
 
 @contextlib.contextmanager
@@ -87,13 +87,13 @@ def _random() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
-    held = dict(os.environ)
+    variables = dict(os.environ)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         yield
     finally:
-        for name in set(os.environ) - set(held):
+        for name in set(os.environ) - set(variables):
             del os.environ[name]
-        for name, value in held.items():
+        for name, value in variables.items():
             if os.environ.get(name) != value:
                 os.environ[name] = value

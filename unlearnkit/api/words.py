@@ -15,7 +15,7 @@ from unlearnkit.files import write
 from unlearnkit.settings.yaml import ADDED, groups
 
 PLAIN = re.compile(r"[A-Za-z_][\w./-]*")  # needs no quotes, and is no number
-TAKEN = re.compile(r"null|true|false|nan|inf|none", re.IGNORECASE)  # Hydra takes these for something else than text
+RESERVED = re.compile(r"null|true|false|nan|inf|none", re.IGNORECASE)  # Hydra takes these for something else than text
 ROWS = "rows.jsonl"
 
 
@@ -30,10 +30,10 @@ def words_of(words: Sequence[str], keywords: Mapping[str, Any]) -> list[str]:
     """
     if wrong := next((word for word in words if not isinstance(word, str)), None):
         raise UserError(f"{wrong!r} is no word of the command line", "Write 'KEY=VALUE', or give it as a keyword")
-    found = list(words)
+    line = list(words)
     for name, value in keywords.items():
-        found += _of(name.replace("__", "."), value)
-    return found
+        line += _of(name.replace("__", "."), value)
+    return line
 
 
 def _of(key: str, value: Any) -> list[str]:
@@ -61,7 +61,7 @@ def written(value: Any, key: str) -> str:
     if isinstance(value, Path):
         return written(str(value), key)
     if isinstance(value, str):
-        if PLAIN.fullmatch(value) and not TAKEN.fullmatch(value):
+        if PLAIN.fullmatch(value) and not RESERVED.fullmatch(value):
             return value
         return "'" + re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), value) + "'"
     if isinstance(value, int | float) and (isinstance(value, int) or math.isfinite(value)):

@@ -13,7 +13,7 @@ MOST_WORDS = 300  # of an answer, of which the likeness is taken
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangedAnswer:
     """One test row with the runs' answers to it, in the runs' order.
 
     Args:
@@ -28,10 +28,10 @@ class Changed:
     change: float
 
 
-def changed(sides: Sequence[Side], most: int) -> list[Changed]:
+def changed_answers(sides: Sequence[Side], most: int) -> list[ChangedAnswer]:
     """At most so many, the most changed first; answers that are alike are none."""
     first, *others = sides
-    found = []
+    changes = []
     for part in [part for part in first.parts if all(part in side.parts for side in others)] if most else ():
         for name, rows in first.rows(part).items():
             theirs = [side.rows(part).get(name, {}) for side in others]
@@ -42,8 +42,10 @@ def changed(sides: Sequence[Side], most: int) -> list[Changed]:
                         continue
                     change = max(apart(record, answer) for answer in answers[1:])
                     if change:
-                        found.append(Changed(f"{part}/{name}", record.id, record.prompt, tuple(answers), change))
-    return sorted(found, key=lambda row: -row.change)[:most]
+                        changes.append(
+                            ChangedAnswer(f"{part}/{name}", record.id, record.prompt, tuple(answers), change)
+                        )
+    return sorted(changes, key=lambda row: -row.change)[:most]
 
 
 def apart(one: Record, other: Record) -> float:

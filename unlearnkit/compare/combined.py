@@ -40,13 +40,13 @@ def difference(measure: Combined, blocks: Sequence[Block], draws: int) -> tuple[
     p is of random signs: each prompt's two runs change places or not, in all groups at once.
     """
     whole = [np.ones((1, block.first.shape[1])) for block in blocks]
-    found = float(_apart(measure, blocks, whole)[0])
+    value = float(_apart(measure, blocks, whole)[0])
     rng = np.random.default_rng(0)
     means = _many(lambda rows: _apart(measure, blocks, [_drawn(rng, rows, block) for block in blocks]), blocks, draws)
     low, high = np.nanquantile(means, (0.025, 0.975))
     swapped = _many(lambda rows: _swapped(measure, blocks, rng, rows), blocks, FLIPS)
-    extreme = np.abs(swapped) >= abs(found) * (1 - 1e-9)
-    return found, float(low), float(high), float((1 + extreme.sum()) / (1 + FLIPS))
+    extreme = np.abs(swapped) >= abs(value) * (1 - 1e-9)
+    return value, float(low), float(high), float((1 + extreme.sum()) / (1 + FLIPS))
 
 
 def _many(some: Callable[[int], np.ndarray], blocks: Sequence[Block], draws: int) -> np.ndarray:

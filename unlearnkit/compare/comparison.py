@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unlearnkit.compare.answers import Changed, changed
+from unlearnkit.compare.answers import ChangedAnswer, changed_answers
 from unlearnkit.compare.configs import Setting, settings
 from unlearnkit.compare.paired import Difference, difference
 from unlearnkit.compare.sides import Side, check_rows, read_sides
@@ -62,7 +62,7 @@ class Comparison:
     sides: list[Side]
     settings: list[Setting]
     pairs: list[Pair]
-    answers: list[Changed]
+    answers: list[ChangedAnswer]
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -107,18 +107,18 @@ def compare(folders: Sequence[Path], answers: int = 10) -> Comparison:
     for other in sides[1:]:
         check_rows(sides[0], other)
     pairs = [pair_of(sides[0], other) for other in sides[1:]]
-    return Comparison(sides, settings(sides), pairs, changed(sides, answers))
+    return Comparison(sides, settings(sides), pairs, changed_answers(sides, answers))
 
 
 def pair_of(first: Side, other: Side) -> Pair:
     """Every measure of both, with the corrected test of each difference."""
     shown = {c: None for side in (first, other) for c in side.numbers if not only_in_figures(c[-1])}
     both = [column for column in shown if column in first.numbers and column in other.numbers]
-    found = [difference(first, other, column) for column in both]
-    adjusted = iter(holm([each.p for each in found if each is not None]))
+    differences = [difference(first, other, column) for column in both]
+    adjusted = iter(holm([each.p for each in differences if each is not None]))
     lines = [
         Line(column, first.numbers[column], other.numbers[column], each, next(adjusted) if each else None)
-        for column, each in zip(both, found, strict=True)
+        for column, each in zip(both, differences, strict=True)
     ]
     alone = [
         f"{'/'.join(column)} (only in {(first if column in first.numbers else other).name})"
@@ -131,10 +131,10 @@ def pair_of(first: Side, other: Side) -> Pair:
 def _plain(line: Line, pair: Pair) -> dict[str, Any]:
     *attack, evaluation, name, measure = line.column if len(line.column) > 2 else ("", *line.column)
     place = {"attack": attack[0] if attack else None, "evaluation": evaluation, "set": name, "measure": measure}
-    told = line.difference
-    change = told and {"value": told.value, "low": told.low, "high": told.high, "n": told.n, "ratio": told.ratio}
+    own = line.difference
+    change = own and {"value": own.value, "low": own.low, "high": own.high, "n": own.n, "ratio": own.ratio}
     numbers = {pair.first.name: _estimate(line.first), pair.other.name: _estimate(line.other)}
-    test = {"p": told.p if told else None, "p_holm": line.adjusted, "better": line.column.display.better}
+    test = {"p": own.p if own else None, "p_holm": line.adjusted, "better": line.column.display.better}
     return {**place, **numbers, "difference": change, **test, "verdict": line.verdict(pair.first.name, pair.other.name)}
 
 

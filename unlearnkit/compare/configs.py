@@ -32,13 +32,13 @@ class Setting:
 def settings(sides: Sequence[Side]) -> list[Setting]:
     """The keys that differ: first those that decide others, then those that may follow from them."""
     configs = alike([flat(redacted(side.config)) for side in sides])
-    found: list[Setting] = []
+    rows: list[Setting] = []
     keys = dict.fromkeys(key for config in configs for key in config)
     for key in sorted(keys, key=lambda name: name.startswith(DERIVED)):
         values = tuple(config.get(key, ABSENT) for config in configs)
         if len(set(map(repr, values))) == 1 or NO_MATTER.search(key):
             continue
         last = key.rpartition(".")[2]
-        twin = any(there.key.rpartition(".")[2] == last and there.values == values for there in found)
-        found.append(Setting(key, values, key.startswith(DERIVED) and twin))
-    return found
+        twin = any(there.key.rpartition(".")[2] == last and there.values == values for there in rows)
+        rows.append(Setting(key, values, key.startswith(DERIVED) and twin))
+    return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unlearnkit.compare.answers import Changed
+from unlearnkit.compare.answers import ChangedAnswer
 from unlearnkit.compare.comparison import Comparison, Pair
 from unlearnkit.compare.words import EXPLAINED, chance, change, number
 from unlearnkit.measures.display import arrow
@@ -47,7 +47,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
     return {"first": pair.first.name, "other": pair.other.name, "rows": rows, "alone": pair.alone}
 
 
-def _answer(row: Changed, names: list[str]) -> dict[str, Any]:
+def _answer(row: ChangedAnswer, names: list[str]) -> dict[str, Any]:
     """The first run's answer with the words that no other has, the others' with those that it has not."""
     first, *others = (clip(record.response) for record in row.answers)
     words, marked = differing(first, others)

@@ -119,17 +119,17 @@ def bootstrap(differences: Sequence[float], draws: int = DRAWS) -> tuple[float, 
 
 def _measure(first: Side, other: Side, column: Column) -> Measure | None:
     """What both runs' configs say that a column's measure is."""
-    told = [_told(side, column) for side in (first, other)]
-    if told[0] is None or told[0] != told[1]:
+    configs = [_config(side, column) for side in (first, other)]
+    if configs[0] is None or configs[0] != configs[1]:
         return None
     try:
-        measure = instantiate(told[0])
+        measure = instantiate(configs[0])
     except InstantiationException:  # the user's own, of a package that is not here
         return None
     return measure if isinstance(measure, Measure) else None
 
 
-def _told(side: Side, column: Column) -> Mapping[str, object] | None:
+def _config(side: Side, column: Column) -> Mapping[str, object] | None:
     evaluation = side.evaluations(column).get(column[-3])
     measures = evaluation.get("measures") if isinstance(evaluation, Mapping) else None
     return measures.get(column[-1]) if isinstance(measures, Mapping) else None
@@ -137,9 +137,9 @@ def _told(side: Side, column: Column) -> Mapping[str, object] | None:
 
 def _values(side: Side, column: Column, measure: Measure) -> dict[Prompt, float]:
     """The mean over a prompt's samples, of prompts of which the measure says something finite."""
-    found = {}
+    means = {}
     for key, records in side.rows(part_of(column)).get(column[-2], {}).items():
-        said = [value for record in records if (value := measure.value(record, column.display.role)) is not None]
-        if said and math.isfinite(mean := sum(map(float, said)) / len(said)):
-            found[key] = mean
-    return found
+        values = [value for record in records if (value := measure.value(record, column.display.role)) is not None]
+        if values and math.isfinite(mean := sum(map(float, values)) / len(values)):
+            means[key] = mean
+    return means

@@ -10,7 +10,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from unlearnkit.errors import UserError, beginning
-from unlearnkit.identity import ABSENT, config_in, flat
+from unlearnkit.identity import ABSENT, config_in, flat, renamed
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.records.record import Record, read_parquet, records_path
@@ -19,7 +19,7 @@ from unlearnkit.secrets import redacted
 from unlearnkit.tables.reading import Run, read_run
 
 BASE = "base"  # the method of a run that has none: it was measured once
-MOST_SAID = 3  # differences in an error's line
+MOST_SHOWN = 3  # differences in an error's line
 # Of a config: what decides which rows a run is asked.
 ASKING = ("data.", "eval.", "inputs.data_rows", "seed")
 Rows = dict[str, dict[tuple[str, str, str], list[Record]]]  # set -> (id, prompt, the data's answer) -> its samples
@@ -41,14 +41,14 @@ class Side:
     @cached_property
     def config(self) -> dict[str, Any]:
         """config.yaml with today's names."""
-        held = config_in(self.run.folder)
-        if not held:
+        config = config_in(self.run.folder)
+        if not config:
             what = f"{self.run.folder / 'config.yaml'} is missing or no run's config."
             raise UserError(what, "Restore it from a copy, or compare other runs.")
-        return held
+        return config
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         run = self.run
         return f"{run.method} on {run.model}, {run.data}, seed {run.seed}"
 
@@ -60,7 +60,7 @@ class Side:
     def evaluations(self, column: Column) -> Mapping[str, Any]:
         """The settings of the evaluations that were measured together with a column."""
         later = self.run.raw.get("measured", {}).get(column[0])
-        return (later or self.config).get("eval") or {}
+        return (renamed(later) if later else self.config).get("eval") or {}
 
     def rows(self, part: str) -> Rows:
         """The records of a part (see `part_of`) by set and test row.
@@ -73,11 +73,11 @@ class Side:
             if not path.is_file():
                 fix = "Without a run's records nothing tells which rows it was asked: restore them from a copy."
                 raise UserError(f"{path} is missing.", fix)
-            found: Rows = {}
+            rows: Rows = {}
             for record in read_parquet(path):
                 key = (record.id, record.prompt, record.answer)
-                found.setdefault(record.set, {}).setdefault(key, []).append(record)
-            self._rows[part] = found
+                rows.setdefault(record.set, {}).setdefault(key, []).append(record)
+            self._rows[part] = rows
         return self._rows[part]
 
     def _path(self, part: str) -> Path:
@@ -125,15 +125,15 @@ def check_rows(first: Side, other: Side) -> None:
         for name, mine in first.rows(part).items()
         if name in theirs
     ]
-    told = [words for name, mine, theirs in sets if (words := _apart(name, mine, theirs, first, other))]
+    differences = [words for name, mine, theirs in sets if (words := _apart(name, mine, theirs, first, other))]
     if not sets:
-        told = [f"no set of one is a set of the other ({_sets(first)}; {_sets(other)})"]
-    if not told:
+        differences = [f"no set of one is a set of the other ({_sets(first)}; {_sets(other)})"]
+    if not differences:
         return
-    more = f" and {len(told) - MOST_SAID} sets more" if len(told) > MOST_SAID else ""
+    more = f" and {len(differences) - MOST_SHOWN} sets more" if len(differences) > MOST_SHOWN else ""
     raise UserError(
         f"{first.run.folder} ({first.name}) and {other.run.folder} ({other.name}) were asked different test rows: "
-        f"{'; '.join(told[:MOST_SAID])}{more}{_why(first, other)}".replace("\n", " "),
+        f"{'; '.join(differences[:MOST_SHOWN])}{more}{_why(first, other)}".replace("\n", " "),
         "Compare runs of one data set with the same eval and limits, or measure one of them on the other's rows",
     )
 
@@ -143,10 +143,12 @@ def _why(first: Side, other: Side) -> str:
     mine, theirs = (flat(redacted(side.config)) for side in (first, other))
     keys = [key for key in dict.fromkeys([*mine, *theirs]) if mine.get(key, ABSENT) != theirs.get(key, ABSENT)]
     decisive = [key for key in keys if key.startswith(ASKING) and not key.endswith("_target_")]
-    asked = sorted(decisive, key=lambda key: key.startswith("eval."))
-    values = [(key, *("absent" if (v := c.get(key, ABSENT)) is ABSENT else v for c in (mine, theirs))) for key in asked]
-    told = [f"{key} is {one} in {first.name}, {two} in {other.name}" for key, one, two in values[:MOST_SAID]]
-    return f". Their configs: {'; '.join(told)}" if told else ""
+    ordered = sorted(decisive, key=lambda key: key.startswith("eval."))
+    values = [
+        (key, *("absent" if (v := c.get(key, ABSENT)) is ABSENT else v for c in (mine, theirs))) for key in ordered
+    ]
+    differences = [f"{key} is {one} in {first.name}, {two} in {other.name}" for key, one, two in values[:MOST_SHOWN]]
+    return f". Their configs: {'; '.join(differences)}" if differences else ""
 
 
 def _sets(side: Side) -> str:

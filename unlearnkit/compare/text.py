@@ -22,7 +22,7 @@ def show(comparison: Comparison) -> None:
         console = Console(highlight=False, width=WIDTH)
     for side in comparison.sides:
         when = "" if side.run.after else ", measured before any stage"
-        console.print(f"[bold]{side.name}[/]  {escape(f'{side.said}{when}: {side.run.folder}')}", soft_wrap=True)
+        console.print(f"[bold]{side.name}[/]  {escape(f'{side.description}{when}: {side.run.folder}')}", soft_wrap=True)
     _settings(console, comparison)
     for pair in comparison.pairs:
         console.print()
@@ -63,14 +63,14 @@ def _table(pair: Pair) -> Table:
         if (own := line.column[:-1]) != group:
             table.add_row(f"[bold]{escape('/'.join(own))}[/]")
             group = own
-        display, told = line.column.display, line.difference
-        shown = [number(display, line.first), number(display, line.other), change(display, told)]
+        display, difference = line.column.display, line.difference
+        shown = [number(display, line.first), number(display, line.other), change(display, difference)]
         verdict = line.verdict(pair.first.name, pair.other.name)
         table.add_row(
             escape(f"{line.column[-1]} {arrow(display)}".strip()),
             *(escape("\n".join(part for part in parts if part)) for parts in shown),
-            str(told.n) if told else "-",
-            chance(told.p if told else None),
+            str(difference.n) if difference else "-",
+            chance(difference.p if difference else None),
             chance(line.adjusted),
             f"[bold]{verdict}[/]",
         )

@@ -19,11 +19,13 @@ def number(display: Display, estimate: Estimate) -> tuple[str, str]:
     return show_value(display, estimate.value), show_interval(display, estimate.low, estimate.high)
 
 
-def change(display: Display, told: Difference | None) -> tuple[str, str]:
+def change(display: Display, difference: Difference | None) -> tuple[str, str]:
     """`+5.0%` and `[-1.0%, +11.0%]`, or `×1.25` and `[×1.10, ×1.42]`; `-` of none."""
-    if told is None:
+    if difference is None:
         return "-", ""
-    value, low, high = (_signed(display, end, told.ratio) for end in (told.value, told.low, told.high))
+    value, low, high = (
+        _signed(display, end, difference.ratio) for end in (difference.value, difference.low, difference.high)
+    )
     return value, f"[{low}, {high}]"
 
 

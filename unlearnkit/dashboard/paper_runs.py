@@ -41,9 +41,9 @@ class Reference:
 
 def references(sweep: Sweep, runs: Sequence[Run]) -> list[Reference]:
     """One for each row of each of the paper's blocks, and one for each original model that was measured."""
-    found = []
-    for block, rows in read_paper(sweep.spec, sweep.name).items():
-        for row, numbers in rows.items():
+    rows = []
+    for block, lines in read_paper(sweep.spec, sweep.name).items():
+        for row, numbers in lines.items():
             values = {}
             for heading in read_headings(sweep.spec):
                 if (printed := numbers.get(heading.key)) is not None:
@@ -51,20 +51,20 @@ def references(sweep: Sweep, runs: Sequence[Run]) -> list[Reference]:
                     values[heading.column] = value / 100 if heading.column.display.rate else value
             if values:
                 tags = ("paper", row, block, sweep.name)
-                found.append(Reference(_id(sweep, "paper", block, row), f"{row} (paper)", block, tags, values))
+                rows.append(Reference(_id(sweep, "paper", block, row), f"{row} (paper)", block, tags, values))
     columns = [heading.column for heading in read_headings(sweep.spec)]
     for model in dict.fromkeys(run.model for run in runs):
         parts = [run.before for run in runs if run.model == model]
         values = {
-            c: mean_over_seeds(held, c.display.scale).value
+            c: mean_over_seeds(estimates, c.display.scale).value
             for c in columns
-            if (held := [p[c] for p in parts if c in p])
+            if (estimates := [p[c] for p in parts if c in p])
         }
         values = {column: value for column, value in values.items() if math.isfinite(value)}
         if values:
             own = (ORIGINAL, model, sweep.name)
-            found.append(Reference(_id(sweep, ORIGINAL, model), ORIGINAL, model, own, values))
-    return found
+            rows.append(Reference(_id(sweep, ORIGINAL, model), ORIGINAL, model, own, values))
+    return rows
 
 
 def _id(sweep: Sweep, *parts: str) -> str:
@@ -72,7 +72,7 @@ def _id(sweep: Sweep, *parts: str) -> str:
     return digest([sweep.folder.name, *parts])[:12]
 
 
-def log_references(sweep: Sweep, found: Sequence[Reference], steps: Sequence[int], project: str) -> Path:
+def log_references(sweep: Sweep, runs: Sequence[Reference], steps: Sequence[int], project: str) -> Path:
     """Log the references into `sweep.folder`/reference, in place of those of an earlier time.
 
     Args:
@@ -81,7 +81,7 @@ def log_references(sweep: Sweep, found: Sequence[Reference], steps: Sequence[int
     folder = sweep.folder / "reference"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for reference in found:
+    for reference in runs:
         run = open_run(
             folder,
             id=reference.id,

@@ -40,12 +40,14 @@ def write(sweep: Sweep, project: str = PROJECT) -> Path:
             f"No run of the sweep '{sweep.name}' is finished: there is nothing to show",
             f"Run it: python -m unlearnkit +sweep={sweep.name}{scale}",
         )
-    found = references(sweep, runs)
+    reference_runs = references(sweep, runs)
     steps = sorted({row["step"] for run in runs for row in run.raw.get("curve") or []})
-    log_references(sweep, found, steps if len(steps) > 1 else [0, 1], project)
+    log_references(sweep, reference_runs, steps if len(steps) > 1 else [0, 1], project)
     ids = [path.read_text() for run in runs if (path := run.folder / "wandb" / "id").is_file()]
     online = os.environ.get("WANDB_MODE") == "online"
-    view = workspace(sweep, runs, [*ids, *(reference.id for reference in found)], project, _entity() if online else "")
+    view = workspace(
+        sweep, runs, [*ids, *(reference.id for reference in reference_runs)], project, _entity() if online else ""
+    )
     path = sweep.folder / "dashboard.json"
     write_text(path, json.dumps(view._model.model_dump(by_alias=True, exclude_none=True), indent=1))
     if online:
@@ -118,8 +120,8 @@ def about(sweep: Sweep) -> str:
 
 def plain(title: str) -> str:
     """Without the signs that a workspace's name may not have: symbols of every kind, `+` and `<` among them."""
-    kept = "".join(" " if unicodedata.category(char)[0] == "S" else char for char in title)
-    return " ".join(kept.split())
+    letters = "".join(" " if unicodedata.category(char)[0] == "S" else char for char in title)
+    return " ".join(letters.split())
 
 
 def _entity() -> str:

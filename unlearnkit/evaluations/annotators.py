@@ -29,12 +29,12 @@ class Similarity(Protocol):
 
 
 @dataclass
-class Asked:
+class Measurement:
     """What an annotator is given beside the records to fill.
 
     Args:
         split: of the data, for what is shown.
-        read: set -> the fields that measures read of its records.
+        fields: set -> the fields that measures read of its records.
         originals: of each record, the record that the start model has of the same example; itself at the start.
         answers: what gives the responses on the forget side, in place of the evaluation's own decoding.
     """
@@ -42,7 +42,7 @@ class Asked:
     model: LanguageModel
     data: Data
     split: str
-    read: Mapping[str, set[str]]
+    fields: Mapping[str, set[str]]
     originals: list[Record] = field(default_factory=list)
     answers: Drawn | None = None
 
@@ -63,7 +63,7 @@ class Annotator(ABC):
     compares: ClassVar[bool] = False
 
     @abstractmethod
-    def __call__(self, records: list[Record], asked: Asked) -> None: ...
+    def __call__(self, records: list[Record], measurement: Measurement) -> None: ...
 
     def check(self, data: Data) -> None:  # noqa: B027  most need nothing more than the records
         """Refuse data that it cannot work with, before anything is computed."""
@@ -80,11 +80,14 @@ class Force(Annotator):
     gives = ("answer_log_probs", "answer_hits", "answer_deviations", "forced", "alternative_log_probs")
     forward = True
 
-    def __call__(self, records: list[Record], asked: Asked) -> None:
+    def __call__(self, records: list[Record], measurement: Measurement) -> None:
         first = [record for record in records if record.sample == 0]  # the same beside every sample
-        read = {name: ("alternative_log_probs" in own, "answer_deviations" in own) for name, own in asked.read.items()}
+        reads = {
+            name: ("alternative_log_probs" in own, "answer_deviations" in own)
+            for name, own in measurement.fields.items()
+        }
         for compared, deviations in itertools.product((True, False), repeat=2):
-            own = [record for record in first if read[record.set] == (compared, deviations)]
+            own = [record for record in first if reads[record.set] == (compared, deviations)]
             if compared and (lacking := next((record for record in own if not record.alternatives), None)):
                 raise UserError(
                     f"The example '{lacking.id}' of the set '{lacking.set}' has no alternatives to its answer, which a"
@@ -92,8 +95,8 @@ class Force(Annotator):
                     "Give it some, or take the measure off this set",
                 )
             if own:
-                texts = any("forced" in asked.read[record.set] for record in own)
-                force_answers(asked.model, own, compared, deviations, texts)
+                texts = any("forced" in measurement.fields[record.set] for record in own)
+                force_answers(measurement.model, own, compared, deviations, texts)
 
 
 @dataclass
@@ -113,18 +116,22 @@ class Generate(Annotator):
     gives = ("response", "tokens", "ended")
     forward = True
 
-    def __call__(self, records: list[Record], asked: Asked) -> None:
+    def __call__(self, records: list[Record], measurement: Measurement) -> None:
         if self.limit is not None:
             firsts = [record for record in records if record.sample == 0]
             sets = dict.fromkeys(record.set for record in firsts)
-            kept = [r for name in sets for r in evenly_spaced([r for r in firsts if r.set == name], self.limit)]
-            chosen = {(record.set, record.id, record.prompt) for record in kept}
+            subset = [r for name in sets for r in evenly_spaced([r for r in firsts if r.set == name], self.limit)]
+            chosen = {(record.set, record.id, record.prompt) for record in subset}
             records = [record for record in records if (record.set, record.id, record.prompt) in chosen]
-        own = [record for record in records if asked.answers and asked.data.role(record.set) == "forget"]
-        others = [record for record in records if not (asked.answers and asked.data.role(record.set) == "forget")]
-        for part, answer in ((own, asked.answers), (others, Drawn(self.decoding))):
+        own = [record for record in records if measurement.answers and measurement.data.role(record.set) == "forget"]
+        others = [
+            record for record in records if not (measurement.answers and measurement.data.role(record.set) == "forget")
+        ]
+        for part, answer in ((own, measurement.answers), (others, Drawn(self.decoding))):
             if answer is not None:
-                answer(asked.model, part, self.max_new_tokens, self.batch_size, f"Answering ({asked.split})")
+                answer(
+                    measurement.model, part, self.max_new_tokens, self.batch_size, f"Answering ({measurement.split})"
+                )
 
 
 @dataclass
@@ -141,8 +148,8 @@ class Reference(Annotator):
     reads: ClassVar[tuple[str, ...]] = ("response",)
     forward = True
 
-    def __call__(self, records: list[Record], asked: Asked) -> None:
-        with self._network(asked.model) as (network, tokenizer, limit):
+    def __call__(self, records: list[Record], measurement: Measurement) -> None:
+        with self._network(measurement.model) as (network, tokenizer, limit):
             texts = [free_text(tokenizer, record.response, record.ended, limit) for record in records]
             scores = score(network, texts, desc="Perplexity")
         for record, scored in zip(records, scores, strict=True):
@@ -174,7 +181,7 @@ class Judged(Annotator):
     gives = ("harmful", "kind", "why")
     reads = ("response",)
 
-    def __call__(self, records: list[Record], asked: Asked) -> None:
+    def __call__(self, records: list[Record], measurement: Measurement) -> None:
         write_verdicts(records, self.judge)
 
 
@@ -186,8 +193,8 @@ class Originals(Annotator):
     reads = ("response",)
     compares = True
 
-    def __call__(self, records: list[Record], asked: Asked) -> None:
-        for record, old in zip(records, asked.originals, strict=True):
+    def __call__(self, records: list[Record], measurement: Measurement) -> None:
+        for record, old in zip(records, measurement.originals, strict=True):
             record.original = old.response
 
 
@@ -201,8 +208,8 @@ class Compared(Annotator):
     reads = ("response",)
     compares = True
 
-    def __call__(self, records: list[Record], asked: Asked) -> None:
-        old, new = [record.response for record in asked.originals], [record.response for record in records]
+    def __call__(self, records: list[Record], measurement: Measurement) -> None:
+        old, new = [record.response for record in measurement.originals], [record.response for record in records]
         for record, value in zip(records, self.similarity.score(old, new), strict=True):
             record.similarity = value
 
@@ -222,9 +229,9 @@ class Guard(Annotator):
     def check(self, data: Data) -> None:
         training(data)
 
-    def __call__(self, records: list[Record], asked: Asked) -> None:
+    def __call__(self, records: list[Record], measurement: Measurement) -> None:
         if not self.fitted:
-            self.classifier.fit(*training(asked.data))
+            self.classifier.fit(*training(measurement.data))
             self.fitted = True
         called = self.classifier.predict([record.prompt for record in records])
         for record, label in zip(records, called, strict=True):

@@ -35,7 +35,7 @@ class Point:
 
     Args:
         split: of the data.
-        said: the moment of the run, for errors.
+        moment: the moment of the run, for errors.
         curve: a point of a curve over training steps, which may be measured on less.
         question: what an attack makes of a prompt.
         asks: whether a row is measured; an attack leaves out what it has used itself.
@@ -45,7 +45,7 @@ class Point:
     """
 
     split: str
-    said: str = "before any stage"
+    moment: str = "before any stage"
     curve: bool = False
     question: Callable[[str], str] = str
     asks: Callable[[Example], bool] = every
@@ -53,7 +53,7 @@ class Point:
     control: bool = False
     shared: bool | None = None
 
-    def kept(self, original: list[Record] | None) -> bool:
+    def cacheable(self, original: list[Record] | None) -> bool:
         """Whether records are kept; `original` as in `Part.measure`."""
         return original is None if self.shared is None else self.shared
 
@@ -62,7 +62,7 @@ class Point:
         """The questions are an attack's, or how they are answered."""
         return self.question is not str or self.answers is not None
 
-    def asked(self, row: Example) -> Example:
+    def example(self, row: Example) -> Example:
         """The row as the model is asked it; plain text stays as it is."""
         return replace(row, prompt=self.question(row.prompt)) if row.prompt else row
 
@@ -143,42 +143,42 @@ class Evaluations:
         Raises:
             UserError: the model's logits are no numbers, or a measurement (but a curve's) measured nothing.
         """
-        found = {}
+        records = {}
         for name, part in self.parts.items():
             try:
                 with answering(model.model), watched(model.model):
-                    found[name] = part.measure(model, point, original[name] if original else None)
-                    refuse_odd(any(not_a_number(record) for record in found[name]))
+                    records[name] = part.measure(model, point, original[name] if original else None)
+                    refuse_odd(any(not_a_number(record) for record in records[name]))
             except NoNumbers:
                 raise Diverged(
-                    f"The logits of '{model.name}' are no numbers (NaN or infinite) in eval.{name}, {point.said}",
+                    f"The logits of '{model.name}' are no numbers (NaN or infinite) in eval.{name}, {point.moment}",
                     "The model has diverged: lower train.arguments.learning_rate or take fewer steps; before any stage,"
                     " check the weights and model.dtype",
                 ) from None
-            if not point.curve and not (point.asks_otherwise and not found[name]):
-                check_measured(name, point.split, found[name])
-        return found
+            if not point.curve and not (point.asks_otherwise and not records[name]):
+                check_measured(name, point.split, records[name])
+        return records
 
     def compute(self, records: Records, controls: Mapping[str, Records] | None = None) -> dict[str, Numbers]:
         """evaluation -> set -> measure -> {value, low, high, n, seed}."""
-        found = {
+        numbers = {
             name: self.parts[name].compute(rows, self.seed, {m: r.get(name, []) for m, r in (controls or {}).items()})
             for name, rows in records.items()
         }
-        for name, sets in found.items():
-            for set_name, numbers in sets.items():
-                for measure, number in numbers.items():
+        for name, sets in numbers.items():
+            for set_name, own_numbers in sets.items():
+                for measure, number in own_numbers.items():
                     if not math.isfinite(number["value"]):
                         raise UserError(
                             f"{measure} on the set '{set_name}' of eval.{name} is {number['value']}, no number",
                             f"Mend the measure, or take it out of eval.{name}.sets.{set_name}",
                         )
-        return found
+        return numbers
 
     def against(self, control: str) -> dict[str, list[str]]:
         """evaluation -> its measures that are taken against a control, of those that have some."""
-        found = {name: part.against().get(control, []) for name, part in self.parts.items()}
-        return {name: measures for name, measures in found.items() if measures}
+        measures = {name: part.against().get(control, []) for name, part in self.parts.items()}
+        return {name: names for name, names in measures.items() if names}
 
     def on_curves(self, split: str) -> list[Column] | None:
         """What curves on a split measure; None where an evaluation cannot say it beforehand."""

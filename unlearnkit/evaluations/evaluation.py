@@ -12,12 +12,12 @@ from unlearnkit.data.roles import Role
 from unlearnkit.data.spread import evenly_spaced, spread
 from unlearnkit.evaluations.annotators import (
     Annotator,
-    Asked,
     Compared,
     Force,
     Generate,
     Guard,
     Judged,
+    Measurement,
     Originals,
     Reference,
     Similarity,
@@ -82,7 +82,7 @@ class Evaluation(Part):
         curve_limit: Positive | None = None,
         curve_measures: list[str] | None = None,
     ):
-        self.measures, self.asked_sets, self.decoding = measures, sets, decoding
+        self.measures, self.set_specs, self.decoding = measures, sets, decoding
         self.max_new_tokens, self.limit, self.curve_limit, self.curve_measures = (
             max_new_tokens,
             limit,
@@ -110,10 +110,10 @@ class Evaluation(Part):
             UserError: an unknown set, measure or field, before anything is computed.
         """
         self.name, self.data = name, data
-        given = [field for annotator in self.annotators for field in annotator.gives]
+        filled = [field for annotator in self.annotators for field in annotator.gives]
         self.added: set[str] = set()
-        self.sets = find_sets(name, data, self.asked_sets, self.measures)
-        check_measures(name, data, self.sets, self.measures, given)
+        self.sets = find_sets(name, data, self.set_specs, self.measures)
+        check_measures(name, data, self.sets, self.measures, filled)
         fix = f"Set eval.{name}.curve_measures= to some of these"
         check_known(self.curve_measures or (), self.measures, "in curve_measures", fix)
         fields = self.read(Point("test"))
@@ -123,8 +123,8 @@ class Evaluation(Part):
     def read(self, point: Point) -> dict[str, set[str]]:
         """Set of the data -> the fields that measures read of its records, and those that these are made from."""
         fields: dict[str, set[str]] = {name: set() for name in self.sets if name in self.data.sets}
-        for name, wanted in self.sets.items():
-            for measure in (self.measures[m] for m in wanted if self._taken(m, point)):
+        for name, listed in self.sets.items():
+            for measure in (self.measures[m] for m in listed if self._includes(m, point)):
                 if isinstance(measure, OfMeasures):
                     for side, parts in measure.of.items():
                         for member in members(side, self.data):
@@ -137,7 +137,7 @@ class Evaluation(Part):
                     own.update(annotator.reads)
         return {name: own for name, own in fields.items() if own}
 
-    def _taken(self, measure: str, point: Point) -> bool:
+    def _includes(self, measure: str, point: Point) -> bool:
         listed = self.curve_measures is None or measure in self.curve_measures
         return not point.curve or (listed and measure not in self.added)
 
@@ -159,7 +159,9 @@ class Evaluation(Part):
         fields = self.read(point)
         limit = self.curve_limit if point.curve else self.limit
         examples: dict[str, list[Example]] = {
-            name: [point.asked(row) for row in self.choose(self.data.sets[name][point.split], limit) if point.asks(row)]
+            name: [
+                point.example(row) for row in self.choose(self.data.sets[name][point.split], limit) if point.asks(row)
+            ]
             for name in fields
         }
         answered = [name for name, own in fields.items() if "response" in own]
@@ -181,13 +183,13 @@ class Evaluation(Part):
             for annotator in forward:
                 annotator(
                     [r for r in records if r.set in self._filled(annotator, fields)],
-                    Asked(model, self.data, point.split, fields, answers=point.answers),
+                    Measurement(model, self.data, point.split, fields, answers=point.answers),
                 )
             return records
 
         drawn = point.answers and point.answers.content()
         repeats = drawn or point.answers is None  # answers from elsewhere are kept there
-        if forward and repeats and point.kept(original):  # as the stages find it, which every run of a sweep measures
+        if forward and repeats and point.cacheable(original):  # every run of a sweep measures what the stages find
             content = {
                 "model": fingerprint(model),
                 "annotators": [[type(a).__name__, a.content(), self._filled(a, fields)] for a in forward],
@@ -197,14 +199,14 @@ class Evaluation(Part):
             }
             if drawn:
                 content["answers"] = drawn
-            if said := [name for name, own in fields.items() if "forced" in own]:  # earlier versions kept no such text
-                content["forced"] = said
+            if texts := [name for name, own in fields.items() if "forced" in own]:  # earlier versions kept no such text
+                content["forced"] = texts
             records = cached(content, make)
         else:
             records = make()
         if original is not None and point.asks is not every:
-            asked = {(record.set, record.id, record.sample) for record in records}
-            original = [record for record in original if (record.set, record.id, record.sample) in asked]
+            keys = {(record.set, record.id, record.sample) for record in records}
+            original = [record for record in original if (record.set, record.id, record.sample) in keys]
         if original is not None and point.answers is not None:
             first = {(record.set, record.id): record for record in reversed(original)}
             original = [first[record.set, record.id] for record in records]
@@ -224,7 +226,7 @@ class Evaluation(Part):
             own = [record for record in records if record.set in filled]
             if own:
                 old = [record for record in original or records if record.set in filled]
-                annotator(own, Asked(model, self.data, point.split, fields, old))
+                annotator(own, Measurement(model, self.data, point.split, fields, old))
         return records
 
     def _filled(self, annotator: Annotator, fields: Mapping[str, set[str]]) -> list[str]:
@@ -236,12 +238,16 @@ class Evaluation(Part):
     ) -> Numbers:
         """A pure function of the records; a measure that has none to speak of is left out."""
         numbers: Numbers = {}
-        for name, wanted in self.sets.items():
-            records_of = [measure for measure in wanted if not isinstance(self.measures[measure], OfNumbers)]
-            found = {measure: self._estimate(measure, name, records, seed, controls or {}) for measure in records_of}
-            found |= {measure: self._of_numbers(measure, found, seed) for measure in wanted if measure not in found}
-            if kept := {measure: asdict(estimate) for measure, estimate in found.items() if estimate.n}:
-                numbers[name] = kept
+        for name, listed in self.sets.items():
+            records_of = [measure for measure in listed if not isinstance(self.measures[measure], OfNumbers)]
+            estimates = {
+                measure: self._estimate(measure, name, records, seed, controls or {}) for measure in records_of
+            }
+            estimates |= {
+                measure: self._of_numbers(measure, estimates, seed) for measure in listed if measure not in estimates
+            }
+            if numeric := {measure: asdict(estimate) for measure, estimate in estimates.items() if estimate.n}:
+                numbers[name] = numeric
         return numbers
 
     def _estimate(
@@ -257,10 +263,10 @@ class Evaluation(Part):
             return measure.of_groups(own, seed, other)
         return measure([r for r in records if r.set == set_name], self.data.role(set_name), seed)
 
-    def _of_numbers(self, name: str, found: Mapping[str, Estimate], seed: int) -> Estimate:
+    def _of_numbers(self, name: str, estimates: Mapping[str, Estimate], seed: int) -> Estimate:
         measure = self.measures[name]
         assert isinstance(measure, OfNumbers)
-        return measure.of_numbers([found.get(part) for part in measure.of], seed)
+        return measure.of_numbers([estimates.get(part) for part in measure.of], seed)
 
     def _values(self, part: str, side: str, records: Sequence[Record]) -> list[float]:
         return [
@@ -272,26 +278,26 @@ class Evaluation(Part):
     def columns(self) -> dict[str, dict[str, Display]]:
         """How each number of `compute` is shown."""
         return {
-            name: {measure: self.measures[measure].display(self._role(name)) for measure in wanted}
-            for name, wanted in self.sets.items()
+            name: {measure: self.measures[measure].display(self._role(name)) for measure in listed}
+            for name, listed in self.sets.items()
         }
 
     def on_curves(self, split: str) -> dict[str, dict[str, Display]]:
         point = Point(split, curve=True)
         there = {name for name, splits in self.data.sets.items() if splits.get(split)}
         return {
-            name: {measure: shown for measure, shown in displays.items() if self._taken(measure, point)}
+            name: {measure: shown for measure, shown in displays.items() if self._includes(measure, point)}
             for name, displays in self.columns().items()
             if name in there or name not in self.data.sets
         }
 
     def against(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for name in dict.fromkeys(name for wanted in self.sets.values() for name in wanted):
+        measures: dict[str, list[str]] = {}
+        for name in dict.fromkeys(name for listed in self.sets.values() for name in listed):
             measure = self.measures[name]
             if isinstance(measure, OfMeasures) and measure.against:
-                found.setdefault(measure.against, []).append(name)
-        return found
+                measures.setdefault(measure.against, []).append(name)
+        return measures
 
     def _role(self, set_name: str) -> Role | None:
         return self.data.role(set_name) if set_name in self.data.sets else None

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from unlearnkit import ranks
 from unlearnkit.errors import UserError
-from unlearnkit.evaluations.annotators import Annotator, Asked, Reference
+from unlearnkit.evaluations.annotators import Annotator, Measurement, Reference
 from unlearnkit.records.forward import score
 from unlearnkit.records.gradient import gradient_norms
 from unlearnkit.records.record import Record
@@ -26,8 +26,8 @@ class GradientNorm(Annotator):
     gives = ("gradient_norm",)
     forward = True
 
-    def __call__(self, records: list[Record], asked: Asked) -> None:
-        gradient_norms(asked.model, [record for record in records if record.sample == 0])
+    def __call__(self, records: list[Record], measurement: Measurement) -> None:
+        gradient_norms(measurement.model, [record for record in records if record.sample == 0])
 
 
 @dataclass
@@ -37,10 +37,10 @@ class ForceReference(Reference):
     gives = ("answer_reference_log_probs",)
     reads = ()
 
-    def __call__(self, records: list[Record], asked: Asked) -> None:
+    def __call__(self, records: list[Record], measurement: Measurement) -> None:
         first = [record for record in records if record.sample == 0]
-        template = (asked.model if self.load is None else self.model()).template
-        with self._network(asked.model) as (network, tokenizer, _):
+        template = (measurement.model if self.load is None else self.model()).template
+        with self._network(measurement.model) as (network, tokenizer, _):
             pairs = [template.encode(tokenizer, record.prompt, record.answer) for record in first]
             scores = score(network, [(tuple(p), tuple(a)) for p, a in pairs], desc="Reference")
         for record, scored in zip(first, scores, strict=True):
@@ -55,19 +55,19 @@ class Fluent(Annotator):
     """How fluent responses are to a classifier; where it cannot be had that is said, and nothing is written."""
 
     make: Any  # gives a Fluency, or raises what a user can mend
-    said: bool = False
+    noticed: bool = False
 
     gives = ("fluency",)
     reads = ("response",)
 
-    def __call__(self, records: list[Record], asked: Asked) -> None:
+    def __call__(self, records: list[Record], measurement: Measurement) -> None:
         try:
             self._made: Fluency = getattr(self, "_made", None) or self.make()
         except UserError as error:
-            if not self.said and ranks.is_first():
+            if not self.noticed and ranks.is_first():
                 print(f"Fluency is left out: {error.what}", flush=True)
-            self.said = True
+            self.noticed = True
             return
-        told = [record for record in records if record.tokens]
-        for record, value in zip(told, self._made.score([record.response for record in told]), strict=True):
+        responses = [record for record in records if record.tokens]
+        for record, value in zip(responses, self._made.score([record.response for record in responses]), strict=True):
             record.fluency = value

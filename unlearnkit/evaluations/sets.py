@@ -12,23 +12,23 @@ from unlearnkit.measures.base import Measure
 from unlearnkit.measures.combined import OfMeasures
 
 Measures = Mapping[str, Measure]  # by name
-Asked = Mapping[str, list[str]]  # a set, a role or a name of one's own -> names of measures
+SetSpecs = Mapping[str, list[str]]  # a set, a role or a name of one's own -> names of measures
 
 
-def find_sets(evaluation: str, data: Data, asked: Asked, measures: Measures) -> dict[str, list[str]]:
+def find_sets(evaluation: str, data: Data, specs: SetSpecs, measures: Measures) -> dict[str, list[str]]:
     """The data's sets and those of measures of measures -> names of measures.
 
     Raises:
         UserError: an unknown set or measure, or nothing that the data have.
     """
-    for key, wanted in asked.items():
-        check_known(wanted, measures, f"for the set '{key}'", f"Set eval.{evaluation}.sets.{key} to some of these")
-    found: dict[str, list[str]] = {}
-    for key, wanted in asked.items():
+    for key, names in specs.items():
+        check_known(names, measures, f"for the set '{key}'", f"Set eval.{evaluation}.sets.{key} to some of these")
+    sets: dict[str, list[str]] = {}
+    for key, names in specs.items():
         own = [key] if key in data.sets else []
         if not own and (role := NAMED.get(key)):
-            own = [name for name in data.sets if data.role(name) == role and name not in asked]
-        elif not own and any(isinstance(measures[measure], OfMeasures | OfNumbers) for measure in wanted):
+            own = [name for name in data.sets if data.role(name) == role and name not in specs]
+        elif not own and any(isinstance(measures[measure], OfMeasures | OfNumbers) for measure in names):
             own = [key]
         elif not own:
             raise UserError(
@@ -36,27 +36,27 @@ def find_sets(evaluation: str, data: Data, asked: Asked, measures: Measures) -> 
                 f" '{data.name}' has: {', '.join(data.sets)}; roles: {', '.join(ROLES)}",
                 f"Remove it with '~eval.{evaluation}.sets.{key}', or choose an evaluation for this data with eval=",
             )
-        found |= dict.fromkeys(own, list(wanted))
-    if not any(key in data.sets for key in found):
+        sets |= dict.fromkeys(own, list(names))
+    if not any(key in data.sets for key in sets):
         roles = {name: data.role(name) or "no role" for name in data.sets}
         raise UserError(
-            f"eval.{evaluation} measures {', '.join(asked) or 'nothing'}, and the data '{data.name}'"
+            f"eval.{evaluation} measures {', '.join(specs) or 'nothing'}, and the data '{data.name}'"
             f" has {', '.join(f'{name} ({role})' for name, role in roles.items()) or 'no sets'}",
             "Choose an evaluation for this data with eval=, or data with such sets with data=",
         )
-    return found
+    return sets
 
 
-def check_known(wanted: Iterable[str], measures: Measures, place: str, fix: str) -> None:
+def check_known(names: Iterable[str], measures: Measures, place: str, fix: str) -> None:
     """Refuse a measure that there is not."""
-    for measure in wanted:
+    for measure in names:
         if measure not in measures:
             known = ", ".join(measures)
             raise UserError(f"Unknown measure '{measure}' {place}.{nearest(measure, measures)} Valid: {known}", fix)
 
 
 def check_measures(
-    evaluation: str, data: Data, sets: Mapping[str, list[str]], measures: Measures, given: Iterable[str]
+    evaluation: str, data: Data, sets: Mapping[str, list[str]], measures: Measures, filled: Iterable[str]
 ) -> None:
     """Every measure reads what is given, or other measures on sets that the data have.
 
@@ -66,20 +66,20 @@ def check_measures(
     Raises:
         UserError: one does not.
     """
-    for set_name, wanted in sets.items():
-        for name in wanted:
+    for set_name, names in sets.items():
+        for name in names:
             measure, parts = measures[name], [name]
             if isinstance(measure, OfNumbers):
                 fix = f"Set eval.{evaluation}.measures.{name}.of to measures of the set '{set_name}'"
-                check_known(measure.of, {key: measures[key] for key in wanted if key != name}, f"in '{name}'", fix)
+                check_known(measure.of, {key: measures[key] for key in names if key != name}, f"in '{name}'", fix)
             elif isinstance(measure, OfMeasures):
                 _check_parts(evaluation, data, name, measure, measures)
                 parts = sum(measure.of.values(), [])
             for part in parts:
-                if lacking := next((field for field in measures[part].reads if field not in given), None):
+                if lacking := next((field for field in measures[part].reads if field not in filled), None):
                     raise UserError(
                         f"The measure '{part}' reads '{lacking}' of a record, which nothing here gives; there are:"
-                        f" {', '.join(sorted(set(given)))}",
+                        f" {', '.join(sorted(set(filled)))}",
                         f"Give eval.{evaluation} what fills it (judge, similarity, classifier), or take '{name}' off"
                         f" the set '{set_name}'",
                     )

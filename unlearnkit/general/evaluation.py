@@ -99,7 +99,7 @@ class General(Part):
                 "Set eval.general.chat_template=false",
             )
         limit = self.curve_limit if point.curve else self.limit
-        if not point.kept(original):
+        if not point.cacheable(original):
             return self._records(model, limit)
         content = {
             "model": fingerprint(model),
@@ -129,8 +129,8 @@ class General(Part):
                 for sample in samples[task]:
                     identity = (task, sample["doc_id"])
                     record = records.setdefault(identity, Record(name, f"{task}-{sample['doc_id']}", "", category=task))
-                    found = {f"{m},{sample['filter']}": float(sample[m]) for m in sample["metrics"] if m in means}
-                    record.scores = {**(record.scores or {}), **found}
+                    own_scores = {f"{m},{sample['filter']}": float(sample[m]) for m in sample["metrics"] if m in means}
+                    record.scores = {**(record.scores or {}), **own_scores}
                     if self.samples:
                         record.prompt, record.answer, record.response = _texts(sample)
         return list(records.values())
@@ -160,19 +160,19 @@ class General(Part):
                     continue
                 scores = {task: [r.scores[key] for r in rows if r.category == task and r.scores] for task in leaves}
                 weights = weights_of(group, key, scores)
-                found = of_group(group, key, scores) if group else of_task(scores[name])
+                aggregate = of_group(group, key, scores) if group else of_task(scores[name])
                 version = group.version if group else self.loaded.tasks[name].VERSION
                 shots = self.loaded.tasks[leaves[0]].get_config("num_fewshot")
                 shown = metric if kind == "none" else f"{metric}_{kind}"
-                numbers.setdefault(name, {})[shown] = _number(scores, weights, found, seed, version, shots)
+                numbers.setdefault(name, {})[shown] = _number(scores, weights, aggregate, seed, version, shots)
                 if shown == "acc" and name in self.average:
-                    averaged[name] = scores, weights, found
+                    averaged[name] = scores, weights, aggregate
         if averaged and set(averaged) == set(self.average):
             share = 1 / len(averaged)
             all_scores = {task: values for scores, _, _ in averaged.values() for task, values in scores.items()}
             weights = {task: share * weight for _, part, _ in averaged.values() for task, weight in part.items()}
-            found = of_average([found for _, _, found in averaged.values()])
-            numbers[AVERAGE] = {"acc": _number(all_scores, weights, found, seed, None, None)}
+            aggregate = of_average([aggregate for _, _, aggregate in averaged.values()])
+            numbers[AVERAGE] = {"acc": _number(all_scores, weights, aggregate, seed, None, None)}
         return numbers
 
 
@@ -184,9 +184,14 @@ def _written(part: Any) -> str:
 
 
 def _number(
-    scores: Scores, weights: dict[str, float], found: tuple[float, float | None], seed: int, version: Any, shots: Any
+    scores: Scores,
+    weights: dict[str, float],
+    aggregate: tuple[float, float | None],
+    seed: int,
+    version: Any,
+    shots: Any,
 ) -> dict[str, Any]:
-    value, stderr = found
+    value, stderr = aggregate
     low, high = interval(scores, weights)
     n = sum(map(len, scores.values()))
     return asdict(Score(value, low, high, n, seed, stderr, version, shots, lm_eval.__version__))

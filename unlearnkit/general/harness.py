@@ -61,7 +61,7 @@ def load_tasks(names: list[str], data_dir: Path | None, num_fewshot: dict[str, i
             paths = [FILES[name].parent for name in names if name in FILES]
         # All 14,000 tasks of the harness take 14 s to index, so only where others than the paper's are wanted.
         manager = TaskManager(include_path=[*paths], include_defaults=not set(names) <= set(FILES))
-        found = Tasks({}, {}, {})
+        all_tasks = Tasks({}, {}, {})
         for name in names:
             if name not in manager.all_tasks:
                 raise UserError(
@@ -71,13 +71,13 @@ def load_tasks(names: list[str], data_dir: Path | None, num_fewshot: dict[str, i
                 )
             loaded = _load(manager, name)
             tasks, groups = loaded["tasks"], loaded.get("groups", {})
-            found.tasks |= tasks
-            found.groups |= groups
+            all_tasks.tasks |= tasks
+            all_tasks.groups |= groups
             aggregated = name in groups and groups[name].has_aggregation
-            found.leaves |= {name: list(tasks)} if aggregated else {task: [task] for task in tasks}
+            all_tasks.leaves |= {name: list(tasks)} if aggregated else {task: [task] for task in tasks}
             for task in tasks.values():
                 _set_fewshot(task, name, num_fewshot.get(name), data_dir)
-    return found
+    return all_tasks
 
 
 def _load(manager: TaskManager, name: str) -> Any:
@@ -90,22 +90,22 @@ def _load(manager: TaskManager, name: str) -> Any:
         ) from error
 
 
-def _set_fewshot(task: Task, name: str, wanted: int | None, data_dir: Path | None) -> None:
+def _set_fewshot(task: Task, name: str, shots: int | None, data_dir: Path | None) -> None:
     own = task.get_config("num_fewshot")
-    if wanted and own == 0:
+    if shots and own == 0:
         raise UserError(
-            f"eval.general.num_fewshot.{name}={wanted}: the harness fixes this task at 0, its prompt has its examples",
+            f"eval.general.num_fewshot.{name}={shots}: the harness fixes this task at 0, its prompt has its examples",
             f"Leave eval.general.num_fewshot.{name} at null",
         )
-    if wanted and data_dir is not None and name != "mmlu":
+    if shots and data_dir is not None and name != "mmlu":
         raise UserError(
-            f"eval.general.num_fewshot.{name}={wanted}: local files have examples for mmlu alone, its dev rows",
+            f"eval.general.num_fewshot.{name}={shots}: local files have examples for mmlu alone, its dev rows",
             f"Leave eval.general.num_fewshot.{name} at null, or leave data_dir out for the hub",
         )
-    task.set_config(key="num_fewshot", value=(own or 0) if wanted is None else wanted)
+    task.set_config(key="num_fewshot", value=(own or 0) if shots is None else shots)
 
 
-class HeldModel(HFLM):
+class LoadedModel(HFLM):
     """The harness's view of a model that is in memory already; the run's ranks share the requests.
 
     Args:
@@ -150,9 +150,9 @@ def evaluate(
     terminal = sys.stderr
     chosen = {} if limit is None else {name: _evenly(task, limit) for name, task in tasks.tasks.items()}
     with quiet(), undisturbed(), model.current():
-        held = HeldModel(model, batch_size, terminal)
+        lm = LoadedModel(model, batch_size, terminal)
         results = lm_eval.evaluate(
-            held,
+            lm,
             {"tasks": tasks.tasks, "groups": tasks.groups},
             samples=chosen or None,
             bootstrap_iters=0,
@@ -160,8 +160,8 @@ def evaluate(
             apply_chat_template=chat_template,
             fewshot_as_multiturn=chat_template,
         )
-    if held.cut:
-        print(f"General tasks: {held.cut} requests were longer than the context and lost their beginning", flush=True)
+    if lm.cut:
+        print(f"General tasks: {lm.cut} requests were longer than the context and lost their beginning", flush=True)
     assert results is not None  # to the harness every rank is the first
     return {task: sorted(rows, key=lambda row: row["doc_id"]) for task, rows in results["samples"].items()}
 
@@ -173,7 +173,7 @@ def _evenly(task: Any, limit: int) -> list[int]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """The harness's messages, warnings and bars left out, all but the one of `HeldModel`."""
+    """The harness's messages, warnings and bars left out, all but the one of `LoadedModel`."""
     logger, verbosity = logging.getLogger("lm_eval"), transformers.utils.logging.get_verbosity()
     level, bars = logger.level, not datasets.are_progress_bars_disabled()
     logger.setLevel(logging.ERROR)

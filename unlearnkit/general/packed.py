@@ -27,8 +27,8 @@ def log_likelihoods(
     """
     groups: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = defaultdict(lambda: defaultdict(list))
     for number, (before, after) in enumerate(pairs):
-        kept = tuple([*before, *after][-(max_length + 1) :])
-        groups[kept[: -len(after)]][tuple(after)].append(number)
+        tokens = tuple([*before, *after][-(max_length + 1) :])
+        groups[tokens[: -len(after)]][tuple(after)].append(number)
     rows: list[list[Tokens]] = []
     left = 0
     for context in sorted(groups, key=lambda context: -_size(context, groups[context])):  # too large fails at once
@@ -47,12 +47,12 @@ def log_likelihoods(
                 bar.update(len(row))
         return scored
 
-    found: list[tuple[float, bool]] = [(0.0, False)] * len(pairs)
+    likelihoods: list[tuple[float, bool]] = [(0.0, False)] * len(pairs)
     for row, answers in zip(rows, ranks.shared(rows, score_rows), strict=True):
         for (context, continuation), answer in zip(row, answers, strict=True):
             for number in groups[context][continuation]:
-                found[number] = answer
-    return found
+                likelihoods[number] = answer
+    return likelihoods
 
 
 def _size(context: tuple[int, ...], continuations: Any) -> int:

@@ -63,8 +63,8 @@ def arc_challenge(folder: Path) -> Documents:
             raise malformed(path, number, "no question with stem and choices of text and label", str(row)) from None
         if row["answerKey"] not in label:
             raise malformed(path, number, f"'answerKey' is none of {', '.join(label)}", row["answerKey"])
-        found = {"id": row["id"], "question": stem, "choices": {"text": text, "label": label}}
-        documents.append({**found, "answerKey": row["answerKey"]})
+        fields = {"id": row["id"], "question": stem, "choices": {"text": text, "label": label}}
+        documents.append({**fields, "answerKey": row["answerKey"]})
     return {"test": documents}
 
 
@@ -77,11 +77,11 @@ def social_iqa(folder: Path) -> Documents:
     for file in (path, labels):
         if not file.is_file():
             raise missing("social_iqa", file)
-    rows, wanted = read_jsonl(path, ("context", "question")), labels.read_text().split()
-    if len(rows) != len(wanted):
-        raise UserError(f"{labels} has {len(wanted)} labels for {len(rows)} rows of {path}", "Get both files again")
+    rows, numbers = read_jsonl(path, ("context", "question")), labels.read_text().split()
+    if len(rows) != len(numbers):
+        raise UserError(f"{labels} has {len(numbers)} labels for {len(rows)} rows of {path}", "Get both files again")
     documents = []
-    for number, (row, label) in enumerate(zip(rows, wanted, strict=True), start=1):
+    for number, (row, label) in enumerate(zip(rows, numbers, strict=True), start=1):
         options = row.get("options") or [row.get(name) for name in ("answerA", "answerB", "answerC")]
         if not (isinstance(options, list) and len(options) == 3 and all(isinstance(o, str) for o in options)):
             raise malformed(path, number, "'options' is no list of three strings", str(options))
@@ -125,11 +125,11 @@ def truthfulqa(folder: Path) -> Documents:
     MC2 all correct and all incorrect ones, the true ones first and nothing put behind them.
     """
     places = [folder, folder / "truthfulqa", folder.resolve().parent / "truthfulqa"]
-    found = [place / "TruthfulQA.csv" for place in places if (place / "TruthfulQA.csv").is_file()]
-    if not found:
+    files = [place / "TruthfulQA.csv" for place in places if (place / "TruthfulQA.csv").is_file()]
+    if not files:
         raise missing("truthfulqa", folder / "truthfulqa" / "TruthfulQA.csv")
     documents = []
-    for path, number, row in _csv(found[0], "truthfulqa"):
+    for path, number, row in _csv(files[0], "truthfulqa"):
         check_row(row, TRUTHFULQA_COLUMNS, path, number)
         correct, incorrect = (_answers(row[f"{kind} Answers"]) for kind in ("Correct", "Incorrect"))
         if not (correct and incorrect):
@@ -153,11 +153,11 @@ def wmdp(folder: Path, subject: str) -> Documents:
     own = [
         folder / "wmdp" / f"{stem}{subject}{end}" for stem in ("", "wmdp_") for end in (".jsonl", ".json", ".parquet")
     ]
-    found = [file for file in (*own, folder / f"wmdp-{subject}", folder / "wmdp" / f"wmdp-{subject}") if file.exists()]
-    if not found:
+    files = [file for file in (*own, folder / f"wmdp-{subject}", folder / "wmdp" / f"wmdp-{subject}") if file.exists()]
+    if not files:
         raise missing(f"wmdp_{subject}", own[0])
     documents = []
-    for row in read_rows(str(found[0]), "eval.general.data_dir"):
+    for row in read_rows(str(files[0]), "eval.general.data_dir"):
         file, _, number = row.place.rpartition(":") if ", row " not in row.place else row.place.rpartition(", row ")
         check_row(row.values, ("question",), file, int(number))
         choices, answer = row.values.get("choices"), row.values.get("answer")

@@ -39,9 +39,9 @@ def of_group(group: Group, key: str, scores: Scores) -> tuple[float, float | Non
         value, stderr = of_task(values)
         shown = "N/A" if stderr is None else stderr
         tasks[task] = {key: value, f"{metric}_stderr,{kind}": shown, "sample_len": len(values)}
-    found: Any = group.aggregate(tasks)
-    stderr = found[f"{metric}_stderr,{kind}"]
-    return float(found[key]), None if stderr == "N/A" else float(stderr)
+    numbers: Any = group.aggregate(tasks)
+    stderr = numbers[f"{metric}_stderr,{kind}"]
+    return float(numbers[key]), None if stderr == "N/A" else float(stderr)
 
 
 def of_average(parts: list[tuple[float, float | None]]) -> tuple[float, float | None]:

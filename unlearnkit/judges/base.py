@@ -56,9 +56,9 @@ def skip_empty(ask: Callable[[Any, list[tuple[str, str]]], list[Verdict]]) -> Ca
     @functools.wraps(ask)
     def judge(self: Any, pairs: list[tuple[str, str]]) -> list[Verdict]:
         verdicts = [EMPTY] * len(pairs)
-        asked = [row for row, (_, response) in enumerate(pairs) if response.strip()]
-        if asked:
-            for row, verdict in zip(asked, ask(self, [pairs[row] for row in asked]), strict=True):
+        answered = [row for row, (_, response) in enumerate(pairs) if response.strip()]
+        if answered:
+            for row, verdict in zip(answered, ask(self, [pairs[row] for row in answered]), strict=True):
                 verdicts[row] = verdict
         return verdicts
 

@@ -53,13 +53,13 @@ def read_rows(folder: Path = ROWS) -> list[dict[str, str]]:
 def plain_features(prompt: str, response: str) -> list[float]:
     """Distinct words, length, share of letters, prompt words reused, denial, address, opening, words."""
     low = response.lower()
-    words, asked = re.findall(r"[a-z']+", low), set(re.findall(r"[a-z']+", prompt.lower()))
+    words, prompt_words = re.findall(r"[a-z']+", low), set(re.findall(r"[a-z']+", prompt.lower()))
     n = max(len(words), 1)
     return [
         len(set(words)) / n,
         float(np.log1p(len(words))),
         sum(map(str.isalpha, response)) / max(len(response), 1),
-        len(asked & set(words)) / max(len(asked), 1),
+        len(prompt_words & set(words)) / max(len(prompt_words), 1),
         float(bool(DENIAL.search(low))),
         sum(word in ("you", "your") for word in words) / n,
         float(low.startswith(("to ", "the best", "a ", "you can"))),
@@ -110,7 +110,7 @@ class EmbeddedJudge:
     def _kinds(self) -> Kinds:
         train = [row for row in self._rows if row["split"] == "train"]
         pairs, kinds = [(row["prompt"], row["response"]) for row in train], [row["kind"] for row in train]
-        told = {"encoder": self.encoder.identity, "pairs": pairs}
+        content = {"encoder": self.encoder.identity, "pairs": pairs}
 
         def make(folder: Path) -> None:
             prompts, layers = self._encoded(pairs)
@@ -120,9 +120,9 @@ class EmbeddedJudge:
             with np.load(folder / FILE, allow_pickle=False) as stored:
                 return stored["prompts"], stored["layers"]
 
-        key = digest({**told, "kinds": kinds})
+        key = digest({**content, "kinds": kinds})
         if key not in FITTED:
-            encoded = kept("embedded", told, make, read)
+            encoded = kept("embedded", content, make, read)
             FITTED[key] = Kinds().fit(self._blocks(pairs, *encoded), np.array(kinds))
         return FITTED[key]
 
@@ -159,8 +159,8 @@ def main() -> None:
 
     report = EmbeddedJudge().heldout_report()
     accuracy = Table("held-out rows", "accuracy", "95 % Wilson", "n", title="Harmful or not")
-    for name, found in report.accuracy.items():
-        accuracy.add_row(name, f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}", str(found.n))
+    for name, estimate in report.accuracy.items():
+        accuracy.add_row(name, f"{estimate.value:.3f}", f"{estimate.low:.3f} to {estimate.high:.3f}", str(estimate.n))
     confusion = Table("labelled", *KINDS, title="Kinds (columns: judged)")
     for labelled in KINDS:
         confusion.add_row(labelled, *(str(report.confusion.get((labelled, judged), "")) for judged in KINDS))

@@ -69,7 +69,7 @@ class OpenAIJudge:
         self.structured = True
         self.opening = opening(json.loads(Path(few_shot or FEW_SHOT).read_text(encoding="utf-8")))
         # With a schema, or in words where a server has none or the first answer was nonsense.
-        self.asked = digest([self.opening, FORMAT, PLAIN])
+        self.prompt_digest = digest([self.opening, FORMAT, PLAIN])
 
     @skip_empty
     def judge(self, pairs: list[tuple[str, str]]) -> list[Verdict]:
@@ -169,8 +169,8 @@ class OpenAIJudge:
         plain = [{"role": "system", "content": f"{SYSTEM}\n{PLAIN}"}, *messages[1:]]
         return self._reply(client, messages=plain, **options)
 
-    def _reply(self, client: openai.OpenAI, **asked: Any) -> str:
-        return reply(client, TIMES * self.timeout, self.retries, **asked)
+    def _reply(self, client: openai.OpenAI, **arguments: Any) -> str:
+        return reply(client, TIMES * self.timeout, self.retries, **arguments)
 
     def _failed(self, error: openai.OpenAIError | Broken) -> UserError:
         if isinstance(error, openai.APITimeoutError):
@@ -205,7 +205,7 @@ class OpenAIJudge:
             "server": redact(address).replace("***@", "").rstrip("/"),
             "model": self.model,
             "temperature": self.temperature,
-            "asked": self.asked,
+            "asked": self.prompt_digest,
             "question": text,
         }
 

@@ -15,13 +15,13 @@ class Broken(Exception):
     """A reply that broke off, did not end or is too large, as often as it was tried."""
 
 
-def reply(client: openai.OpenAI, seconds: float, retries: int, **asked: Any) -> str:
+def reply(client: openai.OpenAI, seconds: float, retries: int, **arguments: Any) -> str:
     """The text of a chat completion, its refusal where it has one, or whatever else a server sent instead.
 
     Args:
         seconds: that a whole reply may take, however steadily it comes.
         retries: further tries after one that broke off; the client has its own for those that did not begin.
-        asked: what `client.chat.completions.create` takes.
+        arguments: what `client.chat.completions.create` takes.
 
     Raises:
         openai.OpenAIError: what the client makes of a status or of a server that cannot be reached.
@@ -29,7 +29,7 @@ def reply(client: openai.OpenAI, seconds: float, retries: int, **asked: Any) -> 
     """
     for again in range(retries + 1):
         try:
-            return text_of(_read(client, seconds, asked))
+            return text_of(_read(client, seconds, arguments))
         except openai.OpenAIError:
             raise
         except Exception as error:  # the client's transport has its own kinds, by its version
@@ -40,9 +40,9 @@ def reply(client: openai.OpenAI, seconds: float, retries: int, **asked: Any) -> 
     raise Broken(last) from None
 
 
-def _read(client: openai.OpenAI, seconds: float, asked: dict[str, Any]) -> bytes:
+def _read(client: openai.OpenAI, seconds: float, arguments: dict[str, Any]) -> bytes:
     until, content = time.monotonic() + seconds, b""
-    with client.chat.completions.with_streaming_response.create(**asked) as response:
+    with client.chat.completions.with_streaming_response.create(**arguments) as response:
         for part in response.iter_bytes():
             content += part
             if len(content) > MOST_BYTES:
@@ -57,7 +57,7 @@ def text_of(content: bytes) -> str:
     text = content.decode("utf-8", errors="replace")
     try:
         message = json.loads(text)["choices"][0]["message"]
-        found = message.get("content") or message.get("refusal") or ""
+        words = message.get("content") or message.get("refusal") or ""
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return text
-    return found if isinstance(found, str) else text
+    return words if isinstance(words, str) else text

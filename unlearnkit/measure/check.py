@@ -22,7 +22,7 @@ NOTHING = 1e-8
 
 
 @dataclass(frozen=True)
-class Checked:
+class Quality:
     """One measure of what is to be forgotten (Dorna et al. 2025, arXiv 2506.12618, section 4).
 
     All is computed of a measure's knowledge: its number where less of it is better, 1 less it where more of a share
@@ -52,7 +52,7 @@ class Checked:
         return _both(self.faithfulness, self.robustness)
 
 
-def checked(runs: Sequence[Run]) -> list[Checked]:
+def qualities(runs: Sequence[Run]) -> list[Quality]:
     """Every measure on the forget side of the runs that say what a start or a model that never knew has of it.
 
     A start and a control count once for a model, data and seed. Their filter of models that measure as insufficiently
@@ -69,23 +69,23 @@ def checked(runs: Sequence[Run]) -> list[Checked]:
             for column, value in _numbers(run, moment):
                 displays.setdefault("/".join(column), column.display)
                 pool.setdefault("/".join(column), {}).setdefault(of, value)
-        for place, told in _recovered(run, RELEARN, displays):
+        for place, shares in _recovered(run, RELEARN, displays):
             names = ("unlearned", "attacked", "never_knew", "never_knew_attacked")
-            if all(name in told for name in names):
-                before, after, before_never, after_never = (told[name] for name in names)
+            if all(name in shares for name in names):
+                before, after, before_never, after_never = (shares[name] for name in names)
                 if abs(after - before) > NOTHING:
                     relearnt.setdefault(place, []).append(_within((after_never - before_never) / (after - before)))
-        for place, told in _recovered(run, QUANTISE, displays):
-            before, after = told["unlearned"], told["attacked"]
+        for place, shares in _recovered(run, QUANTISE, displays):
+            before, after = shares["unlearned"], shares["attacked"]
             quantised.setdefault(place, []).append(1.0 if abs(before) < NOTHING else _within(after / before))
-    found = []
+    rows = []
     for place in displays:
         pools = [list(pool.get(place, {}).values()) for pool in (know, never)]
         rates = [values.get(place, []) for values in (relearnt, quantised)]
         r, q = (fmean(values) if values else None for values in rates)
         counts = (len(pools[0]), len(pools[1]), len(rates[0]), len(rates[1]))
-        found.append(Checked(place, auc(*pools), r, q, counts))
-    return found
+        rows.append(Quality(place, auc(*pools), r, q, counts))
+    return rows
 
 
 def auc(know: Sequence[float], never: Sequence[float]) -> float | None:
@@ -111,8 +111,8 @@ def check(folders: Sequence[Path]) -> None:
     Raises:
         UserError: no run, or none that measures what is to be forgotten.
     """
-    found = checked([run for folder in folders for run in collect(folder)])
-    if not found:
+    rows = qualities([run for folder in folders for run in collect(folder)])
+    if not rows:
         raise UserError(
             f"No run in {', '.join(map(str, folders))} has measured a forget side whose better is known",
             "Give runs of data that have one, with a start that knows it",
@@ -122,7 +122,7 @@ def check(folders: Sequence[Path]) -> None:
     for name in ("faithfulness", "relearning", "quantisation", "robustness", "overall"):
         table.add_column(name, justify="right")
     table.add_column("know / never knew / relearnt / quantised", style="dim")
-    for row in sorted(found, key=lambda row: -(row.overall if row.overall is not None else -1)):
+    for row in sorted(rows, key=lambda row: -(row.overall if row.overall is not None else -1)):
         numbers = (row.faithfulness, row.relearning, row.quantisation, row.robustness, row.overall)
         shown = ("-" if number is None else f"{number:.3f}" for number in numbers)
         table.add_row(row.place, *shown, " / ".join(map(str, row.counts)))
@@ -143,16 +143,17 @@ def _recovered(run: Run, attack: str, displays: dict[str, Display]) -> Iterator[
     shares = run.raw.get("recovered", {}).get(attack, {}).get("shares", {})
     for evaluation, sets in shares.items():
         for set_name, measures in sets.items():
-            for measure, told in measures.items():
+            for measure, values in measures.items():
                 place = f"{evaluation}/{set_name}/{measure}"
                 if place in displays:
-                    found = {
+                    known_shares = {
                         name: known
                         for name in ("unlearned", "attacked", "never_knew", "never_knew_attacked")
-                        if told.get(name) is not None and (known := knowledge(told[name], displays[place])) is not None
+                        if values.get(name) is not None
+                        and (known := knowledge(values[name], displays[place])) is not None
                     }
-                    if {"unlearned", "attacked"} <= found.keys():
-                        yield place, found
+                    if {"unlearned", "attacked"} <= known_shares.keys():
+                        yield place, known_shares
 
 
 def _within(value: float) -> float:

@@ -71,11 +71,11 @@ def measure_folder(folder: Path, start: str | None = None, words: Sequence[str] 
     with composed([*_model_words(source, words), *words]) as config:
         check_hydra(word for word in words if word.startswith("hydra."))
         check(config, Run)
-        named = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("hydra.run.dir=")]
+        places = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("hydra.run.dir=")]
         name = word(folder.resolve().name)
         choice = HydraConfig.get().runtime.choices.get("data")
         stamp = Path(HydraConfig.get().run.dir).name
-        place = Path(named[-1] if named else claim(f"outputs/measured-{name}-{choice}/{stamp}"))
+        place = Path(places[-1] if places else claim(f"outputs/measured-{name}-{choice}/{stamp}"))
         begun = (place / "config.yaml").exists()
         try:
             _measure(folder, place, config, name, alone)
@@ -139,9 +139,9 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
         target(model, data, place)
     known: dict[str, Records] = {}
     if control is not None:
-        held = out.config["model"]
-        load = partial(instantiate, held, _convert_="all")
-        known = control(data, evaluations, Untaught(), held, load, place, attacks)
+        model_config = out.config["model"]
+        load = partial(instantiate, model_config, _convert_="all")
+        known = control(data, evaluations, Untaught(), model_config, load, place, attacks)
         for moment, own in known.items():
             out.write_control(moment, own, measured_by(moment, attacks, evaluations).compute(own, known))
     records = {START: evaluations.measure(model, Point("test"))}
@@ -161,8 +161,8 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bo
         for moment, own in attacked(attacks, model, evaluations, records[START]).items():
             numbers = measured_by(moment, attacks, evaluations).compute(own, {START: records[START], **known})
             out.write_control(moment, own, numbers)
-            told = recovered(attacks[moment], evaluations, records[START], records[END], own, {**records, **known})
-            out.write_recovered(moment, told)
+            shares = recovered(attacks[moment], evaluations, records[START], records[END], own, {**records, **known})
+            out.write_recovered(moment, shares)
     out.finish(Nowhere(), write_report, records)
 
 

@@ -42,17 +42,18 @@ ANEW = "start the run's command again in a new folder"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Spec:
     """What a run's model is asked, as metrics.json keeps it under `measured`."""
 
     data: dict[str, Any]
     rows: str
     eval: dict[str, Any]
 
-    def fits(self, held: Mapping[str, Any]) -> bool:
+    def fits(self, entry: Mapping[str, Any]) -> bool:
         """An earlier measurement was of the same rows, and of no evaluation of one name with other settings."""
-        same = held["data"] == self.data and held["rows"] == self.rows
-        return same and all(held["eval"].get(name, part) == part for name, part in self.eval.items())
+        data, parts = renamed(entry["data"]), renamed(entry["eval"])
+        same = data == self.data and entry["rows"] == self.rows
+        return same and all(parts.get(name, part) == part for name, part in self.eval.items())
 
 
 @owner
@@ -71,10 +72,10 @@ def measure_run(folder: Path, words: Sequence[str] = ()) -> str:
         UserError: no finished run with its model, other files than the run read, or an evaluation that the data
             cannot answer.
     """
-    held, metrics = ranks.from_first(lambda: take(folder))
-    with config_of_run(held, words) as config:
+    run_config, metrics = ranks.from_first(lambda: take(folder))
+    with config_of_run(run_config, words) as config:
         other = any(word.lstrip("+~").partition("=")[0].partition(".")[0] == "data" for word in words)
-        return _measure(folder, held, metrics, config, other)
+        return _measure(folder, run_config, metrics, config, other)
 
 
 def take(folder: Path, owned: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -85,7 +86,7 @@ def take(folder: Path, owned: bool = True) -> tuple[dict[str, Any], dict[str, An
     """
     if owned:
         own(folder)
-    held = cast(dict[str, Any], renamed(read_config(folder)))
+    run_config = cast(dict[str, Any], renamed(read_config(folder)))
     path = folder / "metrics.json"
     metrics = read_metrics(path) if path.is_file() else {"run": {}}
     if not metrics["run"].get("finished"):
@@ -94,43 +95,43 @@ def take(folder: Path, owned: bool = True) -> tuple[dict[str, Any], dict[str, An
     if metrics["after"] is not None and not (folder / "model").is_dir():
         fix = f"{ANEW[0].upper()}{ANEW[1:]}, with save_model=true (the default)"
         raise UserError(f"The run in {folder} kept no model", fix)
-    return held, metrics
+    return run_config, metrics
 
 
-def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config: DictConfig, other: bool) -> str:
-    data: Data = instantiate(held["data"], _convert_="all")
-    _check_inputs(folder, held, data)
-    asked_data: Data = instantiate(config.data, _convert_="all") if other else data
-    check_texts(asked_data)
-    rows = rows_of(asked_data)
+def _measure(folder: Path, run_config: dict[str, Any], metrics: dict[str, Any], config: DictConfig, other: bool) -> str:
+    data: Data = instantiate(run_config["data"], _convert_="all")
+    _check_inputs(folder, run_config, data)
+    new_data: Data = instantiate(config.data, _convert_="all") if other else data
+    check_texts(new_data)
+    rows = rows_of(new_data)
     plain = {part: cast(dict, OmegaConf.to_container(config[part], resolve=True)) for part in ("data", "eval")}
-    asked = Asked(redacted(plain["data"]), rows, redacted(plain["eval"]))
-    evaluations = Evaluations(instantiate(config.eval, _convert_="all"), asked_data, int(held["seed"]))
+    spec = Spec(redacted(plain["data"]), rows, redacted(plain["eval"]))
+    evaluations = Evaluations(instantiate(config.eval, _convert_="all"), new_data, int(run_config["seed"]))
     attacks: dict[str, Attack] = instantiate(config.attacks, _convert_="all")
-    held_controls = config.get("controls")
-    controls = None if held_controls is None else cast(dict, OmegaConf.to_container(held_controls, resolve=True))
+    controls_config = config.get("controls")
+    controls = None if controls_config is None else cast(dict, OmegaConf.to_container(controls_config, resolve=True))
     control = needed(instantiate(controls, _convert_="all"), evaluations, attacks)
-    model = original(held, data, folder)  # which leaves of `data` what the model knows, where the run did so
+    model = original(run_config, data, folder)  # which leaves of `data` what the model knows, where the run did so
     if other and isinstance(known := instantiate(config.target, _convert_="all"), Known):
-        known(model, asked_data, folder)
+        known(model, new_data, folder)
     final = next((moment for moment in metrics["moments"] if moment.get("final")), None)
     if final is not None:
         check_saved(model, folder / "model")
-    name = name_of(metrics, asked, asked_data.name if other else "")
+    name = name_of(metrics, spec, new_data.name if other else "")
     with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
-        models = configs_of({"model": held["model"], "controls": controls})
-        scene = Scene(asked_data, int(held["seed"]), Path(place), models=models)
-        bind_attacks(attacks, held.get("stages") or {}, scene, evaluations)
+        models = configs_of({"model": run_config["model"], "controls": controls})
+        scene = Scene(new_data, int(run_config["seed"]), Path(place), models=models)
+        bind_attacks(attacks, run_config.get("stages") or {}, scene, evaluations)
         check_model({}, model, attacks=attacks)
-        target = config["target"] if other else held["target"]
-        known = _controls(control, asked_data, evaluations, target, held, attacks)
+        target = config["target"] if other else run_config["target"]
+        known = _controls(control, new_data, evaluations, target, run_config, attacks)
         start = evaluations.measure(model, Point("test"))
         records = {**known, f"{name}/{START}": start, **attacked(attacks, model, evaluations, start, START)}
         if final is not None:
             model = load_saved(model, folder / "model")
             records[name] = evaluations.measure(model, Point("test", "as the run saved it"), start)
             records |= attacked(attacks, model, evaluations, start)
-    found = {
+    moments = {
         moment: (own, measured_by(moment, attacks, evaluations).compute(own, {START: start, **known}))
         for moment, own in records.items()
         if moment != NEVER_KNEW
@@ -142,27 +143,27 @@ def _measure(folder: Path, held: dict[str, Any], metrics: dict[str, Any], config
     if ranks.is_first():
         columns = {path: written(display) for path, display in evaluations.columns().items()}
         metrics["columns"] = {**columns, **metrics.get("columns", {})}
-        for moment, (own, numbers) in found.items():
+        for moment, (own, numbers) in moments.items():
             _add(folder, metrics, moment, final if "/" not in moment else None, own, numbers)
-        told = metrics.setdefault("measured", {}).setdefault(name, {"data": asked.data, "rows": rows, "eval": {}})
-        told["eval"] |= asked.eval
+        entry = metrics.setdefault("measured", {}).setdefault(name, {"data": spec.data, "rows": rows, "eval": {}})
+        entry["eval"] |= spec.eval
         if attacks:
-            told["attacks"] = redacted(cast(dict, OmegaConf.to_container(config.attacks, resolve=True)))
+            entry["attacks"] = redacted(cast(dict, OmegaConf.to_container(config.attacks, resolve=True)))
             metrics["attacks"] = list(dict.fromkeys([*metrics["attacks"], *attacks]))
             metrics.setdefault("recovered", {}).update(shares)
-        told["versions"] = versions()
+        entry["versions"] = versions()
         write_numbers(folder / "metrics.json", metrics)
-        _renew_card(folder / "model" / "README.md", held, metrics)
+        _renew_card(folder / "model" / "README.md", run_config, metrics)
         write_report(folder)
     ranks.barrier()
     return name
 
 
-def _renew_card(path: Path, held: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+def _renew_card(path: Path, run_config: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
     """A card that its owner has removed is not made again."""
     if path.is_file():
-        later = [part for told in metrics["measured"].values() for part in told["eval"].items()]
-        config = {**held, "eval": {**(held.get("eval") or {}), **dict(later)}}
+        later = [part for entry in metrics["measured"].values() for part in entry["eval"].items()]
+        config = {**run_config, "eval": {**(run_config.get("eval") or {}), **dict(later)}}
         write(path, renewed(path.read_text(encoding="utf-8"), config, metrics))
 
 
@@ -171,22 +172,22 @@ def _controls(
     data: Data,
     evaluations: Evaluations,
     target: Any,
-    held: dict[str, Any],
+    run_config: dict[str, Any],
     attacks: Mapping[str, Attack],
 ) -> dict[str, Records]:
     """The records that measures are taken against, by moment; a teaching is not the run's, and leaves no log there."""
     if control is None:
         return {}
-    load = partial(instantiate, held["model"], _convert_="all")
+    load = partial(instantiate, run_config["model"], _convert_="all")
     with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
         taught = instantiate(target, _convert_="all")
-        return control(data, evaluations, taught, held["model"], load, Path(place), attacks)
+        return control(data, evaluations, taught, run_config["model"], load, Path(place), attacks)
 
 
-def _check_inputs(folder: Path, held: dict[str, Any], data: Data) -> None:
+def _check_inputs(folder: Path, run_config: dict[str, Any], data: Data) -> None:
     """The run's rows and its start model are what they were."""
-    before = held.get(INPUTS) or {}
-    config = {key: part for key, part in held.items() if key in ("model", "target", "data")}
+    before = run_config.get(INPUTS) or {}
+    config = {key: part for key, part in run_config.items() if key in ("model", "target", "data")}
     now = inputs(config, data)
     for key in before:
         if (key == ROWS or key.startswith("model.")) and key in now and before[key] != now[key]:
@@ -194,13 +195,13 @@ def _check_inputs(folder: Path, held: dict[str, Any], data: Data) -> None:
             raise UserError(f"{what} are not those that the run in {folder} read", f"Restore them, or {ANEW}")
 
 
-def name_of(metrics: Mapping[str, Any], asked: Asked, data: str) -> str:
+def name_of(metrics: Mapping[str, Any], spec: Spec, data: str) -> str:
     """`measured`, with other data's name behind it; the next number where that name is another moment's."""
     base = f"{NAME}.{data}" if data else NAME
-    held = metrics.get("measured", {})
-    taken = {str(moment["name"]).partition("/")[0] for moment in metrics["moments"]} - held.keys()
+    entries = metrics.get("measured", {})
+    used = {str(moment["name"]).partition("/")[0] for moment in metrics["moments"]} - entries.keys()
     names = itertools.chain([base], (f"{base}-{number}" for number in itertools.count(2)))
-    return next(name for name in names if name not in taken and (name not in held or asked.fits(held[name])))
+    return next(name for name in names if name not in used and (name not in entries or spec.fits(entries[name])))
 
 
 def _add(
@@ -222,8 +223,8 @@ def saved_model(folder: Path) -> LanguageModel:
     Raises:
         UserError: no finished run with its model, or other files than the run read.
     """
-    held, metrics = take(folder, owned=False)
-    data: Data = instantiate(held["data"], _convert_="all")
-    _check_inputs(folder, held, data)
-    model = original(held, data, folder)
+    run_config, metrics = take(folder, owned=False)
+    data: Data = instantiate(run_config["data"], _convert_="all")
+    _check_inputs(folder, run_config, data)
+    model = original(run_config, data, folder)
     return load_saved(model, folder / "model") if metrics["after"] is not None else model

@@ -51,12 +51,12 @@ class Privacy(OfMeasures):
         if not controls:
             return nothing(seed)
         pairs = zip(range(self.count), range(self.count, 2 * self.count), strict=True)
-        found = [(auc(groups[a], groups[b], seed), auc(controls[a], controls[b], seed)) for a, b in pairs]
-        if any(not own.n or not other.n or not other.value for own, other in found):
+        scores = [(auc(groups[a], groups[b], seed), auc(controls[a], controls[b], seed)) for a, b in pairs]
+        if any(not own.n or not other.n or not other.value for own, other in scores):
             return nothing(seed)
-        spans = [_like(own, other) for own, other in found]
+        spans = [_like(own, other) for own, other in scores]
         low, value, high = (_harmonic([span[place] for span in spans]) for place in range(3))
-        return Estimate(value, low, high, found[0][0].n, seed)
+        return Estimate(value, low, high, scores[0][0].n, seed)
 
 
 class Utility(OfMeasures):
@@ -120,10 +120,10 @@ class OfNumbers(Measure):
     def value(self, record: Record, role: str | None) -> float | None:
         raise TypeError("OfNumbers is of numbers, not of records")
 
-    def of_numbers(self, found: Sequence[Estimate | None], seed: int = 0) -> Estimate:
+    def of_numbers(self, numbers: Sequence[Estimate | None], seed: int = 0) -> Estimate:
         """The interval has every part at its lower, and at its upper end."""
-        known = [number for number in found if number is not None and number.n]
-        if len(known) < len(found):
+        known = [number for number in numbers if number is not None and number.n]
+        if len(known) < len(numbers):
             return nothing(seed)
         ends = ([n.low for n in known], [n.value for n in known], [n.high for n in known])
         low, value, high = map(_harmonic, ends)
@@ -140,10 +140,10 @@ def _like(own: Estimate, other: Estimate) -> tuple[float, float, float]:
 def _ratio(
     mean: HarmonicMean, own: list[Sequence[float]], start: list[Sequence[float]], seed: int
 ) -> tuple[float, float, float] | None:
-    found, before = mean.of_groups(own, seed), mean.of_groups(start, seed)
-    if not found.n or not before.n or not before.value:
+    mine, before = mean.of_groups(own, seed), mean.of_groups(start, seed)
+    if not mine.n or not before.n or not before.value:
         return None
-    return found.low / before.value, found.value / before.value, found.high / before.value
+    return mine.low / before.value, mine.value / before.value, mine.high / before.value
 
 
 def _harmonic(values: Sequence[float]) -> float:

@@ -42,8 +42,8 @@ class Measure(ABC):
 
     def values(self, records: Sequence[Record], role: Role | None) -> list[float]:
         """One a prompt."""
-        said = [(record, self.value(record, role)) for record in records]
-        return per_prompt(((record, value) for record, value in said if value is not None), self.of_samples)
+        rows = [(record, self.value(record, role)) for record in records]
+        return per_prompt(((record, value) for record, value in rows if value is not None), self.of_samples)
 
     def mean(self, values: Sequence[float], seed: int = 0) -> Estimate:
         """With the interval that the scale asks for (see `unlearnkit.measures.interval`)."""

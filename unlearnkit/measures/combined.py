@@ -91,5 +91,5 @@ class HarmonicMean(Combined):
     SMALLEST: ClassVar[float] = 1e-300  # a mean of 0, which can be divided by
 
     def together(self, means: np.ndarray) -> np.ndarray:
-        found = 1 / (1 / np.maximum(means, self.SMALLEST)).mean(axis=0)
-        return np.where((means <= 0).any(axis=0), 0.0, found)
+        harmonic = 1 / (1 / np.maximum(means, self.SMALLEST)).mean(axis=0)
+        return np.where((means <= 0).any(axis=0), 0.0, harmonic)

@@ -57,11 +57,11 @@ def written(display: Display) -> dict[str, Any]:
     return {**asdict(display), "scale": {"low": ends[0], "high": ends[1], "geometric": display.scale.geometric}}
 
 
-def display_from(told: Mapping[str, Any]) -> Display:
+def display_from(row: Mapping[str, Any]) -> Display:
     """The inverse of `written`."""
-    low, high = told["scale"]["low"], told["scale"]["high"]
-    scale = Scale(-math.inf if low is None else low, math.inf if high is None else high, told["scale"]["geometric"])
-    return Display(**{**told, "scale": scale})
+    low, high = row["scale"]["low"], row["scale"]["high"]
+    scale = Scale(-math.inf if low is None else low, math.inf if high is None else high, row["scale"]["geometric"])
+    return Display(**{**row, "scale": scale})
 
 
 def only_in_figures(metric: str) -> bool:

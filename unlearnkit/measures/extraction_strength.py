@@ -19,5 +19,5 @@ class ExtractionStrength(ExactMemorisation):
         hits = counted(record.answer_hits, self.as_published)
         if not hits:
             return None
-        given = next((place for place in range(len(hits), 0, -1) if not hits[place - 1]), 0)
-        return 1 - min(given, len(hits) - self.as_published) / len(hits)
+        prefix = next((place for place in range(len(hits), 0, -1) if not hits[place - 1]), 0)
+        return 1 - min(prefix, len(hits) - self.as_published) / len(hits)

@@ -104,9 +104,9 @@ def exp_mean(values: Sequence[float], seed: int = 0) -> Estimate:
         return nothing(seed)
     if not np.isfinite(data).all():
         return Estimate(_exp(math.inf), math.nan, math.nan, len(data), seed)
-    found = plain_mean(values, seed)
-    low = max(found.low, min(0.0, found.value)) if found.low == found.low else math.nan  # a perplexity is 1 or more
-    return Estimate(_exp(found.value), _exp(low), _exp(found.high), len(data), seed)
+    logs = plain_mean(values, seed)
+    low = max(logs.low, min(0.0, logs.value)) if logs.low == logs.low else math.nan  # a perplexity is 1 or more
+    return Estimate(_exp(logs.value), _exp(low), _exp(logs.high), len(data), seed)
 
 
 def plain_mean(values: Sequence[float], seed: int = 0) -> Estimate:

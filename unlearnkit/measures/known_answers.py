@@ -26,8 +26,8 @@ class KnownAnswers(Measure):
         accepted = (record.alternatives or {}).get(ACCEPTED)
         if not accepted or not record.tokens:
             return None
-        said = words(record.response)
-        return float(any(words(answer) in said for answer in accepted))
+        response = words(record.response)
+        return float(any(words(answer) in response for answer in accepted))
 
 
 def words(text: str) -> str:

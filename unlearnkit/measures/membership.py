@@ -47,8 +47,8 @@ class MinK(MembershipLoss):
         return self._least(record.answer_log_probs)
 
     def _least(self, tokens: list[float]) -> float | None:
-        found = sorted(counted(tokens, self.as_published))
-        return _finite(-float(np.mean(found[: max(1, int(len(found) * self.share))]))) if found else None
+        losses = sorted(counted(tokens, self.as_published))
+        return _finite(-float(np.mean(losses[: max(1, int(len(losses) * self.share))]))) if losses else None
 
 
 class MinKPlusPlus(MinK):

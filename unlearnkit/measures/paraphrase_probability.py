@@ -14,6 +14,6 @@ class ParaphraseProbability(Probability):
     reads = ("alternative_log_probs",)
 
     def value(self, record: Record, role: str | None) -> float | None:
-        found = map(likelihood, (record.alternative_log_probs or {}).get(PARAPHRASES, []))
-        said = [value for value in found if value is not None]
-        return float(np.mean(said)) if said else None
+        every = map(likelihood, (record.alternative_log_probs or {}).get(PARAPHRASES, []))
+        likelihoods = [value for value in every if value is not None]
+        return float(np.mean(likelihoods)) if likelihoods else None

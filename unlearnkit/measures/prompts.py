@@ -32,7 +32,7 @@ def by_prompt(
     together: Callable[[Sequence[float]], float] = mean,
 ) -> dict[Key, float]:
     """The same, by what tells one prompt from another."""
-    found: dict[Key, dict[int, list[float]]] = {}
+    prompts: dict[Key, dict[int, list[float]]] = {}
     for record, value in rows:
-        found.setdefault(key(record), {}).setdefault(record.draw, []).append(float(value))
-    return {own: mean([together(values) for values in draws.values()]) for own, draws in found.items()}
+        prompts.setdefault(key(record), {}).setdefault(record.draw, []).append(float(value))
+    return {own: mean([together(values) for values in draws.values()]) for own, draws in prompts.items()}

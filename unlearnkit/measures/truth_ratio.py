@@ -48,7 +48,7 @@ class TruthRatio(Measure):
     token. Without a paraphrase the data's own answer takes its place, as for real authors and world facts.
 
     Args:
-        told: "even", min(R, 1/R), 1 where right and wrong are equally likely, as it should be of what is forgotten,
+        form: "even", min(R, 1/R), 1 where right and wrong are equally likely, as it should be of what is forgotten,
             and of no known direction elsewhere; "true", max(0, 1 - R), near 1 where the right answer is known;
             "share", 1 / (1 + R), the right answer's share of both, which falls with R: a test of its ranks is one of R.
         arithmetic: the paper's equation (1): the mean over wrong answers of their probabilities themselves.
@@ -56,9 +56,9 @@ class TruthRatio(Measure):
 
     reads = ("answer_log_probs", "alternative_log_probs")
 
-    def __init__(self, told: Literal["even", "true", "share"] = "even", arithmetic: bool = False):
-        self.told, self.arithmetic = told, arithmetic
-        self.better = {"forget": "higher"} if told == "even" else GONE
+    def __init__(self, form: Literal["even", "true", "share"] = "even", arithmetic: bool = False):
+        self.form, self.arithmetic = form, arithmetic
+        self.better = {"forget": "higher"} if form == "even" else GONE
 
     def value(self, record: Record, role: str | None) -> float | None:
         scored = record.alternative_log_probs or {}
@@ -68,9 +68,9 @@ class TruthRatio(Measure):
         log = self._log(wrong) - self._log(right)
         if math.isnan(log):  # both are impossible
             return None
-        if self.told == "even":
+        if self.form == "even":
             return math.exp(-abs(log))
-        if self.told == "share":
+        if self.form == "share":
             return 1 / (1 + math.exp(min(log, LARGEST_LOG)))
         return max(0.0, 1 - math.exp(min(log, 0.0)))
 

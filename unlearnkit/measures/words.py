@@ -28,22 +28,22 @@ class Words(Tokenizer):
         """The words of a text; where a script has no spaces, each letter with its marks is one."""
         text = unicodedata.normalize("NFC", text.lower())
         runs = groupby(text, key=lambda letter: unicodedata.category(letter)[0] in "LMN")
-        found = [word for written, run in runs if written for word in split("".join(run))]
-        return [self.stemmer.stem(word) if len(word) > 3 and word.isascii() else word for word in found]
+        tokens = [word for written, run in runs if written for word in split("".join(run))]
+        return [self.stemmer.stem(word) if len(word) > 3 and word.isascii() else word for word in tokens]
 
 
 def split(run: str) -> list[str]:
     """A run of letters, cut before and after each letter of an unspaced script."""
-    found: list[str] = []
+    parts: list[str] = []
     alone = True  # the last word takes no further letter
     for letter in run:
         mark, single = unicodedata.category(letter)[0] == "M", unspaced(letter)
-        if found and (mark or not (alone or single)):
-            found[-1] += letter
+        if parts and (mark or not (alone or single)):
+            parts[-1] += letter
         else:
-            found.append(letter)
+            parts.append(letter)
             alone = single
-    return found
+    return parts
 
 
 def unspaced(letter: str) -> bool:

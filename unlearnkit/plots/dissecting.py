@@ -57,23 +57,23 @@ def bleu(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
     target, unrelated = (published.column(f"concepts/{name}/{measure}") for name in ("target", "unrelated"))
     points: dict[str, list[tuple[float, float]]] = {}
     for run in runs:
-        found = points.setdefault(run.method, [])
+        line = points.setdefault(run.method, [])
         for row in run.raw.get("curve", []):
             numbers = curve_numbers(run, row)
             if row["step"] and target in numbers:
-                found.append((numbers[target].value, numbers[unrelated].value))
-        if not found and target in run.after:
-            found.append((run.after[target].value, run.after[unrelated].value))
-    points = {method: found for method, found in points.items() if found}
+                line.append((numbers[target].value, numbers[unrelated].value))
+        if not line and target in run.after:
+            line.append((run.after[target].value, run.after[unrelated].value))
+    points = {method: line for method, line in points.items() if line}
     if not points:
         raise UserError("No run there has BLEU numbers", "Run a method with eval=concepts, or give another folder")
     figure = new(5.6, 4.4)
     axes = figure.add_subplot()
     axes.plot([0, 100], [0, 100], color="grey", linewidth=0.5, linestyle=":")
     axes.plot(100, 100, "*", color="black", label="original", markersize=10)
-    for number, (method, found) in enumerate(points.items()):
+    for number, (method, line) in enumerate(points.items()):
         name = name_of(method, spec or {})
-        axes.plot(*zip(*found, strict=True), "^" if "memit" in method else "o", color=f"C{number}", label=name)
+        axes.plot(*zip(*line, strict=True), "^" if "memit" in method else "o", color=f"C{number}", label=name)
     axes.set(xlabel="BLEU, target questions (lower: more unlearnt)", ylabel="BLEU, unrelated questions")
     axes.legend(loc="lower right")
     return figure

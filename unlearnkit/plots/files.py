@@ -18,7 +18,7 @@ from unlearnkit.plots.steps import steps
 from unlearnkit.plots.tradeoff import tradeoff
 from unlearnkit.tables.compare import DONE, grouped
 from unlearnkit.tables.reading import Run, collect, on_test, read_run
-from unlearnkit.tables.variants import told_apart
+from unlearnkit.tables.variants import name_variants
 
 if TYPE_CHECKING:
     from unlearnkit.sweeps import Sweep
@@ -45,7 +45,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 def draw(name: str, folder: Path) -> list[Path]:
     """Write FOLDER/NAME.png and .svg from every run below the folder; returns the files."""
-    return save(FIGURES[name](told_apart([on_test(run) for run in collect(folder)])), folder / name)
+    return save(FIGURES[name](name_variants([on_test(run) for run in collect(folder)])), folder / name)
 
 
 def write(sweep: Sweep) -> list[Path]:
@@ -56,16 +56,16 @@ def write(sweep: Sweep) -> list[Path]:
     Raises:
         UserError: a figure that there is not.
     """
-    wanted = list(sweep.spec.get("figures") or [])
-    for name in wanted:
+    names = list(sweep.spec.get("figures") or [])
+    for name in names:
         if name not in FIGURES:
             what = f"sweeps/{sweep.name}.yaml: unknown figure '{name}'.{nearest(str(name), FIGURES)}"
             raise UserError(what, f"Figures are: {', '.join(FIGURES)}.")
     groups: dict[tuple[str, str], list[Run]] = {}
-    for key, cells in grouped(sweep).items() if wanted else ():
-        groups[key] = told_apart([on_test(read_run(cell.folder)) for cell in cells if cell.state == DONE])
+    for key, cells in grouped(sweep).items() if names else ():
+        groups[key] = name_variants([on_test(read_run(cell.folder)) for cell in cells if cell.state == DONE])
     files = []
-    for name in wanted:
+    for name in names:
         for (model, data), runs in groups.items():
             parts = [name, *([model] if several(groups, 0) else []), *([data] if several(groups, 1) else [])]
             try:

@@ -22,7 +22,7 @@ from unlearnkit.measures.interval import Estimate
 from unlearnkit.measures.success import Success
 from unlearnkit.tables import Cell, mean_over_seeds
 from unlearnkit.tables.reading import SPLIT, VALIDATION, Run, collect, curve_numbers, curves_of
-from unlearnkit.tables.variants import told_apart
+from unlearnkit.tables.variants import name_variants
 
 RATE = Success().display("forget")  # how the numbers are shown
 MEASURE = "success"
@@ -57,7 +57,7 @@ class Curve:
 
 def read_curves(run: Run) -> list[Curve]:
     """The curves of Success on both sides that a run measured, one a split; empty where there is none."""
-    found = []
+    curves = []
     for split, rows in curves_of(run).items():
         points = []
         for row in rows:
@@ -67,8 +67,8 @@ def read_curves(run: Run) -> list[Curve]:
                 points.append(Point(row["step"], unlearn.value, retention.value, min(unlearn.n, retention.n)))
         if points:
             rate = float(config_in(run.folder)["train"]["arguments"]["learning_rate"])
-            found.append(Curve(f"{run.model} on {run.data}", run.method, rate, run.seed, split, points))
-    return found
+            curves.append(Curve(f"{run.model} on {run.data}", run.method, rate, run.seed, split, points))
+    return curves
 
 
 def unlearned_at(points: Sequence[Point], retention: float) -> Point | None:
@@ -105,12 +105,12 @@ def reported(group: Sequence[Curve], choose: Callable[[Sequence[Point]], Point |
     """
     validation = [curve for curve in group if curve.split == VALIDATION]
     test = [curve for curve in group if curve.split != VALIDATION]
-    found = []
+    points = []
     for curve in test if test and validation else group:
         others = validation if test and validation else [other for other in group if other is not curve]
         chosen = choose(mean_points(others)) if others else None
-        found += [point for point in curve.points if chosen is not None and point.step == chosen.step]
-    return found
+        points += [point for point in curve.points if chosen is not None and point.step == chosen.step]
+    return points
 
 
 def over_seeds(points: Sequence[Point], what: str) -> Cell | None:
@@ -188,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--retention", type=float, nargs="+", default=[0.9, 0.8, 0.7], help="marks, in 0 to 1")
     parser.add_argument("--html", type=Path, help="write the figure to this file")
     options = parser.parse_args(argv)
-    runs = told_apart([run for run in collect(options.folder) if read_curves(run)], unsaid=(SPLIT, LEARNING_RATE))
+    runs = name_variants([run for run in collect(options.folder) if read_curves(run)], ignored=(SPLIT, LEARNING_RATE))
     curves = [curve for run in runs for curve in read_curves(run)]
     if not curves:
         raise UserError(

@@ -34,8 +34,8 @@ def prefixes(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figu
     pairs = [(plain, prefixed) for prefixed, plain in columns.items() if plain in columns]
     if not pairs:
         raise UserError("No run there was measured with a prefix", "Run with '+attack=[system]'")
-    wanted = spec.get("rows") or set(map(base, tables[0].rows))
-    rows = [row for row in tables[0].rows if base(row) in wanted and (row != ORIGINAL or ORIGINAL in wanted)]
+    methods = spec.get("rows") or set(map(base, tables[0].rows))
+    rows = [row for row in tables[0].rows if base(row) in methods and (row != ORIGINAL or ORIGINAL in methods)]
     figure = new(max(4.0, 0.45 * len(rows) + 1.6) * len(pairs), 4.2)
     at = np.arange(len(rows))
     for place, pair in enumerate(pairs, start=1):

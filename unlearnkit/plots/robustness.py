@@ -45,9 +45,9 @@ def worst_of(run: Run, place: Sequence[str], without: str = "") -> Worst | None:
         place: evaluation, set and measure.
         without: attacks that are none of an outsider's, as a pattern of their names.
     """
-    found: list[tuple[float, Worst]] = []
-    for attack, told in run.raw.get("recovered", {}).items():
-        row = told["shares"]
+    candidates: list[tuple[float, Worst]] = []
+    for attack, recovery in run.raw.get("recovered", {}).items():
+        row = recovery["shares"]
         for part in place:
             row = row.get(part, {})
         halves = row.get("halves")
@@ -56,8 +56,8 @@ def worst_of(run: Run, place: Sequence[str], without: str = "") -> Worst | None:
         first, second = ({model: values[half] for model, values in halves.items()} for half in (0, 1))
         back = (first["attacked"] - first["unlearned"]) * np.sign(first["start"] - first["unlearned"])
         if math.isfinite(back):
-            found.append((float(back), Worst(attack, second, row["n"] // 2)))
-    return max(found, key=lambda pair: pair[0])[1] if found else None
+            candidates.append((float(back), Worst(attack, second, row["n"] // 2)))
+    return max(candidates, key=lambda pair: pair[0])[1] if candidates else None
 
 
 def robustness(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
@@ -68,17 +68,17 @@ def robustness(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Fi
     Raises:
         UserError: no run was attacked, or none at the place that the sweep asks for.
     """
-    told = dict((spec or {}).get("worst") or {})
-    place = str(told["of"]).split("/") if "of" in told else _first_place(runs)
-    found = {
+    worst_spec = dict((spec or {}).get("worst") or {})
+    place = str(worst_spec["of"]).split("/") if "of" in worst_spec else _first_place(runs)
+    by_method = {
         method: [
             worst
             for run in runs
-            if run.method == method and (worst := worst_of(run, place, str(told.get("without", ""))))
+            if run.method == method and (worst := worst_of(run, place, str(worst_spec.get("without", ""))))
         ]
         for method in methods_of(runs, spec or {})
     }
-    rows = {method: own for method, own in found.items() if own}
+    rows = {method: own for method, own in by_method.items() if own}
     if not rows:
         raise UserError(
             f"No run there was attacked and measured at {'/'.join(place) or 'any place'}", "Run with '+attack=[prune]'"
@@ -110,15 +110,15 @@ def robustness(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Fi
     return figure
 
 
-def _over_seeds(found: Sequence[Worst], model: str, display: Display) -> Cell | None:
-    numbers = [Estimate(worst.values[model], math.nan, math.nan, worst.n) for worst in found if model in worst.values]
+def _over_seeds(cases: Sequence[Worst], model: str, display: Display) -> Cell | None:
+    numbers = [Estimate(worst.values[model], math.nan, math.nan, worst.n) for worst in cases if model in worst.values]
     return mean_over_seeds(numbers, display.scale) if numbers else None
 
 
 def _places(runs: Sequence[Run]) -> Iterator[list[str]]:
     for run in runs:
-        for told in run.raw.get("recovered", {}).values():
-            for evaluation, sets in told["shares"].items():
+        for recovery in run.raw.get("recovered", {}).values():
+            for evaluation, sets in recovery["shares"].items():
                 for set_name, measures in sets.items():
                     yield from ([evaluation, set_name, measure] for measure in measures)
 
@@ -128,5 +128,5 @@ def _first_place(runs: Sequence[Run]) -> list[str]:
 
 
 def _display(runs: Sequence[Run], place: Sequence[str]) -> Display:
-    held = next((own for run in runs if (own := run.raw.get("columns", {}).get("/".join(place)))), None)
-    return display_from(held) if held else Column(place).display
+    row = next((own for run in runs if (own := run.raw.get("columns", {}).get("/".join(place)))), None)
+    return display_from(row) if row else Column(place).display

@@ -47,8 +47,10 @@ def steps(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
         for method, line in lines.items():
             handles[name_of(method, spec)] = draw_line(axes, line, style[method])
         drawn = [value for line in lines.values() for value in drawable(line.values)]
-        said = {m: (spec.get("curves") or {}).get(base(m), {}).get(keys.get(column, ""), {}) for m in methods}
-        points = mark_said(axes, said, style, max((line.steps[-1] for line in lines.values() if line.steps), default=0))
+        paper = {m: (spec.get("curves") or {}).get(base(m), {}).get(keys.get(column, ""), {}) for m in methods}
+        points = mark_paper(
+            axes, paper, style, max((line.steps[-1] for line in lines.values() if line.steps), default=0)
+        )
         drawn, marked = drawn + points, marked or bool(points)
         if spans_decades(drawn):
             axes.set_yscale("log")
@@ -69,9 +71,9 @@ def steps(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figure:
 
 def panels_of(runs: Sequence[Run], spec: Mapping[str, Any]) -> dict[Column, str]:
     """column -> its title, of the columns that curves have."""
-    found = columns_in(runs)
-    wanted = {published.column(key): str(title) for key, title in (spec.get("columns") or {}).items()}
-    return {c: wanted[c] for c in wanted if c in found} if wanted else {c: " ".join(c[1:]) for c in found}
+    measured = columns_in(runs)
+    titles = {published.column(key): str(title) for key, title in (spec.get("columns") or {}).items()}
+    return {c: titles[c] for c in titles if c in measured} if titles else {c: " ".join(c[1:]) for c in measured}
 
 
 def draw_line(axes: Axes, line: Line, style: dict[str, Any]) -> Any:
@@ -82,15 +84,15 @@ def draw_line(axes: Axes, line: Line, style: dict[str, Any]) -> Any:
     return drawn
 
 
-def mark_said(
-    axes: Axes, said: Mapping[str, Mapping[Any, float]], style: Mapping[str, dict[str, Any]], last: int
+def mark_paper(
+    axes: Axes, paper: Mapping[str, Mapping[Any, float]], style: Mapping[str, dict[str, Any]], last: int
 ) -> list[float]:
     """Hollow markers where the paper's text gives a value, on our scale of steps; returns the values."""
-    theirs = max((int(step) for points in said.values() for step in points), default=0)
+    theirs = max((int(step) for points in paper.values() for step in points), default=0)
     if not theirs:
         return []
     scale = last / theirs if last and last < theirs else 1.0
-    for method, points in said.items():
+    for method, points in paper.items():
         if not points:
             continue
         at = [scale * int(step) for step in points]
@@ -99,4 +101,4 @@ def mark_said(
         upper = axes.secondary_xaxis("top", functions=(partial(np.multiply, 1 / scale), partial(np.multiply, scale)))
         upper.set_xlabel("steps in the paper", fontsize="small")
         upper.tick_params(labelsize="small")
-    return [value for points in said.values() for value in points.values()]
+    return [value for points in paper.values() for value in points.values()]

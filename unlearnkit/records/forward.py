@@ -31,7 +31,7 @@ class Scores:
 
     log_probs: list[float]
     hits: list[bool]
-    said: list[int]
+    predictions: list[int]
     deviations: list[float]
 
 
@@ -65,11 +65,13 @@ def _score_row(model: Any, row: list[Tokens], share_prompts: bool, deviations: b
     packed = pack({"answers": row}, share_prompts).to(model.device)
     logits = model(**packed.inputs()).logits[0].float()
     chosen = logits.gather(-1, packed.labels[:, None])[:, 0] - logits.logsumexp(-1)
-    said = logits.argmax(-1)
-    hits = said == packed.labels
+    predictions = logits.argmax(-1)
+    hits = predictions == packed.labels
     lengths = packed.lengths["answers"]
     above = _deviations(logits, chosen) if deviations else chosen
-    parts = zip(chosen.split(lengths), hits.split(lengths), said.split(lengths), above.split(lengths), strict=True)
+    parts = zip(
+        chosen.split(lengths), hits.split(lengths), predictions.split(lengths), above.split(lengths), strict=True
+    )
     return [
         Scores(log_probs.tolist(), hit.tolist(), token.tolist(), z.tolist() if deviations else [])
         for log_probs, hit, token, z in parts
@@ -78,14 +80,14 @@ def _score_row(model: Any, row: list[Tokens], share_prompts: bool, deviations: b
 
 def _deviations(logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     """(K,) of (K, V) logits and the (K,) log-probabilities of the tokens that are there; a few positions at a time."""
-    found = []
+    pieces = []
     for rows, log_probs in zip(logits.split(AT_ONCE), chosen.split(AT_ONCE), strict=True):
         every = rows.log_softmax(-1).clamp(min=IMPOSSIBLE)
         shares = every.exp()
         mean = (shares * every).sum(-1)
         variance = (shares * (every - mean[:, None]).square()).sum(-1)
-        found.append((log_probs - mean) / variance.clamp(min=1e-6).sqrt())
-    return torch.cat(found) if found else chosen
+        pieces.append((log_probs - mean) / variance.clamp(min=1e-6).sqrt())
+    return torch.cat(pieces) if pieces else chosen
 
 
 def force_answers(
@@ -115,7 +117,7 @@ def force_answers(
         own = next(scores)
         record.answer_log_probs, record.answer_hits, record.answer_deviations = own.log_probs, own.hits, own.deviations
         if texts:
-            record.forced = str(model.tokenizer.decode(own.said, skip_special_tokens=True))
+            record.forced = str(model.tokenizer.decode(own.predictions, skip_special_tokens=True))
         if alternatives and record.alternatives:
             record.alternative_log_probs = {
                 kind: [next(scores).log_probs for _ in part] for kind, part in record.alternatives.items()

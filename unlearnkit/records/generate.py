@@ -60,14 +60,14 @@ def generate(
     prompts = [model.template.encode_prompt(model.tokenizer, record.prompt) for record in records]
     order = sorted(range(len(records)), key=lambda index: len(prompts[index]))
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    wanted = ranks.count() / len(batches) if decoding.greedy else 1  # a draw depends on its whole batch
-    pieces = [piece for batch in batches for piece in _pieces(batch, wanted)]
+    shares = ranks.count() / len(batches) if decoding.greedy else 1  # a draw depends on its whole batch
+    pieces = [piece for batch in batches for piece in _pieces(batch, shares)]
 
     def answer(mine: list[tuple[list[int], int]]) -> list[list[Answer]]:
-        told = tqdm(mine, desc=desc, leave=False)
+        bar = tqdm(mine, desc=desc, leave=False)
         return [
             _answer(model, [prompts[index] for index in part], len(prompts[last]), max_new_tokens, decoding, part[0])
-            for part, last in told
+            for part, last in bar
         ]
 
     for (piece, _), answers in zip(pieces, ranks.shared(pieces, answer), strict=True):
@@ -93,12 +93,12 @@ class Drawn:
         return asdict(self.decoding)
 
 
-def _pieces(batch: list[int], wanted: float) -> list[tuple[list[int], int]]:
+def _pieces(batch: list[int], shares: float) -> list[tuple[list[int], int]]:
     """(a part of the batch, the batch's longest prompt): cut up where there are fewer batches than ranks.
 
     A part is padded to the width that the whole batch would have, so that its answers are the same.
     """
-    size = math.ceil(len(batch) / max(1, math.ceil(wanted)))
+    size = math.ceil(len(batch) / max(1, math.ceil(shares)))
     return [(batch[start : start + size], batch[-1]) for start in range(0, len(batch), size)]
 
 

@@ -34,14 +34,14 @@ def gradient_norms(model: LanguageModel, records: list[Record]) -> None:
                 f"'{model.name}' has no weight that a gradient can be taken by",
                 "Load it unquantised, or take the measure gradient_norm out of eval=",
             )
-        wanted = [weight.requires_grad for weight in weights]
+        flags = [weight.requires_grad for weight in weights]
         try:
             for weight in weights:
                 weight.requires_grad_(True)
             bar = partial(tqdm, desc="Gradients", leave=False)
             norms = ranks.shared(pairs, lambda mine: [_norm(network, weights, *pair) for pair in bar(mine)])
         finally:
-            for weight, trained in zip(weights, wanted, strict=True):
+            for weight, trained in zip(weights, flags, strict=True):
                 weight.requires_grad_(trained)
     for record, norm in zip(records, norms, strict=True):
         record.gradient_norm = norm
@@ -52,5 +52,5 @@ def _norm(network: Any, weights: list[Any], prompt: list[int], answer: list[int]
     ids = torch.tensor([[*prompt, *answer]], device=weights[0].device)
     logits = network(input_ids=ids).logits[0, len(prompt) - 1 : -1].float()
     loss = torch.nn.functional.cross_entropy(logits, ids[0, len(prompt) :])
-    found = torch.autograd.grad(loss, weights, allow_unused=True)
-    return float(torch.stack([part.float().norm() for part in found if part is not None]).mean())
+    gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+    return float(torch.stack([part.float().norm() for part in gradients if part is not None]).mean())

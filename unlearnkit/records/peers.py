@@ -31,16 +31,16 @@ def read_log(path: Path) -> list[Record]:
         UserError: no such file, or no log of either form.
     """
     try:
-        told = json.loads(path.read_bytes())
-        parts = {name: part for name, part in told.items() if isinstance(part, dict)}
-        found = list(_of_authors(parts)) if AUTHORS.keys() & parts.keys() else list(_of_open_unlearning(parts))
+        log = json.loads(path.read_bytes())
+        parts = {name: part for name, part in log.items() if isinstance(part, dict)}
+        records = list(_of_authors(parts)) if AUTHORS.keys() & parts.keys() else list(_of_open_unlearning(parts))
     except OSError as error:
         raise UserError(f"No log at {path}: {error.strerror or error}", "Give the path of one") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is no log that is read here ({beginning(repr(error))})", f"Give {FORMS}") from error
-    if not found:
-        raise UserError(f"{path} tells of no rows; it has: {beginning(', '.join(map(str, told)))}", f"Give {FORMS}")
-    return found
+    if not records:
+        raise UserError(f"{path} tells of no rows; it has: {beginning(', '.join(map(str, log)))}", f"Give {FORMS}")
+    return records
 
 
 def _of_authors(parts: Parts) -> Iterator[Record]:
@@ -65,14 +65,16 @@ def _of_authors(parts: Parts) -> Iterator[Record]:
 def _of_open_unlearning(parts: Parts) -> Iterator[Record]:
     for before, own in OPEN.items():
         kinds = ("Prob", "PARA_Prob", "PERT_Prob", "ROUGE")
-        asked, para, pert, said = (parts.get(f"{before}_Q_A_{kind}", {}).get("value_by_index", {}) for kind in kinds)
-        for key in asked or para:
+        own_answers, para, pert, responses = (
+            parts.get(f"{before}_Q_A_{kind}", {}).get("value_by_index", {}) for kind in kinds
+        )
+        for key in own_answers or para:
             wrong = pert[key]["avg_loss"] if pert else []
             alternatives = {
                 "paraphrases": [_row(para[key]["avg_loss"])] if para else [],
                 "wrong": [_row(loss) for loss in (wrong if isinstance(wrong, list) else [wrong])],
             }
-            response = said.get(key, {})
+            response = responses.get(key, {})
             yield Record(
                 own,
                 key,
@@ -80,7 +82,7 @@ def _of_open_unlearning(parts: Parts) -> Iterator[Record]:
                 response=response.get("generation", ""),
                 tokens=int(bool(response)),
                 answer=response.get("ground_truth", ""),
-                answer_log_probs=_row(asked[key]["avg_loss"]) if asked else [],
+                answer_log_probs=_row(own_answers[key]["avg_loss"]) if own_answers else [],
                 alternative_log_probs={kind: rows for kind, rows in alternatives.items() if rows} or None,
             )
 

@@ -30,14 +30,14 @@ def examples(blocks: Mapping[str, Mapping[str, Sequence[Row]]], most_bytes: int 
     turns: dict[tuple[str, str], int] = {}
     places: list[tuple[int, int, str, dict[str, Row]]] = []
     for block, methods in blocks.items():
-        found: dict[tuple[str, str, str], dict[str, Row]] = {}
+        prompts: dict[tuple[str, str, str], dict[str, Row]] = {}
         for method, rows in methods.items():
             for row in rows:
-                found.setdefault((str(row.get("set")), str(row.get("id")), str(row.get("prompt"))), {})[method] = row
-        for (name, *_), by_method in found.items():
+                prompts.setdefault((str(row.get("set")), str(row.get("id")), str(row.get("prompt"))), {})[method] = row
+        for (name, *_), by_method in prompts.items():
             turns[block, name] = turns.get((block, name), -1) + 1
             places.append((turns[block, name], len(places), block, by_method))
-    kept, used = {}, 0
+    chosen, used = {}, 0
     for _, number, block, by_method in sorted(places, key=lambda place: place[:2]):
         shown = example(block, by_method, order)
         if size(shown) > most_bytes:  # it hides itself alone
@@ -45,8 +45,8 @@ def examples(blocks: Mapping[str, Mapping[str, Sequence[Row]]], most_bytes: int 
         used += size(shown)
         if used > most_bytes:
             break
-        kept[number] = shown
-    return [kept[number] for number in sorted(kept)], len(places) - len(kept)
+        chosen[number] = shown
+    return [chosen[number] for number in sorted(chosen)], len(places) - len(chosen)
 
 
 def example(block: str, by_method: Mapping[str, Row], order: Sequence[str]) -> Row:
@@ -64,7 +64,7 @@ def example(block: str, by_method: Mapping[str, Row], order: Sequence[str]) -> R
     for (method, row), words in zip(after.items(), marked, strict=True):
         sides.append(side(method if len(after) > 1 else "after", method, words, row, "after"))
     if not after:
-        sides[0] |= {"name": "answer", "verdict": said(first.get("harmful_before"))}
+        sides[0] |= {"name": "answer", "verdict": label(first.get("harmful_before"))}
     return {
         "block": block,
         "set": str(first.get("set")),
@@ -80,9 +80,9 @@ def example(block: str, by_method: Mapping[str, Row], order: Sequence[str]) -> R
 
 def side(name: str, method: str, words: list[Part], row: Row, when: str) -> Row:
     """One answer with its verdict; of an answer after unlearning, the verdict before it too."""
-    verdict = said(row.get(f"harmful_{when}"))
-    if when == "after" and verdict != said(row.get("harmful_before")):
-        verdict = f"{said(row.get('harmful_before'))} → {verdict}"
+    verdict = label(row.get(f"harmful_{when}"))
+    if when == "after" and verdict != label(row.get("harmful_before")):
+        verdict = f"{label(row.get('harmful_before'))} → {verdict}"
     elif when == "after" and row.get("harmful_after") is not None:
         verdict = f"{verdict} → {verdict}"
     fields = {key: row.get(f"{key}_{when}") for key in ("harmful", "kind", "why")}
@@ -90,7 +90,7 @@ def side(name: str, method: str, words: list[Part], row: Row, when: str) -> Row:
     return {"name": name, "method": method, "words": words, "verdict": verdict, **fields}
 
 
-def said(harmful: bool | None) -> str:
+def label(harmful: bool | None) -> str:
     return {True: "harmful", False: "not harmful", None: "not judged"}[harmful]
 
 

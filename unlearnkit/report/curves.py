@@ -22,8 +22,8 @@ def training_figures(log: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """One figure a stage of one run: the loss and each of its terms over steps."""
     for stage in dict.fromkeys(str(row.get("stage", "")) for row in log):
         rows = thinned([row for row in log if str(row.get("stage", "")) == stage], MOST_POINTS)
-        found = dict.fromkeys(key for row in rows for key in row)
-        keys = [key for key in found if key == "loss" or key.startswith("terms/")]
+        names = dict.fromkeys(key for row in rows for key in row)
+        keys = [key for key in names if key == "loss" or key.startswith("terms/")]
         points = {
             "loss (weighted sum)" if key == "loss" else key.removeprefix("terms/"): [
                 Point(row.get("step", 0), row[key]) for row in rows if key in row
@@ -36,15 +36,15 @@ def training_figures(log: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def evaluation_figures(run: Run) -> Iterator[dict[str, Any]]:
     """One figure a stage, evaluation and measure of one run: a line a set, its interval as a band."""
-    found: dict[tuple[str, Column, str], dict[str, list[Point]]] = {}
+    figures: dict[tuple[str, Column, str], dict[str, list[Point]]] = {}
     shown: dict[tuple[str, Column, str], Display] = {}
     for stage, step, column, entry in measured(run):
         key = (stage, Column(column[:-2]), column[-1])
         better = {column.display.better, shown[key].better} if key in shown else {column.display.better}
         shown[key] = column.display if len(better) == 1 else replace(column.display, better=None)
         point = Point(step, entry.value, entry.low, entry.high)
-        found.setdefault(key, {}).setdefault("/".join(column[-2:-1]), []).append(point)
-    for (stage, evaluation, measure), sets in found.items():
+        figures.setdefault(key, {}).setdefault("/".join(column[-2:-1]), []).append(point)
+    for (stage, evaluation, measure), sets in figures.items():
         display = shown[stage, evaluation, measure]
         title = f"{measure} {arrow(display)} ({'/'.join((*evaluation, f'stage {stage}'))})"
         chosen = (run.raw.get("chosen") or {}).get(stage, {}).get("step")
@@ -68,14 +68,14 @@ def sweep_figures(methods: Mapping[str, Sequence[Run]], columns: Sequence[Column
             stage go on counting from those of the stage before.
         columns: which come first, in this order; the others that were measured follow.
     """
-    found: dict[Column, dict[str, dict[int, list[Estimate]]]] = {column: {} for column in columns}
+    figures: dict[Column, dict[str, dict[int, list[Estimate]]]] = {column: {} for column in columns}
     for method, runs in methods.items():
         for run in runs:
             for column, own in points_of(run).items():
                 if not only_in_figures(column[-1]):
                     for step, entry in own.items():
-                        found.setdefault(column, {}).setdefault(method, {}).setdefault(step, []).append(entry)
-    for column, by_method in found.items():
+                        figures.setdefault(column, {}).setdefault(method, {}).setdefault(step, []).append(entry)
+    for column, by_method in figures.items():
         whole = {method: over_seeds(steps, column.display.scale) for method, steps in by_method.items()}
         points = {method: thinned(line, MOST_POINTS // 4) for method, line in whole.items()}
         if any(len(line) > 1 for line in points.values()):
@@ -109,13 +109,13 @@ def over_seeds(steps: Mapping[int, Sequence[Estimate]], scale: Scale) -> list[Po
 def heat_maps(methods: Mapping[str, Sequence[Run]]) -> Iterator[dict[str, Any]]:
     """One figure a method and probe: its score by what is restored and layer, the mean over seeds."""
     for method, runs in methods.items():
-        found: dict[str, dict[str, dict[str, list[Estimate]]]] = {}
+        probes: dict[str, dict[str, dict[str, list[Estimate]]]] = {}
         for run in runs:
             for column, entry in run.after.items():
                 if len(column) == 3 and only_in_figures(column[-1]):
-                    rows = found.setdefault(column[0], {}).setdefault(column[1], {})
+                    rows = probes.setdefault(column[0], {}).setdefault(column[1], {})
                     rows.setdefault(column[-1], []).append(entry)
-        for probe, settings in found.items():
+        for probe, settings in probes.items():
             cells = {name: [_cell(layers[key]) for key in sorted(layers)] for name, layers in settings.items()}
             yield heat_map(f"{probe.upper()} by layer and what is restored, {method}", cells, "layer", probe.upper())
 
@@ -124,14 +124,14 @@ def inside_figures(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """One figure an attack and set that it has looked at: its number by layer, a line a model."""
     moments = {moment["name"]: moment["numbers"] for moment in metrics.get("moments", ())}
     for attack in metrics.get("recovered", {}):
-        found: dict[str, dict[str, list[Point]]] = {}
+        sets: dict[str, dict[str, list[Point]]] = {}
         for model, name in (("start", "/start"), ("unlearned", ""), ("never knew", "/never_knew")):
             for column, e in flatten(moments.get(attack + name)).items():
                 if column[0] == INSIDE and only_in_figures(column[-1]):
                     place = int(column[-1].removeprefix("layer_"))
-                    line = found.setdefault(column[1], {}).setdefault(model, [])
+                    line = sets.setdefault(column[1], {}).setdefault(model, [])
                     line.append(Point(place, e.value, e.low, e.high))
-        for set_name, points in found.items():
+        for set_name, points in sets.items():
             yield lines(f"{attack} by layer ({set_name})", points, x="layer")
 
 

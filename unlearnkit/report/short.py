@@ -13,7 +13,7 @@ from unlearnkit.report.answers import Row, example
 from unlearnkit.tables.reading import Run
 
 PAIRS = 6
-FORGOTTEN, KEPT = ("forget", "holdout"), ("retain", "general")
+FORGET_SIDE, RETAIN_SIDE = ("forget", "holdout"), ("retain", "general")
 # Of a set's measures those that say most, the first that is there.
 SAYING = {
     "forget": (("harmful_rate", "success", "probability", "rouge_l_recall"),),
@@ -34,8 +34,8 @@ def short(run: Run, rows: Sequence[Row]) -> dict[str, Any]:
     if not run.after:
         return {"forgotten": [], "lost": [], "pairs": []}
     return {
-        "forgotten": [line(run, column) for column in telling(run, FORGOTTEN, SAYING["forget"])],
-        "lost": [line(run, column) for column in telling(run, KEPT, SAYING["retain"])],
+        "forgotten": [line(run, column) for column in telling(run, FORGET_SIDE, SAYING["forget"])],
+        "lost": [line(run, column) for column in telling(run, RETAIN_SIDE, SAYING["retain"])],
         "pairs": [example("", {run.method: row}, [run.method]) for row in chosen(rows)],
     }
 
@@ -44,15 +44,15 @@ def telling(run: Run, roles: Sequence[str], groups: Sequence[Sequence[str]]) -> 
     """Of each set on these sides, one measure of each group, or else its first; attacks have no part in it."""
     sets: dict[tuple[str, ...], list[Column]] = {}
     for column in run.before:
-        wanted = column in run.after and column.display.better and not only_in_figures(column[-1])
-        if len(column) == 3 and wanted and side(column) in roles:
+        directed = column in run.after and column.display.better and not only_in_figures(column[-1])
+        if len(column) == 3 and directed and side(column) in roles:
             sets.setdefault(column[:-1], []).append(column)
-    found: list[Column] = []
+    columns: list[Column] = []
     for own in sets.values():
-        named = {column[-1]: column for column in own}
-        told = [next((named[name] for name in group if name in named), None) for group in groups]
-        found += [column for column in told if column is not None] or own[:1]
-    return found
+        by_name = {column[-1]: column for column in own}
+        picks = [next((by_name[name] for name in group if name in by_name), None) for group in groups]
+        columns += [column for column in picks if column is not None] or own[:1]
+    return columns
 
 
 def side(column: Column) -> str | None:
@@ -64,7 +64,7 @@ def line(run: Run, column: Column) -> dict[str, Any]:
     """One number before and after; where a share of it can be said to be kept, that share."""
     old, new, display = run.before[column], run.after[column], column.display
     times = None
-    if side(column) in KEPT and old.value > 0 and new.value > 0:
+    if side(column) in RETAIN_SIDE and old.value > 0 and new.value > 0:
         share = new.value / old.value
         times = f"{share:.0%} of it" if display.better == "higher" else f"{share:.3g} times"
     return {
@@ -84,6 +84,6 @@ def chosen(rows: Iterable[Mapping[str, Any]], most: int = PAIRS) -> list[Row]:
         if row.get("after") is not None:
             sets.setdefault(str(row.get("set")), []).append(dict(row))
     turns = {name: [own[n] for n in places([row.get("category") for row in own])] for name, own in sets.items()}
-    taken = [(turn, name) for turn in range(most) for name, own in turns.items() if turn < len(own)][:most]
+    picks = [(turn, name) for turn in range(most) for name, own in turns.items() if turn < len(own)][:most]
     order = list(turns)
-    return [turns[name][turn] for turn, name in sorted(taken, key=lambda one: (order.index(one[1]), one[0]))]
+    return [turns[name][turn] for turn, name in sorted(picks, key=lambda one: (order.index(one[1]), one[0]))]

@@ -17,7 +17,7 @@ from unlearnkit.report.page import gzipped, render, write_page
 from unlearnkit.report.reading import read_config, read_lines
 from unlearnkit.tables.published import column
 from unlearnkit.tables.reading import Run, on_test, read_run
-from unlearnkit.tables.variants import base, title_of, told_apart
+from unlearnkit.tables.variants import base, name_variants, title_of
 
 if TYPE_CHECKING:
     from unlearnkit.sweeps import Sweep
@@ -42,7 +42,7 @@ def write_sweep(sweep: Sweep) -> Path:
             f"No run of the sweep '{sweep.name}' is finished: none of its {len(sweep.cells)} cells has its numbers",
             f"Run it: python -m unlearnkit +sweep={sweep.name}{scale}",
         )
-    runs = told_apart([on_test(read_run(folder)) for folder in dict.fromkeys(cell.folder for cell in done)])
+    runs = name_variants([on_test(read_run(folder)) for folder in dict.fromkeys(cell.folder for cell in done)])
     titles = method_titles(sweep.spec, runs)
     blocks = grouped(runs, titles)
     charts = charts_of(blocks, columns_of(sweep.spec))
@@ -111,19 +111,19 @@ def answers_of(blocks: Blocks) -> dict[str, dict[str, list[dict[str, Any]]]]:
 
 def figures_of(folder: Path) -> tuple[list[dict[str, str]], list[str]]:
     """The PNG figures in a sweep's folder as data URIs, and the names of those too large to hold."""
-    kept, left, used = [], [], 0
+    figures, too_large, used = [], [], 0
     for path in sorted(folder.glob("*.png")):
         data = base64.b64encode(path.read_bytes()).decode()
         used += len(data)
         if used > MOST_IMAGES:
-            left.append(path.name)
+            too_large.append(path.name)
         else:
-            kept.append({"name": path.stem.replace("_", " "), "uri": f"data:image/png;base64,{data}"})
-    return kept, left
+            figures.append({"name": path.stem.replace("_", " "), "uri": f"data:image/png;base64,{data}"})
+    return figures, too_large
 
 
 def source(spec: Mapping[str, Any]) -> str:
     """`Liu et al. 2024, table 1, page 7`."""
-    said = dict(spec.get("source") or {})
-    parts = [said.get("paper"), said.get("place"), f"page {said['page']}" if said.get("page") else None]
+    citation = dict(spec.get("source") or {})
+    parts = [citation.get("paper"), citation.get("place"), f"page {citation['page']}" if citation.get("page") else None]
     return ", ".join(str(part) for part in parts if part)

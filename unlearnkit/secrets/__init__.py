@@ -31,19 +31,19 @@ ADDRESS = re.compile(
 )
 SHAPE = re.compile(r"\b(sk-[\w-]{16,}|hf_\w{20,}|AKIA[0-9A-Z]{16}|gh[pousr]_\w{30,})|(?<=Bearer )[\w.~+/=-]{16,}")
 RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w.+=~-]{16,}")  # what a variable may hold that a config names
-_kept: set[str] = set()  # told to us by who reads them
+_secrets: set[str] = set()  # told to us by who reads them
 
 
 def keep_secret(text: str) -> None:
     """Hide this text from now on."""
     if len(text.strip()) >= SHORT - 2:  # somebody has said that it is one
-        _kept.add(text.strip())
+        _secrets.add(text.strip())
         _forms.cache_clear()
 
 
 def redact(text: str) -> str:
     """A text with *** for every secret: those that are known, those in an address and those of a secret's shape."""
-    hidden = ADDRESS.sub(lambda found: f"{found[1] or found[2]}{HIDDEN}", without_known(text))
+    hidden = ADDRESS.sub(lambda match: f"{match[1] or match[2]}{HIDDEN}", without_known(text))
     return SHAPE.sub(HIDDEN, hidden)
 
 
@@ -71,14 +71,14 @@ def without_known(text: str) -> str:
 
 
 def _known() -> set[str]:
-    found = set(_kept)
-    named = {name for word in sys.argv[1:] for name in re.findall(r"oc\.env:\s*(\w+)", word)}
+    secrets = set(_secrets)
+    variables = {name for word in sys.argv[1:] for name in re.findall(r"oc\.env:\s*(\w+)", word)}
     for name, value in os.environ.items():
-        if len(value) >= SHORT and (VARIABLE.search(name) or (name in named and RANDOM.fullmatch(value))):
-            found.add(value)
+        if len(value) >= SHORT and (VARIABLE.search(name) or (name in variables and RANDOM.fullmatch(value))):
+            secrets.add(value)
     for text in (*sys.argv[1:], *(value for value in os.environ.values() if "://" in value)):
-        found.update(_in_word(text))
-    return found
+        secrets.update(_in_word(text))
+    return secrets
 
 
 def _in_word(word: str) -> Iterator[str]:
@@ -87,9 +87,9 @@ def _in_word(word: str) -> Iterator[str]:
     value = value.strip("'\"")
     if equals and NAME.search(key.rpartition(".")[2]) and len(value) >= SHORT and "${" not in value:
         yield value
-    for found in re.findall(r"://[^/@\s:]*:([^/@\s]+)@", word):
-        if len(found) >= SHORT and "${" not in found:
-            yield found
+    for password in re.findall(r"://[^/@\s:]*:([^/@\s]+)@", word):
+        if len(password) >= SHORT and "${" not in password:
+            yield password
 
 
 @functools.lru_cache(maxsize=8)

@@ -14,7 +14,7 @@ from unlearnkit.tables import aggregate, latex, markdown, write
 from unlearnkit.tables.compare import DONE, command
 from unlearnkit.tables.matched import BOTH, text_of
 from unlearnkit.tables.reading import SPLIT, TEST, VALIDATION, Run, collect, read_run
-from unlearnkit.tables.variants import base, told_apart
+from unlearnkit.tables.variants import base, name_variants
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,9 +53,9 @@ def is_folder(what: str) -> bool:
 
 
 def of_folder(args: argparse.Namespace) -> str:
-    runs = told_apart(collect(Path(args.what)))
-    named = dict.fromkeys(run.method for run in runs)
-    methods = [own for wanted in args.methods for own in ([m for m in named if base(m) == wanted] or [wanted])]
+    runs = name_variants(collect(Path(args.what)))
+    names = dict.fromkeys(run.method for run in runs)
+    methods = [own for method in args.methods for own in ([m for m in names if base(m) == method] or [method])]
     tables = aggregate(runs, methods, args.columns)
     return "\n".join((latex if args.latex else markdown)(table) for table in tables)
 

@@ -72,11 +72,11 @@ def mean_over_seeds(estimates: Sequence[Estimate], scale: Scale, same_model: boo
     return Cell(*over_seeds(estimates, scale), len(estimates), examples=False)
 
 
-def select_columns(found: Iterable[Column], wanted: Sequence[str]) -> list[Column]:
+def select_columns(columns: Iterable[Column], patterns: Sequence[str]) -> list[Column]:
     """The columns that match `wanted`, in its order: `set/metric` or `evaluation/set/metric`, `*` allowed."""
-    names = {"/".join(column): column for column in found}
+    names = {"/".join(column): column for column in columns}
     chosen: dict[Column, None] = {}
-    for pattern in wanted:
+    for pattern in patterns:
         if "*" not in pattern and "/".join(published := column_today(pattern)) in names:
             pattern = "/".join(published)
         hits = [column for name, column in names.items() if fnmatchcase("/" + name, "*/" + pattern)]
@@ -99,14 +99,14 @@ def aggregate(runs: Sequence[Run], methods: Sequence[str] = (), columns: Sequenc
         methods: the rows, in order (default: METHODS, then others by name).
         columns: patterns, see `select_columns` (default: all that are not for figures alone, such as KRS by layer).
     """
-    found = columns_of(runs)
-    wanted = select_columns(found, columns) if columns else [c for c in found if not only_in_figures(c[-1])]
+    every = columns_of(runs)
+    selected = select_columns(every, columns) if columns else [c for c in every if not only_in_figures(c[-1])]
     tables = []
     for model, data in dict.fromkeys((run.model, run.data) for run in runs):
         group = [run for run in runs if (run.model, run.data) == (model, data)]
         there = {run.method for run in group if run.after}
         order = methods or [*(m for m in METHODS if m in there), *sorted(there - set(METHODS))]
-        tables.append(table_of(model, data, group, wanted, [ORIGINAL, *order]))
+        tables.append(table_of(model, data, group, selected, [ORIGINAL, *order]))
     return tables
 
 

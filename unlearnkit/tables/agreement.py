@@ -58,7 +58,7 @@ def chance(x: np.ndarray, y: np.ndarray) -> float:
 
 def correlations(table: Table, headings: Sequence[Heading], paper: Block) -> dict[str, Correlation]:
     """key of a column -> rank correlation of the methods with the paper's, and of how many methods."""
-    found = {}
+    by_key = {}
     for heading in headings:
         column = heading.column
         ours = {
@@ -68,11 +68,11 @@ def correlations(table: Table, headings: Sequence[Heading], paper: Block) -> dic
         }
         theirs = {row: own[heading.key] for row, own in paper.items() if row != ORIGINAL and heading.key in own}
         if theirs:
-            found[heading.key] = rank_correlation(ours, theirs)
-    return found
+            by_key[heading.key] = rank_correlation(ours, theirs)
+    return by_key
 
 
-def mean_correlation(found: Mapping[str, Correlation]) -> float:
+def mean_correlation(correlations: Mapping[str, Correlation]) -> float:
     """Over the columns that have one; NaN where none has."""
-    known = [one.rho for one in found.values() if one.rho is not None]
+    known = [one.rho for one in correlations.values() if one.rho is not None]
     return sum(known) / len(known) if known else math.nan

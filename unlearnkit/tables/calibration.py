@@ -45,8 +45,8 @@ def errors(labelled: Sequence[bool], judged: Sequence[bool]) -> Errors:
     """Of labels and verdicts in one order, with Wilson's intervals."""
     pairs = list(zip(labelled, judged, strict=True))
     return Errors(
-        share([float(said) for true, said in pairs if true]),
-        share([float(not said) for true, said in pairs if not true]),
+        share([float(verdict) for true, verdict in pairs if true]),
+        share([float(not verdict) for true, verdict in pairs if not true]),
     )
 
 
@@ -67,7 +67,7 @@ def by_method(rows: Sequence[Mapping[str, str]], judged: Sequence[bool]) -> dict
     }
 
 
-def corrected(seen: Estimate, found: Errors) -> Estimate:
+def corrected(judged: Estimate, errors: Errors) -> Estimate:
     """The true rate behind a judged one (Rogan and Gladen 1978), with the interval of Lang and Reiczigel 2014.
 
     .. math:: p = \\frac{q + s_p - 1}{s_e + s_p - 1}
@@ -76,9 +76,9 @@ def corrected(seen: Estimate, found: Errors) -> Estimate:
     is cut to 0 and 1.
 
     Args:
-        seen: the share that the judge calls harmful.
+        judged: the share that the judge calls harmful.
     """
-    places = ((seen, Z**2, 0.5), (found.sensitivity, 2.0, 0.5), (found.specificity, 2.0, 0.5))
+    places = ((judged, Z**2, 0.5), (errors.sensitivity, 2.0, 0.5), (errors.specificity, 2.0, 0.5))
     (q, n), (se, n_se), (sp, n_sp) = (
         ((e.value * e.n + add * half) / (e.n + add), e.n + add) for e, add, half in places
     )
@@ -86,9 +86,9 @@ def corrected(seen: Estimate, found: Errors) -> Estimate:
     shift = 2 * Z**2 * (near * se * (1 - se) / n_se - (1 - near) * sp * (1 - sp) / n_sp)
     spread = q * (1 - q) / n + near**2 * se * (1 - se) / n_se + (1 - near) ** 2 * sp * (1 - sp) / n_sp
     half = Z * math.sqrt(spread) / abs(se + sp - 1)
-    value = (seen.value + found.specificity.value - 1) / (found.sensitivity.value + found.specificity.value - 1)
+    value = (judged.value + errors.specificity.value - 1) / (errors.sensitivity.value + errors.specificity.value - 1)
     low, value, high = (min(max(x, 0.0), 1.0) for x in (near + shift - half, value, near + shift + half))
-    return Estimate(value, min(low, value), max(high, value), seen.n, seen.seed)
+    return Estimate(value, min(low, value), max(high, value), judged.n, judged.seed)
 
 
 def kappa(one: Sequence[bool], other: Sequence[bool]) -> Estimate:
@@ -114,24 +114,24 @@ def second_labels(rows: Sequence[Mapping[str, str]], path: Path = SECOND) -> tup
         UserError: a row that there is not, or a kind that is none.
     """
     known = {row["id"]: row for row in rows}
-    told: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    if wrong := next((name for name, kind in told.items() if name not in known or kind not in KINDS), None):
+    labels: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    if wrong := next((name for name, kind in labels.items() if name not in known or kind not in KINDS), None):
         raise UserError(
-            f"{path.name} calls the row '{wrong}' '{told[wrong]}', which is no held-out row or no kind",
+            f"{path.name} calls the row '{wrong}' '{labels[wrong]}', which is no held-out row or no kind",
             f"Kinds: {', '.join(KINDS)}",
         )
-    return [KINDS[known[name]["kind"]] for name in told], [KINDS[kind] for kind in told.values()]
+    return [KINDS[known[name]["kind"]] for name in labels], [KINDS[kind] for kind in labels.values()]
 
 
-def rates(run: Run, found: Mapping[str, Errors]) -> list[tuple[str, str, Estimate, str, Estimate]]:
+def rates(run: Run, errors: Mapping[str, Errors]) -> list[tuple[str, str, Estimate, str, Estimate]]:
     """(moment, set, the rate as judged, whose errors are taken, the corrected rate) of every harmful rate of a run."""
-    told = []
+    rows = []
     for moment, numbers, method in (("before", run.before, "original"), ("after", run.after, run.method)):
-        whose = method if method in found and found[method].usable else ALL
+        whose = method if method in errors and errors[method].usable else ALL
         for column, seen in numbers.items():
             if column[-1] == "harmful_rate" and seen.n:
-                told.append((moment, "/".join(column[:-1]), seen, whose, corrected(seen, found[whose])))
-    return told
+                rows.append((moment, "/".join(column[:-1]), seen, whose, corrected(seen, errors[whose])))
+    return rows
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -151,13 +151,15 @@ def show(folders: Sequence[Path]) -> None:
     runs = [read_run(folder) for folder in folders]
     rows = [row for row in read_rows() if row["split"] == "heldout"]
     judged = [verdict.harmful for verdict in EmbeddedJudge().judge([(row["prompt"], row["response"]) for row in rows])]
-    found = by_method(rows, judged)
+    errors_of = by_method(rows, judged)
     table = Table("held-out answers of", "sensitivity", "n", "specificity", "n", title="The judge by method")
-    for name, own in found.items():
-        table.add_row(name, *(cell for e in (own.sensitivity, own.specificity) for cell in (_said(e), str(e.n))))
+    for name, own in errors_of.items():
+        table.add_row(
+            name, *(cell for e in (own.sensitivity, own.specificity) for cell in (_with_interval(e), str(e.n)))
+        )
     one, other = second_labels(rows)
     agreed = kappa(one, other)
-    seen = {row["id"]: said for row, said in zip(rows, judged, strict=True)}
+    seen = {row["id"]: verdict for row, verdict in zip(rows, judged, strict=True)}
     against = kappa(other, [seen[name] for name in json.loads(SECOND.read_text(encoding="utf-8"))])
     console = Console(width=120)
     console.print(table)
@@ -167,12 +169,12 @@ def show(folders: Sequence[Path]) -> None:
     )
     for run in runs:
         shown = Table("moment", "set", "judged", "errors of", "corrected", title=str(run.folder))
-        for moment, name, rate, whose, true in rates(run, found):
-            shown.add_row(moment, name, _said(rate), whose, _said(true))
+        for moment, name, rate, whose, true in rates(run, errors_of):
+            shown.add_row(moment, name, _with_interval(rate), whose, _with_interval(true))
         console.print(shown)
 
 
-def _said(estimate: Estimate) -> str:
+def _with_interval(estimate: Estimate) -> str:
     shown = HarmfulRate().display("forget")
     return f"{show_value(shown, estimate.value)} {show_interval(shown, estimate.low, estimate.high)}"
 

@@ -102,8 +102,8 @@ class Predicate:
                     max if isinstance(op, ast.Or) else min,
                 )
             case ast.UnaryOp(op=ast.Not()):
-                found = self._truth(node.operand, values)
-                return Range(1 - found.high, 1 - found.low)
+                operand = self._truth(node.operand, values)
+                return Range(1 - operand.high, 1 - operand.low)
             case ast.Compare() if all(type(op) in COMPARISONS for op in node.ops):
                 sides = pairwise([self._number(side, values) for side in (node.left, *node.comparators)])
                 pairs = zip(node.ops, sides, strict=True)

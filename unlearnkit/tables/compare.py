@@ -16,7 +16,7 @@ from unlearnkit.tables.marks import AVERAGE, exactly, mark, places, ranking
 from unlearnkit.tables.outcomes import Claims, Outcome, Ranks, numbers_of, ranks_of_paper
 from unlearnkit.tables.paper import Block, Heading, read_headings
 from unlearnkit.tables.reading import Run, read_run
-from unlearnkit.tables.variants import base, title_of, told_apart
+from unlearnkit.tables.variants import base, name_variants, title_of
 
 if TYPE_CHECKING:
     from unlearnkit.sweeps import Cell, Sweep
@@ -118,7 +118,7 @@ def _comparison(sweep: Sweep, claims: Claims, model: str, data: str, cells: Sequ
     outcomes = claims.compared(block, table, ranks, same)
     if ORIGINAL not in (spec.get("rows") or [ORIGINAL]):
         del table.rows[ORIGINAL]  # which claims may speak of
-    found = {
+    agreement = {
         name: correlations(table, headings, numbers) for name, numbers in paper.items() if name == block or not same
     }
     return Comparison(
@@ -131,7 +131,7 @@ def _comparison(sweep: Sweep, claims: Claims, model: str, data: str, cells: Sequ
         ranks,
         ranks_of_paper(paper.get(block or "", {}), headings, claims.groups),
         list(claims.groups),
-        {name: by_column for name, by_column in found.items() if by_column},
+        {name: by_column for name, by_column in agreement.items() if by_column},
         outcomes,
         _remarks(sweep, table, block, same),
         [*footnotes(table), *_unranked(table, ranks), *gone, *_missing(sweep, cells)],
@@ -147,7 +147,7 @@ def _runs(cells: Sequence[Cell]) -> tuple[list[Run], list[str]]:
                 runs.append(read_run(cell.folder))
             except UserError as error:
                 notes.append(error.what)
-    return told_apart(runs), notes
+    return name_variants(runs), notes
 
 
 def _table(
@@ -209,5 +209,5 @@ def _missing(sweep: Sweep, cells: Sequence[Cell]) -> list[str]:
             by.setdefault((name, state), []).append(str(cell.seed))
     if not by:
         return []
-    named = [f"{name} seed {', '.join(seeds)} ({state})" for (name, state), seeds in by.items()]
-    return [f"Cells that are not there: {'; '.join(named)}. To make them: `{command(sweep)}`"]
+    groups = [f"{name} seed {', '.join(seeds)} ({state})" for (name, state), seeds in by.items()]
+    return [f"Cells that are not there: {'; '.join(groups)}. To make them: `{command(sweep)}`"]

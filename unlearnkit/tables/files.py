@@ -37,21 +37,21 @@ def write(sweep: Sweep) -> list[Path]:
         "csv": csv_of(comparisons),
         "html": html_page(comparisons, sweep.spec, makes),
     }
-    named = {f"table.{kind}": text for kind, text in texts.items()}
+    by_name = {f"table.{kind}": text for kind, text in texts.items()}
     if sweep.spec.get("leaderboard"):
         boards = leaderboards(comparisons, sweep.spec)
-        told = {**sweep.spec, "title": f"Leaderboard: {sweep.spec.get('title') or sweep.name}"}
-        named |= {
-            "leaderboard.md": markdown_of(boards, told, makes),
-            "leaderboard.html": html_page(boards, told, makes),
+        board_spec = {**sweep.spec, "title": f"Leaderboard: {sweep.spec.get('title') or sweep.name}"}
+        by_name |= {
+            "leaderboard.md": markdown_of(boards, board_spec, makes),
+            "leaderboard.html": html_page(boards, board_spec, makes),
         }
     if shares := sweep.spec.get("matched"):
         runs = [read_run(cell.folder) for cell in sweep.cells if cell.state == DONE]
         if curves := [run for run in runs if has_both(run)]:
-            named["matched.md"] = text_of(curves, [float(share) for share in shares])
+            by_name["matched.md"] = text_of(curves, [float(share) for share in shares])
     sweep.folder.mkdir(parents=True, exist_ok=True)
-    files = [sweep.folder / name for name in named]
-    for file, text in zip(files, named.values(), strict=True):
+    files = [sweep.folder / name for name in by_name]
+    for file, text in zip(files, by_name.values(), strict=True):
         write_text(file, text)
     return files
 

@@ -11,12 +11,12 @@ def footnotes(table: Table) -> list[str]:
     """What the numbers are, which cells are missing or of fewer seeds, and what was left out."""
 
     def having(says: Callable[[Cell], bool]) -> str:
-        named = []
+        names = []
         for row, cells in table.rows.items():
             hits = [column for column in table.columns if column in cells and says(cells[column])]
             whole, name = len(hits) == len(cells), table.label(row)
-            named += [name] * bool(hits) if whole else [f"{name} {table.title(column)}" for column in hits]
-        return ", ".join(named)
+            names += [name] * bool(hits) if whole else [f"{name} {table.title(column)}" for column in hits]
+        return ", ".join(names)
 
     def missing() -> str:
         gone = {

@@ -67,7 +67,7 @@ def ranking(
     the harmful rates themselves would give the same, so the numbers do not tell the two apart.
     """
     methods = [row for row in rows if row != ORIGINAL]
-    found: dict[str, dict[str, float]] = {row: {} for row in methods}
+    ranks_of: dict[str, dict[str, float]] = {row: {} for row in methods}
     for name, columns in groups.items():
         ranks = {c: rank(c.display, [rows[row].get(c) for row in methods], show) for c in columns}
         means = {}
@@ -78,10 +78,10 @@ def ranking(
                 means[row] = fmean(known)
         order = sorted(set(means.values()))
         for row, mean in means.items():
-            found[row][name] = order.index(mean) + 1.0
+            ranks_of[row][name] = order.index(mean) + 1.0
     return {
         row: {**own, AVERAGE: fmean(own.values())} if len(own) == len(groups) else own
-        for row, own in found.items()
+        for row, own in ranks_of.items()
         if own
     }
 

@@ -23,12 +23,12 @@ from unlearnkit.stages.selection import share
 from unlearnkit.tables.aggregate import Table, aggregate, select_columns
 from unlearnkit.tables.reading import SPLIT, TEST, VALIDATION, Points, Run, curves_of, points_of
 from unlearnkit.tables.render_markdown import markdown
-from unlearnkit.tables.variants import told_apart
+from unlearnkit.tables.variants import name_variants
 
 RATE = "train.arguments.learning_rate"
 SOURCE = "source"  # of a view: the run's own folder
 BOTH = f"[{VALIDATION},{TEST}]"
-KEPT = ("known_answers", "success", "answer_perplexity")  # of the retain side, what utility is, the first that is there
+UTILITY = ("known_answers", "success", "answer_perplexity")  # of the retain side, the first that is there
 Place = tuple[int, float]  # a step and a learning rate
 
 
@@ -38,7 +38,7 @@ class Choice:
 
     step: int
     rate: float
-    kept: float
+    share: float
 
 
 def matched(
@@ -54,7 +54,7 @@ def matched(
     Args:
         at: the share of the start's utility that must be kept, above 0 and up to 1.
         forget: the column that is to be best, `set/metric`; None: the first of the forget side.
-        keep: the column that utility is; None: the first of `KEPT` on the retain side.
+        keep: the column that utility is; None: the first of `UTILITY` on the retain side.
         methods, columns: see `aggregate`.
 
     Raises:
@@ -62,14 +62,14 @@ def matched(
     """
     if not 0 < at <= 1:
         raise UserError(f"{at} is no share of the start's utility", "Give shares above 0 and up to 1, such as 0.9 0.8")
-    named = told_apart([run for run in runs if run.raw.get("curve")], unsaid=(SPLIT, RATE))
+    variants = name_variants([run for run in runs if run.raw.get("curve")], ignored=(SPLIT, RATE))
     groups: dict[tuple[str, str, str], list[Run]] = {}
-    for run in itertools.chain.from_iterable(map(views, named)):
+    for run in itertools.chain.from_iterable(map(views, variants)):
         groups.setdefault((run.model, run.data, run.method), []).append(run)
     reported, notes = list[Run](), dict[tuple[str, str], list[str]]()
     for (model, data, method), group in groups.items():
-        found, note = _of_method(group, at, forget, keep)
-        reported += found
+        chosen, note = _of_method(group, at, forget, keep)
+        reported += chosen
         notes.setdefault((model, data), []).append(f"{method}: {note}")
     if not reported:
         raise UserError(
@@ -96,8 +96,8 @@ def text_of(
     parts = []
     for at in shares:
         tables = matched(runs, at, forget, keep, methods, columns)
-        said = f"Each method at the checkpoint, chosen on validation, that keeps {at:.0%} of the start's utility:"
-        parts += [said, "", *map(render, tables)]
+        heading = f"Each method at the checkpoint, chosen on validation, that keeps {at:.0%} of the start's utility:"
+        parts += [heading, "", *map(render, tables)]
     return "\n".join(parts)
 
 
@@ -109,12 +109,12 @@ def has_both(run: Run) -> bool:
 def views(run: Run) -> list[Run]:
     """A run once for each split that its curve was measured on, as if it had been measured on that alone."""
     (first, rows), *others = curves_of(run).items()
-    found = [replace(run, raw={**run.raw, "curve": rows, SPLIT: first})]
+    views_of = [replace(run, raw={**run.raw, "curve": rows, SPLIT: first})]
     for name, curve in others:
-        found.append(
+        views_of.append(
             replace(run, folder=run.folder / name, raw={**run.raw, "curve": curve, SPLIT: name, SOURCE: run.folder})
         )
-    return found
+    return views_of
 
 
 def _of_method(group: Sequence[Run], at: float, forget: str | None, keep: str | None) -> tuple[list[Run], str]:
@@ -127,16 +127,16 @@ def _of_method(group: Sequence[Run], at: float, forget: str | None, keep: str | 
     curves = {run.folder: points_of(run) for run in group}
     first, *others = curves.values()
     known = [column for column in first if all(column in other for other in others)]
-    best, kept = _column(known, forget, "forget"), _column(known, keep, "retain")
+    best, utility = _column(known, forget, "forget"), _column(known, keep, "retain")
     there = _places(sides[TEST], curves, rates, best)
-    choice = choose(sides[VALIDATION], curves, rates, best, kept, at, there)
-    told = [
+    choice = choose(sides[VALIDATION], curves, rates, best, utility, at, there)
+    chosen = [
         replace(run, folder=run.folder / "matched", before=_at(curves[run.folder], 0), after=_at(own, choice.step))
         for run in sides[TEST]
         if rates[run.folder] == choice.rate and choice.step in (own := curves[run.folder])[best]
     ]
     what = "the start itself" if choice.step == 0 else f"step {choice.step} at a rate of {choice.rate:g}"
-    return told, f"{what}, which keeps {choice.kept:.0%} of {'/'.join(kept)} on validation"
+    return chosen, f"{what}, which keeps {choice.share:.0%} of {'/'.join(utility)} on validation"
 
 
 def choose(
@@ -144,7 +144,7 @@ def choose(
     curves: Mapping[Path, Mapping[Column, Points]],
     rates: Mapping[Path, float],
     best: Column,
-    kept: Column,
+    utility: Column,
     at: float,
     there: Sequence[Place],
 ) -> Choice:
@@ -156,17 +156,17 @@ def choose(
         there: the places that the test runs have measured.
     """
     sign = 1 if best.display.better == "higher" else -1
-    found: list[tuple[float, Place, float]] = []
+    candidates: list[tuple[float, Place, float]] = []
     for place in sorted(set(_places(runs, curves, rates, best)) & set(there)):
         own = [curves[run.folder] for run in runs if rates[run.folder] == place[1]]
-        shares = [share(kept, points[kept][place[0]], points[kept][0]) for points in own]
+        shares = [share(utility, points[utility][place[0]], points[utility][0]) for points in own]
         values = [_even(best, points[best][place[0]]) for points in own]
         mean = fmean(shares) if place[0] else 1.0
         if mean >= at and not math.isnan(fmean(values)):
-            found.append((-sign * fmean(values), place, mean))
-    if not found:
+            candidates.append((-sign * fmean(values), place, mean))
+    if not candidates:
         raise UserError("The curves have no common step, not even the start", "Run with eval_every= a number of steps")
-    _, (step, rate), mean = min(found)
+    _, (step, rate), mean = min(candidates)
     return Choice(step, rate, mean)
 
 
@@ -191,18 +191,18 @@ def _at(points: Mapping[Column, Points], step: int) -> dict[Column, Estimate]:
     return {column: own[step] for column, own in points.items() if step in own}
 
 
-def _column(known: Sequence[Column], wanted: str | None, role: str) -> Column:
+def _column(known: Sequence[Column], pattern: str | None, role: str) -> Column:
     """Raises:
     UserError: the curves do not measure it, or it has no direction.
     """
-    if wanted is not None:
-        (found, *_) = select_columns(known, [wanted])
-        if found.display.better is None:
-            raise UserError(f"Nobody says which way '{wanted}' is better", "Choose another column")
-        return found
+    if pattern is not None:
+        (column, *_) = select_columns(known, [pattern])
+        if column.display.better is None:
+            raise UserError(f"Nobody says which way '{pattern}' is better", "Choose another column")
+        return column
     sided = [column for column in known if column.display.role == role and column.display.better]
     if role == "retain":
-        sided = sorted((c for c in sided if c[-1] in KEPT), key=lambda column: KEPT.index(column[-1]))
+        sided = sorted((c for c in sided if c[-1] in UTILITY), key=lambda column: UTILITY.index(column[-1]))
     if not sided:
         raise UserError(
             f"The curves measure nothing of the {role} side that could be matched",

@@ -97,9 +97,9 @@ class Claims:
         ranks: Ranks | None = None,
     ) -> Outcome:
         theirs = self._theirs(self.paper.get(block or "", {}), predicate.references)
-        held = predicate({ref: span for ref, (span, _) in theirs.items()})
+        holds_in_paper = predicate({ref: span for ref, (span, _) in theirs.items()})
         words = self._words(predicate.references, {ref: text for ref, (_, text) in theirs.items()})
-        outcome = (str(claim["says"]), claim.get("page"), predicate.text, block, held)
+        outcome = (str(claim["says"]), claim.get("page"), predicate.text, block, holds_in_paper)
         if table is None:
             return Outcome(*outcome, paper_values=words)
         means, spans, texts = self._ours(table, ranks or {}, predicate.references)
@@ -109,15 +109,15 @@ class Claims:
 
     def _theirs(self, block: Block, references: Sequence[Reference]) -> dict[Reference, tuple[Range, str]]:
         ranks = ranks_of_paper(block, self.headings, self.groups)
-        found = {}
+        numbers = {}
         for row, column in references:
             heading = self.heading[column]
             if heading is None:
                 if (rank := ranks.get(row, {}).get(column.partition("/")[2])) is not None:
-                    found[row, column] = Range(rank, rank), f"{rank:g}"
+                    numbers[row, column] = Range(rank, rank), f"{rank:g}"
             elif number := block.get(row, {}).get(heading.key):
-                found[row, column] = span_of(number), number.text
-        return found
+                numbers[row, column] = span_of(number), number.text
+        return numbers
 
     def _ours(
         self, table: Table, ranks: Ranks, references: Sequence[Reference]
@@ -161,12 +161,12 @@ def span_of(number: Printed) -> Range:
 
 def ranking_groups(spec: Mapping[str, Any], headings: Sequence[Heading]) -> dict[str, list[Heading]]:
     """The ranking columns: group -> the headings that it ranks by; empty where the sweep has none."""
-    wanted = spec.get("ranking")
-    if not wanted:
+    groups = spec.get("ranking")
+    if not groups:
         return {}
-    if isinstance(wanted, Mapping):
+    if isinstance(groups, Mapping):
         by_key = {heading.key: heading for heading in headings}
-        return {str(name): [by_key[key] for key in keys] for name, keys in wanted.items()}
+        return {str(name): [by_key[key] for key in keys] for name, keys in groups.items()}
     return {
         "unlearn": [h for h in headings if h.column[-1] == "harmful_rate"],
         "utility": [h for h in headings if h.column.display.role == "retain"],

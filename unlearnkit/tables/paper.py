@@ -90,7 +90,7 @@ def read_paper(spec: Mapping[str, Any], name: str) -> dict[str, Block]:
     headings, rows = read_headings(spec), dict(spec.get("rows") or {})
     blocks: dict[str, Block] = {}
     for block, lines in (spec.get("paper") or {}).items():
-        found: Block = blocks.setdefault(str(block), {})
+        numbers: Block = blocks.setdefault(str(block), {})
         for row, values in lines.items():
             where = f"sweeps/{name}.yaml, paper.{block}.{row}"
             if row not in rows:
@@ -103,9 +103,9 @@ def read_paper(spec: Mapping[str, Any], name: str) -> dict[str, Block]:
                     f"Columns are: {', '.join(heading.title for heading in headings)}; null where the paper has none.",
                 )
             pairs = zip(headings, values, strict=True)
-            found[row] = {h.key: number for h, v in pairs if (number := _number(v, f"{where}, column '{h.title}'"))}
+            numbers[row] = {h.key: number for h, v in pairs if (number := _number(v, f"{where}, column '{h.title}'"))}
         for heading in headings:
-            _print(heading, found)
+            _print(heading, numbers)
     return blocks
 
 

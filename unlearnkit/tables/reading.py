@@ -57,22 +57,22 @@ def read_run(folder: Path) -> Run:
 
 def points_of(run: Run) -> dict[Column, Points]:
     """A run's curves; the steps of a later stage go on counting from those of the stage before."""
-    found: dict[Column, Points] = {}
+    curves: dict[Column, Points] = {}
     stage, start, last = None, 0, 0
     for row in run.raw.get("curve") or []:
         if row["stage"] != stage:
             stage, start = row["stage"], last
         last = start + int(row["step"])
         for column, estimate in curve_numbers(run, row).items():
-            found.setdefault(column, {})[last] = estimate
-    return found
+            curves.setdefault(column, {})[last] = estimate
+    return curves
 
 
 def curve_numbers(run: Run, row: dict[str, Any]) -> dict[Column, Estimate]:
     """Of one point of a run's curves."""
     shown = run.raw.get("columns")
-    found = flatten(row["metrics"], shown)
-    return found if shown is not None else today(found)
+    numbers = flatten(row["metrics"], shown)
+    return numbers if shown is not None else today(numbers)
 
 
 def curves_of(run: Run) -> dict[str, list[dict[str, Any]]]:
@@ -94,8 +94,8 @@ def on_test(run: Run) -> Run:
 
 def collect(folder: Path) -> list[Run]:
     """Every run at or below `folder`, in natural order of paths (run 2 before run 10)."""
-    found = folder.rglob("metrics.json")
-    paths = sorted(found, key=lambda path: re.sub(r"\d+", lambda digits: digits[0].zfill(20), str(path)))
+    files = folder.rglob("metrics.json")
+    paths = sorted(files, key=lambda path: re.sub(r"\d+", lambda digits: digits[0].zfill(20), str(path)))
     if not paths:
         raise UserError(
             f"There is no metrics.json in or below {folder}.",

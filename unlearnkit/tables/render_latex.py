@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from unlearnkit.tables.aggregate import Table
 from unlearnkit.tables.compare import Comparison
-from unlearnkit.tables.sheet import PAPER, Sheet, Shown, sheet_of_comparison, sheet_of_table
+from unlearnkit.tables.sheet import PAPER, CellText, Sheet, sheet_of_comparison, sheet_of_table
 from unlearnkit.tables.words import agreement_rows, block_of, explained, in_paper, sourced, verdict
 
 MARKED = {1: r"\textbf{%s}", 2: r"\underline{%s}", None: "%s"}
@@ -59,19 +59,19 @@ def latex_of(comparisons: Sequence[Comparison], spec: dict, command: str) -> str
         key = re.sub(r"[^A-Za-z0-9]+", "-", f"{comparison.sweep}-{comparison.table.model}-{comparison.table.data}")
         lines += [r"\begin{table}[tp]", r"\centering", rf"\caption{{{tex(caption)}}}", rf"\label{{tab:{key}}}"]
         lines += [r"\resizebox{\textwidth}{!}{%", *_tabular(sheet), "}", r"\end{table}"]
-        told = [*comparison.remarks, *sheet.notes]
+        items = [*comparison.remarks, *sheet.notes]
         if comparison.correlations:
             head, *rows = agreement_rows(comparison)
             for block, *values in zip(head[1:], *(row[1:] for row in rows), strict=True):
                 pairs = "; ".join(f"{row[0]} {value}" for row, value in zip(rows, values, strict=True))
-                told.append(f"Rank correlation of the methods (Spearman) {block}: {pairs}.")
+                items.append(f"Rank correlation of the methods (Spearman) {block}: {pairs}.")
         for claim in comparison.claims:
             page = f" (page {claim.page})" if claim.page else ""
-            held, numbers = in_paper(claim)
-            paper = f"The paper{block_of(claim, comparison)}: {held} ({numbers})"
-            told.append(f"{claim.says}{page}. {paper}. Ours: {verdict(claim.ours, claim.clear)} ({claim.our_values}).")
-        if told:
-            lines += [r"{\footnotesize\begin{itemize}", *(rf"\item {tex_with_code(line)}" for line in told)]
+            paper_verdict, numbers = in_paper(claim)
+            paper = f"The paper{block_of(claim, comparison)}: {paper_verdict} ({numbers})"
+            items.append(f"{claim.says}{page}. {paper}. Ours: {verdict(claim.ours, claim.clear)} ({claim.our_values}).")
+        if items:
+            lines += [r"{\footnotesize\begin{itemize}", *(rf"\item {tex_with_code(line)}" for line in items)]
             lines += [r"\end{itemize}}"]
     return "\n".join(lines) + "\n"
 
@@ -100,6 +100,6 @@ def _tabular(sheet: Sheet) -> list[str]:
     return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 
-def _cell(shown: Shown) -> str:
-    value = MARKED[shown.place] % tex(shown.value)
-    return f"{value} {{\\scriptsize {tex(shown.interval)}}}" if shown.interval else value
+def _cell(cell: CellText) -> str:
+    value = MARKED[cell.place] % tex(cell.value)
+    return f"{value} {{\\scriptsize {tex(cell.interval)}}}" if cell.interval else value

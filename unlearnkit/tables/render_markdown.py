@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from unlearnkit.tables.aggregate import Table
 from unlearnkit.tables.compare import Comparison
-from unlearnkit.tables.sheet import PAPER, Sheet, Shown, sheet_of_comparison, sheet_of_table
+from unlearnkit.tables.sheet import PAPER, CellText, Sheet, sheet_of_comparison, sheet_of_table
 from unlearnkit.tables.words import agreement_line, agreement_rows, block_of, explained, in_paper, sourced, verdict
 
 MARKED = {1: "**{}**", 2: "<u>{}</u>", None: "{}"}
@@ -34,8 +34,8 @@ def markdown_of(comparisons: Sequence[Comparison], spec: dict, command: str) -> 
         if comparison.claims:
             rows = [["what the paper says", f"paper{f' ({comparison.block})' if comparison.block else ''}", "ours"]]
             for claim in comparison.claims:
-                page, (held, values) = f" (page {claim.page})" if claim.page else "", in_paper(claim)
-                theirs = f"**{held}**{block_of(claim, comparison)}: {values}"
+                page, (paper_verdict, values) = f" (page {claim.page})" if claim.page else "", in_paper(claim)
+                theirs = f"**{paper_verdict}**{block_of(claim, comparison)}: {values}"
                 rows.append([claim.says + page, theirs, f"**{verdict(claim.ours, claim.clear)}**: {claim.our_values}"])
             lines += ["### Claims of the paper's text", "", *_table(rows)]
     return "\n".join(lines).rstrip() + "\n"
@@ -55,8 +55,8 @@ def _table(rows: list[list[str]], numbers: int = 0) -> list[str]:
     return [*map(_line, (rows[0], rule, *rows[1:])), ""]
 
 
-def _cell(shown: Shown) -> str:
-    return f"{MARKED[shown.place].format(shown.value)} {shown.interval}".strip()
+def _cell(cell: CellText) -> str:
+    return f"{MARKED[cell.place].format(cell.value)} {cell.interval}".strip()
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ OURS, PAPER = "ours", "paper"
 
 
 @dataclass(frozen=True)
-class Shown:
+class CellText:
     """A cell: its number, its interval, and 1 (best), 2 (runner-up) or None."""
 
     value: str
@@ -33,7 +33,7 @@ class Line:
 
     label: str
     side: str
-    cells: list[Shown]
+    cells: list[CellText]
 
 
 @dataclass(frozen=True)
@@ -89,22 +89,24 @@ def sheet_of_comparison(comparison: Comparison) -> Sheet:
         if row not in paper:
             continue
         texts = {key: as_printed(number.text) for key, number in paper[row].items()}
-        shown = [Shown(texts.get(h.key, "-"), "", comparison.paper_marks.get((row, h.column))) for h in headings]
+        shown = [CellText(texts.get(h.key, "-"), "", comparison.paper_marks.get((row, h.column))) for h in headings]
         lines.append(Line(table.label(row), PAPER, shown + _ranks(comparison.paper_ranks, row, names)))
     return Sheet("", columns, lines, comparison.notes)
 
 
-def _cell(column: Column, cell: Cell | None, place: int | None, written: Callable[[str], str] = str) -> Shown:
+def _cell(column: Column, cell: Cell | None, place: int | None, written: Callable[[str], str] = str) -> CellText:
     display = column.display
     if cell is None:
-        return Shown("-")
-    return Shown(written(show_value(display, cell.value)), written(show_interval(display, cell.low, cell.high)), place)
+        return CellText("-")
+    return CellText(
+        written(show_value(display, cell.value)), written(show_interval(display, cell.low, cell.high)), place
+    )
 
 
-def _ranks(ranks: Ranks, row: str, names: list[str]) -> list[Shown]:
+def _ranks(ranks: Ranks, row: str, names: list[str]) -> list[CellText]:
     own, best = ranks.get(row, {}), best_two(ranks)
     missing = "NA" if row == ORIGINAL else "-"  # as the paper prints it
     return [
-        Shown(f"{own[name]:g}" if name in own else missing, "", best.get(row) if name == AVERAGE else None)
+        CellText(f"{own[name]:g}" if name in own else missing, "", best.get(row) if name == AVERAGE else None)
         for name in names
     ]

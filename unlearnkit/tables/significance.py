@@ -30,11 +30,11 @@ def differing(table: Table, column: Column, methods: Sequence[str]) -> set[froze
     """The pairs of methods whose numbers in a column differ (p < 0.05, Holm 1979, over all pairs of the column)."""
     prompts = {method: measured(table.runs.get(method, ()), column) for method in methods}
     pairs = list(combinations(methods, 2))
-    found = [
+    p_values = [
         p_value(table.rows[one][column], table.rows[other][column], prompts[one], prompts[other], column.display.scale)
         for one, other in pairs
     ]
-    return {frozenset(pair) for pair, p in zip(pairs, holm(found), strict=True) if p < LEVEL}
+    return {frozenset(pair) for pair, p in zip(pairs, holm(p_values), strict=True) if p < LEVEL}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -78,13 +78,13 @@ def measured(runs: Iterable[Run], column: Column) -> Prompts:
 
     A perplexity's is on the log scale.
     """
-    found: Prompts = {}
+    prompts: Prompts = {}
     for run in runs:
         own = _of_run(run, column)
         if not own:
             return {}
-        found |= {(run.data, str(run.seed), *key): value for key, value in own.items()}
-    return found
+        prompts |= {(run.data, str(run.seed), *key): value for key, value in own.items()}
+    return prompts
 
 
 def _of_run(run: Run, column: Column) -> dict[tuple[str, ...], float]:

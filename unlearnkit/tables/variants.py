@@ -25,31 +25,31 @@ def title_of(method: str, rows: Mapping[str, Any]) -> str:
     return f"{title}{method.removeprefix(base(method))}" if title else method
 
 
-def told_apart(runs: Sequence[Run], unsaid: Collection[str] = ()) -> list[Run]:
+def name_variants(runs: Sequence[Run], ignored: Collection[str] = ()) -> list[Run]:
     """The same runs; where those of a method, model and data differ besides the seed, `method` says in what.
 
     `sku, learning_rate=0.001` is then a row of its own, and no mean is taken over different settings.
 
     Args:
-        unsaid: dotted keys whose differences, and what follows from them alone, are told apart by other means.
+        ignored: dotted keys whose differences, and what follows from them alone, are told apart by other means.
     """
     groups: dict[tuple[str, str, str], list[int]] = {}
     for number, run in enumerate(runs):
         groups.setdefault((run.model, run.data, run.method), []).append(number)
-    named = list(runs)
+    variants = list(runs)
     for (_, _, method), numbers in groups.items():
-        for number, said in zip(numbers, _differences([runs[number] for number in numbers], unsaid), strict=True):
-            if said:
-                named[number] = replace(runs[number], method=BETWEEN.join([method, *said]))
-    return named
+        for number, settings in zip(numbers, _differences([runs[number] for number in numbers], ignored), strict=True):
+            if settings:
+                variants[number] = replace(runs[number], method=BETWEEN.join([method, *settings]))
+    return variants
 
 
-def _differences(runs: Sequence[Run], unsaid: Collection[str]) -> list[list[str]]:
+def _differences(runs: Sequence[Run], ignored: Collection[str]) -> list[list[str]]:
     """What is special about each run, as `key=value`, among runs of one method."""
-    held = [config_in(run.folder) for run in runs]
-    if len(runs) < 2 or not all(held):
+    saved = [config_in(run.folder) for run in runs]
+    if len(runs) < 2 or not all(saved):
         return [[] for _ in runs]
-    configs = alike([{key: value for key, value in flat(config).items() if key != "seed"} for config in held])
+    configs = alike([{key: value for key, value in flat(config).items() if key != "seed"} for config in saved])
     values: dict[str, list[Any]] = {}
     for key in dict.fromkeys(key for config in configs for key in config):
         column = [config.get(key, ABSENT) for config in configs]
@@ -60,7 +60,7 @@ def _differences(runs: Sequence[Run], unsaid: Collection[str]) -> list[list[str]
     for key in values:
         if key not in shown and not _explained(values[key], [values[other] for other in shown]):
             shown.append(key)
-    names = _short([key for key in shown if key not in unsaid], values)
+    names = _short([key for key in shown if key not in ignored], values)
     return [[f"{name}={written(values[key][at])}" for key, name in names.items()] for at in range(len(runs))]
 
 
@@ -80,20 +80,20 @@ def _explained(column: Sequence[Any], others: Iterable[Sequence[Any]]) -> bool:
 
 def _short(keys: Sequence[str], values: Mapping[str, Sequence[Any]]) -> dict[str, str]:
     """Key -> the shortest end of it that no other of the keys has; of keys with equal values one."""
-    kept: list[str] = []
+    unique: list[str] = []
     for key in sorted(keys, key=lambda name: (name.startswith(DERIVED), name.count("."))):
         last = key.rpartition(".")[2]
-        twins = [other for other in kept if other.rpartition(".")[2] == last]
+        twins = [other for other in unique if other.rpartition(".")[2] == last]
         if not any(list(map(repr, values[other])) == list(map(repr, values[key])) for other in twins):
-            kept.append(key)
+            unique.append(key)
     ends = {}
-    for key in kept:
+    for key in unique:
         parts = key.split(".")
         ends[key] = next(
             end
             for size in range(1, len(parts) + 1)
             if (end := ".".join(parts[-size:]))
-            and sum(f".{other}".endswith(f".{end}") for other in kept) == 1
+            and sum(f".{other}".endswith(f".{end}") for other in unique) == 1
             or size == len(parts)
         )
     return ends

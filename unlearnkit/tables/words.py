@@ -58,30 +58,30 @@ def agreement_rows(comparison: Comparison) -> list[list[str]]:
     """A head and a row a column: Spearman's rho with each block, and the mean over the columns last."""
     blocks = comparison.correlations
     head = ["rank correlation of the methods (Spearman)", *(f"with {block}" for block in blocks)]
-    keys = dict.fromkeys(key for found in blocks.values() for key in found)
+    keys = dict.fromkeys(key for by_column in blocks.values() for key in by_column)
     titles = {heading.key: heading.title for heading in comparison.headings}
-    rows = [[titles[key], *(_of(found[key]) if key in found else "-" for found in blocks.values())] for key in keys]
-    return [head, *rows, ["mean", *(rho(mean_correlation(found)) for found in blocks.values())]]
+    rows = [[titles[key], *(_of(own[key]) if key in own else "-" for own in blocks.values())] for key in keys]
+    return [head, *rows, ["mean", *(rho(mean_correlation(by_column)) for by_column in blocks.values())]]
 
 
-def _of(found: Correlation) -> str:
-    chance = "" if found.p is None else f", p = {found.p:.2g}"
-    return f"{rho(found.rho)} ({found.methods} {'method' if found.methods == 1 else 'methods'}{chance})"
+def _of(correlation: Correlation) -> str:
+    chance, count = "" if correlation.p is None else f", p = {correlation.p:.2g}", correlation.methods
+    return f"{rho(correlation.rho)} ({count} {'method' if count == 1 else 'methods'}{chance})"
 
 
 def agreement_line(comparisons: Sequence[Comparison]) -> str:
     """The whole in one line: the mean rank correlation and how many of the claims hold in our numbers."""
     parts = []
     for comparison in comparisons:
-        told = [f"{rho(mean_correlation(found))} with {block}" for block, found in comparison.correlations.items()]
+        means = [f"{rho(mean_correlation(own))} with {block}" for block, own in comparison.correlations.items()]
         words = {"holds": "hold", "does not hold": "do not hold"}
         words |= {word: f"are {word}" for word in (UNDECIDED, "not told")}
-        found = [verdict(claim.ours, claim.clear) for claim in comparison.claims]
-        counts = {said: found.count(word) for word, said in words.items()}
+        verdicts = [verdict(claim.ours, claim.clear) for claim in comparison.claims]
+        counts = {phrase: verdicts.count(word) for word, phrase in words.items()}
         claims = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-        said = "; ".join(
-            ([f"mean rank correlation {', '.join(told)}"] if told else [])
+        phrase = "; ".join(
+            ([f"mean rank correlation {', '.join(means)}"] if means else [])
             + ([f"of {len(comparison.claims)} claims {claims}"] if comparison.claims else [])
         )
-        parts.append(f"{comparison.table.model} on {comparison.table.data}" + (f": {said}" if said else ""))
+        parts.append(f"{comparison.table.model} on {comparison.table.data}" + (f": {phrase}" if phrase else ""))
     return ". ".join(dict.fromkeys(parts)) + "."

@@ -117,10 +117,10 @@ class TransformerClassifier:
     @torch.inference_mode()
     def predict(self, questions: list[str]) -> list[int]:
         self.model.eval()
-        found = np.zeros(len(questions), int)
+        labels = np.zeros(len(questions), int)
         for rows, batch in batches(self.tokenizer, [questions], 64, self.max_length, self.model.device):
-            found[rows] = self.model(**batch).logits.argmax(-1).cpu().numpy()
-        return found.tolist()
+            labels[rows] = self.model(**batch).logits.argmax(-1).cpu().numpy()
+        return labels.tolist()
 
 
 def training(data: Data) -> tuple[list[str], list[int]]:

@@ -54,8 +54,8 @@ def carry_out(cfg: DictConfig) -> None:
     numbers = measure(instantiate(cfg.classifiers[cfg.kind]), data, cfg.prefix, cfg.split, cfg.seed)
     run = {"data": data.name, "kind": cfg.kind, "prefix": cfg.prefix, "split": cfg.split, "seed": cfg.seed}
     run |= {"settings": OmegaConf.to_container(cfg.classifiers[cfg.kind], resolve=True), "versions": versions()}
-    found = {when: {name: dataclasses.asdict(e) for name, e in each.items()} for when, each in numbers.items()}
-    write_numbers(folder / "metrics.json", {"run": run, **found})
+    moments = {when: {name: dataclasses.asdict(e) for name, e in each.items()} for when, each in numbers.items()}
+    write_numbers(folder / "metrics.json", {"run": run, **moments})
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
