@@ -20,7 +20,7 @@ from unlearnkit.settings.bounds import Depth
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Outputs:
     """What is read of a forward.
 
     Args:
@@ -105,7 +105,7 @@ def place_of_layers(network: Any) -> tuple[nn.Module, str]:
     return found, lists[0]
 
 
-def read(network: Any, row: Packed, wanted: Wanted, pad: int = 0, standing: int | None = None) -> Pass:
+def read(network: Any, row: Packed, wanted: Outputs, pad: int = 0, standing: int | None = None) -> Pass:
     """Run a network on a packed row, and on padded batches of its streams where they are wanted.
 
     Args:
@@ -129,7 +129,7 @@ def read(network: Any, row: Packed, wanted: Wanted, pad: int = 0, standing: int 
     return made
 
 
-def _packed(network: Any, row: Packed, wanted: Wanted) -> Pass:
+def _packed(network: Any, row: Packed, wanted: Outputs) -> Pass:
     """Run a network on a packed row.
 
     Where no logits are wanted, nothing behind the highest wanted layer is computed but the final norm: no later layer,
@@ -191,7 +191,7 @@ class _Watched(nn.Module):
         return output
 
 
-def reached(network: Any, wanted: Wanted) -> list[nn.Parameter]:
+def reached(network: Any, wanted: Outputs) -> list[nn.Parameter]:
     """The parameters that what is read depends on: those of the layers up to the highest read one, and those that the
     gradient finds.
 

@@ -28,7 +28,7 @@ from unlearnkit.models.heads import STANDING, said_to_end_with_head
 from unlearnkit.models.layout import Layout
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Packed
-from unlearnkit.models.reading import Pass, Wanted, layers_of, read
+from unlearnkit.models.reading import Outputs, Pass, layers_of, read
 from unlearnkit.models.switching import adapter_off
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
@@ -261,7 +261,7 @@ def _fake_step(step: Step, mode: FakeTensorMode) -> Step:
 
 
 @torch.no_grad()
-def _earlier(reading: Callable[..., Pass], model: Any, state: str, row: Packed, wanted: Wanted) -> Pass:
+def _earlier(reading: Callable[..., Pass], model: Any, state: str, row: Packed, wanted: Outputs) -> Pass:
     """Of a model without an adapter the frozen copy's pass, which takes what the model's own would."""
     with answering(model), adapter_off(model):
         return reading(model, row, wanted)

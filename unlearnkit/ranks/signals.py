@@ -48,7 +48,7 @@ def _stop(number: int, frame: Any) -> None:
     raise SystemExit(STOPPED)
 
 
-class StopWhenAsked(TrainerCallback):
+class StopOnSignal(TrainerCallback):
     """On SIGUSR1, SIGUSR2 or (one process) SIGTERM: finish the step, save a checkpoint, exit with `STOPPED`.
 
     A handler that was there before, such as submitit's which requeues, is called instead of the exit. Ranks agree

@@ -20,7 +20,7 @@ from unlearnkit.errors import UserError
 LINEAR = torch.nn.functional.linear
 
 
-class Lent:
+class DividedModel:
     """A model whose weights DeepSpeed divides among the ranks.
 
     DeepSpeed gets `network`, a second module over the same weights, and may take it apart; the model itself stays

@@ -140,7 +140,7 @@ def check_layers(stages: dict[str, Stage], path: str | None) -> None:
     if depth is None:
         return
     for stage in stages.values():
-        for layer in stage.named_layers():
+        for layer in stage.depths():
             number_of(layer, depth)
 
 

@@ -38,5 +38,7 @@ def reference_log_probs(model: LanguageModel, examples: list[Tokens], state: str
             np.save(folder / FILE, np.array(values))
 
     content = {"model": fingerprint(model), "state": state, "examples": examples}
-    found = kept("reference", content, make, lambda folder: np.load(folder / FILE, allow_pickle=False), together=True)
-    return dict(zip(examples, found.tolist(), strict=True))
+    log_probs = kept(
+        "reference", content, make, lambda folder: np.load(folder / FILE, allow_pickle=False), together=True
+    )
+    return dict(zip(examples, log_probs.tolist(), strict=True))

@@ -49,9 +49,9 @@ class Selected:
     def prune(self) -> None:
         """Remove what is not chosen any more; before the first measured step nothing is."""
         if ranks.is_first() and any(self.context.points(self.context.stage)):
-            kept = self._at(self.chosen().step)
+            chosen = self._at(self.chosen().step)
             for path in self.folder.glob(f"{BEST}*"):
-                if path != kept:
+                if path != chosen:
                     shutil.rmtree(path, ignore_errors=True)
 
     def take(self) -> None:
