@@ -66,7 +66,7 @@ def whole(path: Path) -> Iterator[Path]:
     partial = partial_of(path)
     try:
         yield partial
-        with sums.told(path, partial):
+        with sums.renaming(path, partial):
             os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
