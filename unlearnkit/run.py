@@ -74,7 +74,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     load = partial(instantiate, out.config["model"], _convert_="all")
     records: dict[str, Records] = {}
     if control := needed(instantiate(cfg.get("controls"), _convert_="all"), evaluations, attacks):
-        made = control(data, evaluations, target, out.config["model"], load, folder, attacks, out.kept)
+        made = control(data, evaluations, target, out.config["model"], load, folder, attacks, out.saved_records)
         for name, known in made.items():
             numbers = measured_by(name, attacks, evaluations).compute(known, {NEVER_KNEW: known})
             out.write_control(name, known, numbers)
@@ -92,7 +92,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
         *(out.points, out.write_choice, tracker.log, out.rewind),
     )
     for moment in moments(stages, attacks, model, context, keep=cfg.train.save_every > 0):
-        kept = out.kept(moment.name)
+        kept = out.saved_records(moment.name)
         if kept is None:
             kept = moment.measure(evaluations, records.get(START))
             numbers = measured_by(moment.name, attacks, evaluations).compute(kept, {START: kept, **records})
