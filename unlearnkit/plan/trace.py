@@ -24,7 +24,7 @@ from torch.utils.flop_counter import flop_registry
 
 from unlearnkit.losses import NLL, Loss, RandomLabels
 from unlearnkit.losses.base import AGAINST
-from unlearnkit.models.heads import STANDING, said_to_end_with_head
+from unlearnkit.models.heads import STANDING, config_ends_with_head
 from unlearnkit.models.layout import Layout
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Packed
@@ -165,7 +165,7 @@ def trace(
                     live._count(parameter.grad)
                     live.hold_gradient(parameter.grad)
             live.enter("start", 0)
-            standing = STANDING if not sharded and said_to_end_with_head(model.config) else None
+            standing = STANDING if not sharded and config_ends_with_head(model.config) else None
             reading = partial(read, standing=standing)
             loss = weighted_sum(partial(reading, model), terms, step, partial(_earlier, reading, model))
             with torch.autocast("cpu", enabled=False):

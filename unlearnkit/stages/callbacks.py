@@ -57,7 +57,7 @@ class Report(TrainerCallback):
 
     def go_on_from(self, checkpoint: Path | None) -> int:
         """Take up what a checkpoint was told of the steps before it; returns their number."""
-        state = checkpoints.told(checkpoint) if checkpoint else None
+        state = checkpoints.state_of(checkpoint) if checkpoint else None
         if state is None:
             return 0
         self.seconds, self.peaks = state["seconds"], state["peaks"]

@@ -296,7 +296,7 @@ class Finetune(Stage):
         if not self.save_every:
             return None
         checkpoint = ranks.from_first(lambda: checkpoints.newest(folder))
-        state = checkpoints.told(checkpoint) if checkpoint else None
+        state = checkpoints.state_of(checkpoint) if checkpoint else None
         if checkpoint and state and state.get("zero", self.zero) != self.zero:
             raise UserError(
                 f"{checkpoint} was written under ZeRO-{state['zero'] or 0}, this training is under"

@@ -57,7 +57,7 @@ class Selected:
     def take(self) -> None:
         """Put the chosen step's weights into the model."""
         choice = self.chosen()
-        assert ranks.from_first(lambda: checkpoints.told(self._at(choice.step))), "the chosen step was not kept"
+        assert ranks.from_first(lambda: checkpoints.state_of(self._at(choice.step))), "the chosen step was not kept"
         checkpoints.load_trained(self.model.model, self._at(choice.step))
         self.context.chosen(self.context.stage, choice)
         if ranks.is_first():
