@@ -75,7 +75,7 @@ def bind_attacks(attacks: Mapping[str, Attack], stages: Iterable[str], scene: Sc
                 "Give it another name below attacks:",
             )
         questions = [row for part in evaluations.parts.values() for row in part.forgotten()]
-        attack.bind(name, replace(scene, folder=scene.folder / name, asked=questions))
+        attack.bind(name, replace(scene, folder=scene.folder / name, questions=questions))
         for part in evaluations.parts.values():
             part.add(attack.brings)
 

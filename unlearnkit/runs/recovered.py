@@ -40,7 +40,7 @@ def recovered(
         controls: moment -> evaluation -> records; the control and the attack on it stand beside the others where they
             were measured. Of an attack that looks inside, the start and the control are looked at in the same way.
     """
-    details = {"attack": dict(attack.found)} if attack.found else {}
+    details = {"attack": dict(attack.details)} if attack.details else {}
     own = attack.measured_by(evaluations)
     if own is not evaluations:
         seen = {"start": controls.get(f"{attack.name}/start", {}), "unlearned": attacked}
