@@ -30,8 +30,8 @@ class Rewritten(Attack):
         prompts = list(dict.fromkeys(row.prompt for row in self.scene.questions if row.prompt))
         if missing := [prompt for prompt in prompts if prompt not in rewritten]:
             raise UserError(
-                f"The attack '{self.name}': {source} lacks {len(missing)} of {len(prompts)} questions of the forget side,"
-                f" first: {beginning(missing[0], 100)}",
+                f"The attack '{self.name}': {source} lacks {len(missing)} of {len(prompts)} questions of the forget"
+                f" side, first: {beginning(missing[0], 100)}",
                 fix,
             )
 
