@@ -46,7 +46,7 @@ class Asking:
     ):
         self.name, self.system, self.server = name, system, server
         self.seed, self.attempts, self.pool, self.stop = seed, attempts, pool, stop
-        self.asked = 0
+        self.request_count = 0
         self.refused: list[dict[str, Any]] = []
         self.skipped: list[dict[str, Any]] = []
 
@@ -56,7 +56,7 @@ class Asking:
 
     def many(self, requests: list[Request]) -> list[Any]:
         """One result a request, in order."""
-        self.asked += len(requests)
+        self.request_count += len(requests)
         results = []
         for future in [self.pool.submit(self._settle, request) for request in requests]:
             result, refused = future.result()
