@@ -92,17 +92,17 @@ def run(cfg: DictConfig, folder: Path) -> dict:
         *(out.points, out.write_choice, tracker.log, out.rewind),
     )
     for moment in moments(stages, attacks, model, context, keep=cfg.train.save_every > 0):
-        kept = out.saved_records(moment.name)
-        if kept is None:
-            kept = moment.measure(evaluations, records.get(START))
-            numbers = measured_by(moment.name, attacks, evaluations).compute(kept, {START: kept, **records})
+        own = out.saved_records(moment.name)
+        if own is None:
+            own = moment.measure(evaluations, records.get(START))
+            numbers = measured_by(moment.name, attacks, evaluations).compute(own, {START: own, **records})
             if moment.attack and moment.name in attacks:
                 unlearned = records[moment.stage or START]
                 out.write_recovered(
-                    moment.name, recovered(moment.attack, evaluations, records[START], unlearned, kept, records)
+                    moment.name, recovered(moment.attack, evaluations, records[START], unlearned, own, records)
                 )
-            out.write_moment(moment, kept, {**numbers, "cost": context.cost} if moment.final else numbers)
-        records[moment.name] = kept
+            out.write_moment(moment, own, {**numbers, "cost": context.cost} if moment.final else numbers)
+        records[moment.name] = own
         if moment.name == START:
             tracker.start(out.config, folder)
             if stages and cfg.eval_every:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from unlearnkit.cache import kept
+from unlearnkit.cache import load_or_make
 from unlearnkit.data import corpus as corpora
 from unlearnkit.data.concept_files import Concept, Mentions, called, read_concept
 from unlearnkit.data.examples import Data, Example, nonempty, read_jsonl
@@ -101,7 +101,9 @@ def _from_corpus(corpus: str, words: int | None, mentions: Mentions, counts: dic
         write(folder / FILE, json.dumps(texts, ensure_ascii=False))
 
     content = {"corpus": corpus, "words": words, "names": mentions.names, "wanted": counts}
-    return kept("paragraphs", content, make, lambda folder: json.loads((folder / FILE).read_text(encoding="utf-8")))
+    return load_or_make(
+        "paragraphs", content, make, lambda folder: json.loads((folder / FILE).read_text(encoding="utf-8"))
+    )
 
 
 def _part(source: Iterator[str], mentions: Mentions, counts: dict[str, int], where: str) -> Texts:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 
 from unlearnkit import ranks
-from unlearnkit.cache import kept
+from unlearnkit.cache import load_or_make
 from unlearnkit.files import write
 
 AUTO = "auto"
@@ -62,7 +62,7 @@ def _cached_speed(width: int, inner: int) -> float:
     """Measured once a processor, so that a machine does not choose anew each time."""
     content = {"processor": processor(), "threads": torch.get_num_threads(), "shape": [TOKENS, width, inner]}
     content["torch"] = str(torch.__version__)
-    return kept(
+    return load_or_make(
         "speed",
         content,
         lambda folder: write(folder / "bfloat16.json", json.dumps(speed_of_bfloat16(width, inner))),

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
 from unlearnkit import ranks
-from unlearnkit.cache import held, kept
+from unlearnkit.cache import find_entry, load_or_make
 from unlearnkit.data import authors, mischief
 from unlearnkit.data.corpus import paragraphs
 from unlearnkit.errors import UserError
@@ -113,7 +113,7 @@ def key_moments(model: LanguageModel, layers: list[int], text: Text) -> dict[int
     tokens = text.tokens or 10 * max(widths.values())
     decides = {"model": fingerprint(model), "text": text.content(tokens)}
     content = {layer: {**decides, "layer": layer} for layer in layers}
-    missing = ranks.from_first(lambda: [layer for layer in layers if held(KIND, content[layer]) is None])
+    missing = ranks.from_first(lambda: [layer for layer in layers if find_entry(KIND, content[layer]) is None])
 
     @functools.cache
     def made() -> dict[int, Moment]:
@@ -124,7 +124,9 @@ def key_moments(model: LanguageModel, layers: list[int], text: Text) -> dict[int
         _write(moments[layer], folder / FILE)
 
     return {
-        layer: kept(KIND, content[layer], functools.partial(make, layer=layer), lambda folder: _read(folder / FILE))
+        layer: load_or_make(
+            KIND, content[layer], functools.partial(make, layer=layer), lambda folder: _read(folder / FILE)
+        )
         for layer in layers
     }
 
