@@ -61,7 +61,7 @@ class Relearn(Divided, OfWeights):
 
     @contextlib.contextmanager
     def on(self, model: LanguageModel) -> Iterator[LanguageModel]:
-        """The model at the rate and the step at which most comes back; `found` then says which, and what each gave."""
+        """The model at the rate and the step at which most comes back; `details` says which, and what each gave."""
         best: dict[str, torch.Tensor] = {}
         self.begin()
         for rate in self.rates:

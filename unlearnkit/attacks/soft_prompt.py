@@ -51,7 +51,7 @@ class SoftPrompt(Divided):
 
     @contextlib.contextmanager
     def on(self, model: LanguageModel) -> Iterator[LanguageModel]:
-        """The model with the vectors of which most comes back; `found` then says at which rate and step."""
+        """The model with the vectors of which most comes back; `details` then says at which rate and step."""
         self.begin()
         places = self._unused(model)
         attacked = replace(model, template=model.template.followed(places))

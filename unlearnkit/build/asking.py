@@ -30,8 +30,8 @@ class Asking:
         attempts: tries for a request whose answers are malformed, each at another seed and temperature.
         pool: where requests run; `stop` ends those that have not begun.
 
-    `asked`: requests so far. `refused`: every malformed answer. `skipped`: the requests given up on, with the last
-    reason and answer.
+    `request_count`: requests so far. `refused`: every malformed answer. `skipped`: the requests given up on, with the
+    last reason and answer.
     """
 
     def __init__(
