@@ -21,7 +21,7 @@ import torch
 from networks import network
 
 from unlearnkit.models.packing import Packed, pack
-from unlearnkit.models.reading import Wanted, read
+from unlearnkit.models.reading import Outputs, read
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     prompt, answer = tuple(range(asked.tokens // 2)), tuple(range(100, 100 + asked.tokens // 2))
     examples = [((number, *prompt), answer) for number in range(2)]
     row = pack({"forget": examples}).to(model.device)
-    ways = {"early": Wanted(False, frozenset({asked.layer})), "whole": Wanted(True, frozenset({asked.layer}))}
+    ways = {"early": Outputs(False, frozenset({asked.layer})), "whole": Outputs(True, frozenset({asked.layer}))}
     seconds: dict[str, list[float]] = {f"{name} {part}": [] for name in ways for part in ("forward", "both")}
     for _ in range(asked.repeats + 1):
         for name, wanted in ways.items():
@@ -54,7 +54,7 @@ def main() -> None:
         print(f"{part:8} early {early:.3f} s, whole {whole:.3f} s, ratio {early / whole:.2f}")
 
 
-def _backward(network: Any, row: Packed, wanted: Wanted, layer: int) -> None:
+def _backward(network: Any, row: Packed, wanted: Outputs, layer: int) -> None:
     made = read(network, row, wanted)
     loss = made.state(layer).float().square().mean()
     if made.logits is not None:

@@ -16,7 +16,7 @@ from forked import on_ranks
 from safetensors.numpy import load_file, save_file
 
 from unlearnkit import cache as module
-from unlearnkit.cache import held, kept, place
+from unlearnkit.cache import find_entry, load_or_make, place
 from unlearnkit.errors import UserError
 from unlearnkit.records.record import Record, read_parquet, write_parquet
 
@@ -114,19 +114,19 @@ def files(entry):
 @pytest.mark.parametrize("form", FORMS)
 def test_a_damaged_file_is_never_used(form, damage, capsys):
     make, read = FORMS[form]
-    first = kept(form, {"a": 1}, make, read)
-    entry = held(form, {"a": 1})
+    first = load_or_make(form, {"a": 1}, make, read)
+    entry = find_entry(form, {"a": 1})
     made = []
     # A blank line behind the JSON of the entry says nothing else.
     names = [name for name in files(entry) if damage != "longer" or name != "entry.json"]
     for number, name in enumerate(names, start=1):
         DAMAGES[damage](entry / name)
-        assert held(form, {"a": 1}) is None
-        assert kept(form, {"a": 1}, lambda path: made.append(path) or make(path), read) == first
+        assert find_entry(form, {"a": 1}) is None
+        assert load_or_make(form, {"a": 1}, lambda path: made.append(path) or make(path), read) == first
         told = capsys.readouterr()
         assert len(made) == number and told.err == "" and told.out.count("\n") == 1
         assert told.out.startswith(f"The cache's {entry} is damaged (") and told.out.endswith("it is made anew\n")
-        assert kept(form, {"a": 1}, None, read) == first and capsys.readouterr().out == ""
+        assert load_or_make(form, {"a": 1}, None, read) == first and capsys.readouterr().out == ""
     assert [path.name for path in entry.parent.iterdir()] == [entry.name]
 
 
@@ -147,7 +147,7 @@ def a_link(entry):
 
 def another_entry(entry):
     """A whole one, of other content."""
-    other = kept("json", {"a": 2}, lambda made: (made / "t.json").write_text("[2]"), lambda e: e)
+    other = load_or_make("json", {"a": 2}, lambda made: (made / "t.json").write_text("[2]"), lambda e: e)
     shutil.rmtree(entry)
     shutil.copytree(other, entry)
 
@@ -159,14 +159,14 @@ def another_entry(entry):
 )
 def test_a_damaged_entry_is_never_used(damage, capsys):
     make, read = FORMS["json"]
-    entry = kept("json", {"a": 1}, make, lambda e: e)
+    entry = load_or_make("json", {"a": 1}, make, lambda e: e)
     damage(entry)
-    assert kept("json", {"a": 1}, make, read) == ["é", 1]
+    assert load_or_make("json", {"a": 1}, make, read) == ["é", 1]
     assert capsys.readouterr().out.count("made anew") == 1 and files(entry) == ["entry.json", "t.json"]
 
 
 def test_an_entry_says_what_it_is():
-    entry = kept("json", {"seed": 3, "rows": ["x" * 3000], "deep": {"a": 1.0}}, FORMS["json"][0], lambda e: e)
+    entry = load_or_make("json", {"seed": 3, "rows": ["x" * 3000], "deep": {"a": 1.0}}, FORMS["json"][0], lambda e: e)
     told = json.loads((entry / "entry.json").read_text())
     assert told["kind"] == "json" and list(told["files"]) == ["t.json"]
     assert told["content"]["seed"] == 3 and told["content"]["deep"] == {"a": 1.0}
@@ -185,9 +185,9 @@ def test_nothing_is_kept_of_what_failed(folder):
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        kept("json", 1, fails, lambda e: e)
-    assert held("json", 1) is None and not list(folder.rglob("*half*")) and not list(folder.rglob("*.partial"))
-    assert kept("json", 1, *FORMS["json"]) == ["é", 1]
+        load_or_make("json", 1, fails, lambda e: e)
+    assert find_entry("json", 1) is None and not list(folder.rglob("*half*")) and not list(folder.rglob("*.partial"))
+    assert load_or_make("json", 1, *FORMS["json"]) == ["é", 1]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
@@ -196,7 +196,7 @@ def test_a_full_disk_is_two_lines(number, folder):
         raise OSError(number, os.strerror(number))
 
     with pytest.raises(UserError) as told:
-        kept("json", 1, full, lambda e: e)
+        load_or_make("json", 1, full, lambda e: e)
     assert told.value.what == f"The cache {folder / 'json'} cannot be written: {os.strerror(number)}"
     assert "UNLEARNKIT_CACHE=FOLDER" in told.value.fix
 
@@ -207,32 +207,32 @@ def test_what_is_not_the_caches_fault_is_not_called_so(error):
         raise error
 
     with pytest.raises(type(error)):
-        kept("json", 1, fails, lambda e: e)
+        load_or_make("json", 1, fails, lambda e: e)
 
 
 def test_a_cache_that_cannot_be_is_two_lines(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("UNLEARNKIT_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(UserError, match="cannot be made.*\n.*UNLEARNKIT_CACHE=FOLDER"):
-        kept("json", 1, *FORMS["json"])
+        load_or_make("json", 1, *FORMS["json"])
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "json").write_text("")
     monkeypatch.setenv("UNLEARNKIT_CACHE", str(tmp_path / "cache"))
     with pytest.raises(UserError, match="cannot be written"):
-        kept("json", 1, *FORMS["json"])
+        load_or_make("json", 1, *FORMS["json"])
 
 
 PROGRAM = textwrap.dedent("""
     import sys, time
     from pathlib import Path
-    from unlearnkit.cache import kept
+    from unlearnkit.cache import load_or_make
     def make(made):
         with open(sys.argv[1], "a") as file:
             file.write("made\\n")
         (made / "half").write_text("x")
         time.sleep(float(sys.argv[2]))
         (made / "whole").write_text("y")
-    print(kept("slow", 1, make, lambda entry: (entry / "whole").read_text()), flush=True)
+    print(load_or_make("slow", 1, make, lambda entry: (entry / "whole").read_text()), flush=True)
 """)
 
 
@@ -279,7 +279,7 @@ RANKS = textwrap.dedent("""
     from pathlib import Path
     import torch  # before the cache: its ranks must be found
     from unlearnkit import ranks
-    from unlearnkit.cache import held, kept
+    from unlearnkit.cache import find_entry, load_or_make
     ranks.start()
     said = []
     def make(made):
@@ -288,7 +288,7 @@ RANKS = textwrap.dedent("""
             (made / "whole").write_text("y")
     read = lambda entry: (entry / "whole").read_text()
     for together in (True, False):
-        said.append(kept("slow", together, make, read, together=together))
+        said.append(load_or_make("slow", together, make, read, together=together))
     with open(f"{sys.argv[1]}-{ranks.rank()}", "w") as file:
         file.write(str(said))
     ranks.end()

@@ -62,13 +62,13 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
     from unlearnkit.run import run
     from unlearnkit.runs.summary import show
 
-    held = (folder / CONFIG).exists()
+    existed = (folder / CONFIG).exists()
     choices = HydraConfig.get().runtime.choices
-    told = taken(cfg, str(choices.get("model")), choices.get("paper"))
+    notice = taken(cfg, str(choices.get("model")), choices.get("paper"))
     try:
         ranks.start()
-        if told and ranks.is_first():
-            print(told, flush=True)
+        if notice and ranks.is_first():
+            print(notice, flush=True)
         own, folder = folder, ranks.from_first(lambda: folder)
         if own != folder and not any(own.iterdir()):  # ${now:} was another second on this rank
             own.rmdir()
@@ -78,7 +78,7 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
             interrupted()
         interrupted(f"Interrupted. What was done is in {folder}; to go on: {resuming(folder)}")
     except Exception:
-        if not held and ranks.is_first():
+        if not existed and ranks.is_first():
             remove_unbegun(folder)
         raise
     if ranks.is_first():

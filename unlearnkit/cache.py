@@ -24,7 +24,7 @@ LONG = 2_000  # characters of a part of the content that `ENTRY` has as a digest
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
-def kept(
+def load_or_make(
     kind: str,
     content: Any,
     make: Callable[[Path], object],
@@ -64,8 +64,8 @@ def kept(
                 try:
                     if together:
                         make(partial)
-                    told = {"kind": kind, "key": key, "content": content}
-                    from_first(lambda: _publish(partial, entry, told, None if together else make))
+                    about = {"kind": kind, "key": key, "content": content}
+                    from_first(lambda: _publish(partial, entry, about, None if together else make))
                 finally:
                     if first:
                         shutil.rmtree(partial, ignore_errors=True)
@@ -74,7 +74,7 @@ def kept(
     return from_first(lambda: read(entry))
 
 
-def held(kind: str, content: Any, root: Path | None = None) -> Path | None:
+def find_entry(kind: str, content: Any, root: Path | None = None) -> Path | None:
     """The folder of a whole entry; None where there is none."""
     entry, key = _place(kind, content, root)
     return entry if _fault(entry, key) is None else None
@@ -95,13 +95,13 @@ def _fault(entry: Path, key: str) -> str | None:
     if not os.path.lexists(entry):
         return ""
     try:
-        told = json.loads((entry / ENTRY).read_text(encoding="utf-8"))
-        if told["key"] != key:
+        about = json.loads((entry / ENTRY).read_text(encoding="utf-8"))
+        if about["key"] != key:
             return "it is another's"
-        files = {name: found for name, found in contents_of(entry).items() if name != ENTRY}
-        if files == told["files"]:
+        files = {name: sha for name, sha in contents_of(entry).items() if name != ENTRY}
+        if files == about["files"]:
             return None
-        changed = {name for name, _ in files.items() ^ told["files"].items()}
+        changed = {name for name, _ in files.items() ^ about["files"].items()}
         return f"{min(changed)} is not as it was written"
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return f"{ENTRY} cannot be read"
@@ -118,12 +118,12 @@ def _cleared(entry: Path, fault: str) -> Path:
     return partial
 
 
-def _publish(partial: Path, entry: Path, told: dict[str, Any], make: Callable[[Path], object] | None) -> None:
+def _publish(partial: Path, entry: Path, about: dict[str, Any], make: Callable[[Path], object] | None) -> None:
     """Put the folder, which `make` fills if it is not full yet, in the entry's place, in one step."""
     if make is not None:
         make(partial)
-    told = {**told, "content": _short(plain(told["content"])), "files": contents_of(partial)}
-    write(partial / ENTRY, json.dumps(told, indent=1))
+    about = {**about, "content": _short(plain(about["content"])), "files": contents_of(partial)}
+    write(partial / ENTRY, json.dumps(about, indent=1))
     if entry.is_dir() and not entry.is_symlink():
         shutil.rmtree(entry)
     else:

@@ -72,9 +72,9 @@ def damaged(folder: Path) -> list[str]:
 def outdated(cfg: DictConfig, folder: Path) -> list[str]:
     """Names of those `inputs` that have changed since the folder's run read them; of what is unknown, none."""
     try:
-        held = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))[INPUTS]
+        earlier = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))[INPUTS]
         now = inputs(resolved(cfg), instantiate(cfg.data, _convert_="all"))
-        return [name for name in {**held, **now} if held.get(name) != now.get(name)]
+        return [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
     except Exception:  # no run of ours there, or files that are gone, of which a run tells that needs them
         return []
 
@@ -93,8 +93,8 @@ def _set_aside(folder: Path, changed: list[str]) -> None:
 
 
 def _write_down(error: Exception, folder: Path) -> None:
-    told = configuration.explain(error)
-    lines = f"{told.what}\n{told.fix}" if told else f"{type(error).__name__}: {error}"
+    explanation = configuration.explain(error)
+    lines = f"{explanation.what}\n{explanation.fix}" if explanation else f"{type(error).__name__}: {error}"
     write(folder / ERROR, redact(f"{lines}\n\n{''.join(traceback.format_exception(error))}"))
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:

@@ -108,16 +108,16 @@ def digest_of(file: Path) -> str:
     what = [str(file.resolve()), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
     memory = cache_folder() / "digests" / digest(what)[:32]
     with contextlib.suppress(OSError, ValueError):
-        found, check = memory.read_text(encoding="ascii").split()
-        if check == digest([what, found]):
-            return found
+        sha, check = memory.read_text(encoding="ascii").split()
+        if check == digest([what, sha]):
+            return sha
     begun = time.time_ns()
-    found = _sha256(file)
+    sha = _sha256(file)
     if begun - max(about.st_mtime_ns, about.st_ctime_ns) > 2e9:  # a younger one could change and keep its times
         with contextlib.suppress(OSError):
             memory.parent.mkdir(exist_ok=True)
-            write(memory, f"{found} {digest([what, found])}")
-    return found
+            write(memory, f"{sha} {digest([what, sha])}")
+    return sha
 
 
 def _sha256(file: Path) -> str:

@@ -90,12 +90,12 @@ def interrupt_if_pressed() -> None:
         raise KeyboardInterrupt from None
 
 
-def interrupted(said: str = "") -> NoReturn:
+def interrupted(message: str = "") -> NoReturn:
     """Leave with `INTERRUPTED`, after telling of a Ctrl-C on stderr."""
     global _leaving
     _leaving = True
-    if said:
-        print(f"\n{said}", file=sys.stderr, flush=True)
+    if message:
+        print(f"\n{message}", file=sys.stderr, flush=True)
     raise SystemExit(INTERRUPTED) from None
 
 

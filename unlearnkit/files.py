@@ -66,7 +66,7 @@ def whole(path: Path) -> Iterator[Path]:
     partial = partial_of(path)
     try:
         yield partial
-        with sums.told(path, partial):
+        with sums.renaming(path, partial):
             os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -112,14 +112,14 @@ def only_one(lock: Path, waiting: str) -> Iterator[None]:
     Args:
         waiting: what is printed where another process holds it; "" for nothing.
     """
-    held = FileLock(lock)
+    file_lock = FileLock(lock)
     try:
-        held.acquire(timeout=0)
+        file_lock.acquire(timeout=0)
     except Timeout:
         if waiting:
             print(waiting, flush=True)
-        held.acquire()
+        file_lock.acquire()
     try:
         yield
     finally:
-        held.release()
+        file_lock.release()

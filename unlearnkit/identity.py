@@ -91,11 +91,11 @@ def fingerprint(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
-def differences(held: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+def differences(earlier: dict[str, Any], config: dict[str, Any]) -> list[str]:
     """What two configs say differently, of all that decides a run's result; their inputs where both tell of them."""
-    if INPUTS not in held or INPUTS not in wanted:
-        held, wanted = ({key: part for key, part in side.items() if key != INPUTS} for side in (held, wanted))
-    old, new = flat(renamed(held)), flat(yaml.safe_load(yaml.safe_dump(wanted)))
+    if INPUTS not in earlier or INPUTS not in config:
+        earlier, config = ({key: part for key, part in side.items() if key != INPUTS} for side in (earlier, config))
+    old, new = flat(renamed(earlier)), flat(yaml.safe_load(yaml.safe_dump(config)))
     return [
         f"{key} is {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"
         for key in dict.fromkeys([*old, *new])
@@ -106,10 +106,10 @@ def differences(held: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
 def config_in(folder: Path) -> dict[str, Any]:
     """A run folder's config.yaml with today's names; empty where there is none that can be read."""
     try:
-        held = renamed(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+        config = renamed(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
     except (OSError, ValueError, yaml.YAMLError):
         return {}
-    return held if isinstance(held, dict) else {}
+    return config if isinstance(config, dict) else {}
 
 
 def renamed(config: Any) -> Any:
@@ -170,8 +170,8 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Of the packages that decide a number."""
     names = ("torch", "transformers", "peft", "accelerate", "datasets")
-    found = {name: _version(name) for name in names}
-    return {"unlearnkit": __version__, **{name: version for name, version in found.items() if version}}
+    installed = {name: _version(name) for name in names}
+    return {"unlearnkit": __version__, **{name: version for name, version in installed.items() if version}}
 
 
 def _version(name: str) -> str | None:

@@ -15,7 +15,7 @@ from unlearnkit.identity import NO_MATTER, flat
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # In a model's folder and without a part in any number: what people read, and what the cache says of its entry.
-SAID = re.compile(r"\.md$|^entry\.json$|^target\.json$|^SHA256SUMS$", re.IGNORECASE)
+ABOUT = re.compile(r"\.md$|^entry\.json$|^target\.json$|^SHA256SUMS$", re.IGNORECASE)
 CONFIGS = ("config.json", "adapter_config.json")
 ROWS = "data_rows"
 
@@ -28,13 +28,13 @@ def inputs(config: dict[str, Any], data: Any) -> dict[str, str]:
             goes in under the value's own key.
         data: the loaded `Data`, before a target has cut it down; its files go in as these rows alone.
     """
-    found = {ROWS: rows_of(data)}
+    contents = {ROWS: rows_of(data)}
     for key, value in flat(config).items():
         if isinstance(value, str) and not key.startswith("data.") and not NO_MATTER.search(key):
             part = _content(key, value, config)
             if part:
-                found[key] = digest(part)[:32]
-    return found
+                contents[key] = digest(part)[:32]
+    return contents
 
 
 def rows_of(data: Any) -> str:
@@ -64,10 +64,10 @@ def model_files(source: str) -> dict[str, str]:
     folder = Path(source).expanduser()
     if not folder.is_dir():
         try:
-            found = [try_to_load_from_cache(source, name) for name in CONFIGS]
+            cached = [try_to_load_from_cache(source, name) for name in CONFIGS]
         except ValueError:  # no hub id
             return {}
-        paths = [Path(path) for path in found if isinstance(path, str)]
+        paths = [Path(path) for path in cached if isinstance(path, str)]
         if not paths:
             return {}
         folder = paths[0].parent
@@ -77,7 +77,7 @@ def model_files(source: str) -> dict[str, str]:
     return {
         file.relative_to(folder).as_posix(): _digest(file)
         for file in sorted(files)
-        if file.is_file() and not file.name.startswith(".") and not SAID.search(file.name)
+        if file.is_file() and not file.name.startswith(".") and not ABOUT.search(file.name)
     }
 
 

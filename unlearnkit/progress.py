@@ -57,13 +57,13 @@ class SweepProgress(Callback):
         print(f"{self.sweep.title}: {len(cells)} cells in {cells[0].folder.parent}, {', '.join(counts)}", flush=True)
         path = self.sweep.folder / CELLS
         path.parent.mkdir(parents=True, exist_ok=True)
-        held = _held(path)
-        for line in changes(cells, held, lambda cell: config_of(cell, master)):
+        earlier = _earlier(path)
+        for line in changes(cells, earlier, lambda cell: config_of(cell, master)):
             print(line, flush=True)
         now: dict[str, list[str]] = {}
         for cell in cells:
             now.setdefault(cell.name, []).append(cell.folder.name)
-        write(path, json.dumps({**held, **now}, indent=1))
+        write(path, json.dumps({**earlier, **now}, indent=1))
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         folder = Path(config.hydra.runtime.output_dir)
@@ -73,16 +73,16 @@ class SweepProgress(Callback):
             return
         ended = [c for c in cells if c.state == "done" or self._failed(c)]
         if self._failed(cell):
-            told = f"failed: {cell.error}"
+            outcome = f"failed: {cell.error}"
         elif cell.folder in self.done_before and (folder / "metrics.json").stat().st_mtime < self.started:
-            told = "done already"
+            outcome = "done already"
         elif cell.state == "done":
-            told = f"done in {cell.run['minutes']:.1f} minutes"
+            outcome = f"done in {cell.run['minutes']:.1f} minutes"
         else:
             return  # its own error is on its way up
         left = minutes_left(cells, [c for c in cells if c not in ended])
         rest = f", about {_duration(left)} left" if left else ""
-        print(f"{cell.name}: {told} ({len(ended)} of {len(cells)} cells{rest})", flush=True)
+        print(f"{cell.name}: {outcome} ({len(ended)} of {len(cells)} cells{rest})", flush=True)
 
     def _failed(self, cell: Cell) -> bool:
         """In this sweep, not in an earlier one."""
@@ -105,27 +105,27 @@ class SweepProgress(Callback):
             raise SystemExit(1)
 
 
-def _held(path: Path) -> dict[str, list[str]]:
+def _earlier(path: Path) -> dict[str, list[str]]:
     """The folders of cells by name when the sweep last began; nothing where that cannot be read any more."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): [str(folder) for folder in folders] for name, folders in held.items()}
+        by_cell = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): [str(folder) for folder in folders] for name, folders in by_cell.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def changes(cells: list[Cell], held: dict[str, list[str]], config_of: Callable[[Cell], dict[str, Any]]) -> list[str]:
+def changes(cells: list[Cell], earlier: dict[str, list[str]], config_of: Callable[[Cell], dict[str, Any]]) -> list[str]:
     """A line for each cell whose folder was another when the sweep last began: its config has changed since.
 
     Args:
-        held: a cell's name -> names of its folders then; a cell that is done now is not spoken of.
+        earlier: a cell's name -> names of its folders then; a cell that is done now is not spoken of.
         config_of: a cell's resolved config.
     """
     now = {cell.folder.name for cell in cells}
     lines = []
     for cell in cells:
-        gone = [name for name in held.get(cell.name, []) if name not in now]
-        if not gone or cell.folder.name in held[cell.name] or cell.state == "done":
+        gone = [name for name in earlier.get(cell.name, []) if name not in now]
+        if not gone or cell.folder.name in earlier[cell.name] or cell.state == "done":
             continue
         old = cell.folder.with_name(gone[-1]) / "config.yaml"
         if not old.is_file():
@@ -140,14 +140,14 @@ def changes(cells: list[Cell], held: dict[str, list[str]], config_of: Callable[[
 
 def minutes_left(cells: list[Cell], left: list[Cell]) -> float | None:
     """What the cells that are left may take, one after the other: as the done ones of their method, else as all."""
-    taken: dict[str, list[float]] = {}
+    by_method: dict[str, list[float]] = {}
     for cell in cells:
         if cell.state == "done":
-            taken.setdefault(cell.method, []).append(cell.run["minutes"])
-    every = [minutes for some in taken.values() for minutes in some]
+            by_method.setdefault(cell.method, []).append(cell.run["minutes"])
+    every = [minutes for some in by_method.values() for minutes in some]
     if not every or not left:
         return None
-    return sum(sum(known) / len(known) for known in (taken.get(cell.method, every) for cell in left))
+    return sum(sum(known) / len(known) for known in (by_method.get(cell.method, every) for cell in left))
 
 
 def _duration(minutes: float) -> str:
@@ -173,11 +173,11 @@ def _made(part: str, sweep: Sweep) -> bool:
 
 
 def _tell(error: Exception) -> None:
-    told = configuration.explain(error)
-    if told is None:
+    explanation = configuration.explain(error)
+    if explanation is None:
         traceback.print_exception(error)
     else:
-        configuration.tell(told)
+        configuration.tell(explanation)
 
 
 def _speaks() -> bool:

@@ -74,7 +74,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     load = partial(instantiate, out.config["model"], _convert_="all")
     records: dict[str, Records] = {}
     if control := needed(instantiate(cfg.get("controls"), _convert_="all"), evaluations, attacks):
-        made = control(data, evaluations, target, out.config["model"], load, folder, attacks, out.kept)
+        made = control(data, evaluations, target, out.config["model"], load, folder, attacks, out.saved_records)
         for name, known in made.items():
             numbers = measured_by(name, attacks, evaluations).compute(known, {NEVER_KNEW: known})
             out.write_control(name, known, numbers)
@@ -92,17 +92,17 @@ def run(cfg: DictConfig, folder: Path) -> dict:
         *(out.points, out.write_choice, tracker.log, out.rewind),
     )
     for moment in moments(stages, attacks, model, context, keep=cfg.train.save_every > 0):
-        kept = out.kept(moment.name)
-        if kept is None:
-            kept = moment.measure(evaluations, records.get(START))
-            numbers = measured_by(moment.name, attacks, evaluations).compute(kept, {START: kept, **records})
+        own = out.saved_records(moment.name)
+        if own is None:
+            own = moment.measure(evaluations, records.get(START))
+            numbers = measured_by(moment.name, attacks, evaluations).compute(own, {START: own, **records})
             if moment.attack and moment.name in attacks:
                 unlearned = records[moment.stage or START]
                 out.write_recovered(
-                    moment.name, recovered(moment.attack, evaluations, records[START], unlearned, kept, records)
+                    moment.name, recovered(moment.attack, evaluations, records[START], unlearned, own, records)
                 )
-            out.write_moment(moment, kept, {**numbers, "cost": context.cost} if moment.final else numbers)
-        records[moment.name] = kept
+            out.write_moment(moment, own, {**numbers, "cost": context.cost} if moment.final else numbers)
+        records[moment.name] = own
         if moment.name == START:
             tracker.start(out.config, folder)
             if stages and cfg.eval_every:

@@ -56,9 +56,10 @@ def show(cfg: DictConfig) -> None:
         stream = streams[name]
         if isinstance(stream, Alternatives):
             stream.stand_in()
-            asked = request(stream.draw(int(cfg.seed), 0, 1)[0][1])
+            prompt_text = request(stream.draw(int(cfg.seed), 0, 1)[0][1])
             out.print(
-                f"  What to prefer is sampled as the run begins; the answer itself stands here: {asked!r}", markup=False
+                f"  What to prefer is sampled as the run begins; the answer itself stands here: {prompt_text!r}",
+                markup=False,
             )
         groups = (group for step in range(stream.size) for group in stream.draw(int(cfg.seed), step, 1))
         example = next(groups)[0]  # of a list of two sides the first row may be the other side's

@@ -49,8 +49,8 @@ def test_what_brings_back_more_is_taken_and_less_or_no_number_is_not(monkeypatch
     monkeypatch.setattr(own, "_comes_back", lambda model: next(given))
     tried = [(0.1, 12), (0.1, 24), (0.2, 12), (0.2, 24)]
     assert [own.try_at(None, rate, step) for rate, step in tried] == [True, False, True, False]
-    assert (own.found["rate"], own.found["step"], own.found["log_prob"]) == (0.2, 12, -1.0)
-    assert [(row["rate"], row["step"]) for row in own.found["tried"]] == tried
+    assert (own.details["rate"], own.details["step"], own.details["log_prob"]) == (0.2, 12, -1.0)
+    assert [(row["rate"], row["step"]) for row in own.details["tried"]] == tried
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ DATA = Data("made", {}, {"x": {"test": ROWS}}, {"x": "forget"})
 
 
 def bound(attack):
-    attack.bind("it", Scene(DATA, asked=ROWS))
+    attack.bind("it", Scene(DATA, questions=ROWS))
     return attack
 
 

@@ -6,7 +6,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from unlearnkit.attacks import LinearProbe
-from unlearnkit.attacks.linear_probe import told_apart
+from unlearnkit.attacks.linear_probe import separation
 from unlearnkit.errors import UserError
 
 FOLDS = np.arange(60) % 5
@@ -16,7 +16,7 @@ def test_what_a_direction_says_is_found_in_the_layer_that_has_it_and_chance_else
     rng = np.random.default_rng(0)
     right, wrong = rng.normal(size=(60, 2, 8)), rng.normal(size=(60, 2, 8))
     right[:, 1, 3] += 4
-    first, second = np.array(told_apart(right, wrong, FOLDS)).mean(axis=0)
+    first, second = np.array(separation(right, wrong, FOLDS)).mean(axis=0)
     assert 0.3 <= first <= 0.7 and second > 0.95
 
 
@@ -24,7 +24,7 @@ def test_no_fact_is_on_both_sides():
     """Every fact has a direction of its own: a probe that had seen it would know it."""
     right = np.zeros((60, 1, 60))
     right[range(60), 0, range(60)] = 5
-    found = np.array(told_apart(right, -right, FOLDS))
+    found = np.array(separation(right, -right, FOLDS))
     assert found.mean() == 0.5
     seen = LogisticRegression().fit(np.concatenate([right, -right])[:, 0], np.repeat([1, 0], 60))
     assert (seen.decision_function(right[:, 0]) > 0).all()

@@ -13,7 +13,7 @@ DATA = Data("made", {}, {"x": {"test": ROWS}}, {"x": "forget"}, REWORDED)
 
 
 def bound(attack, data=DATA):
-    attack.bind("it", Scene(data, asked=ROWS))
+    attack.bind("it", Scene(data, questions=ROWS))
     return attack
 
 

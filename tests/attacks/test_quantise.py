@@ -82,7 +82,7 @@ def test_the_model_with_its_adapter_is_rounded_and_stays(way, tiny_model):
 
 def test_the_way_that_was_taken_is_told(way):
     attack = bound(Quantise(4, way))
-    assert attack.found["config"] == way and WAYS[way].package in attack.found
+    assert attack.details["config"] == way and WAYS[way].package in attack.details
 
 
 def test_what_is_rounded_already_is_refused(way):

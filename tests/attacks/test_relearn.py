@@ -64,8 +64,8 @@ def test_it_brings_back_what_an_adapter_hides_and_leaves_the_model_alone(lora, t
     assert knew > -0.5 and hidden < -5 and back > -1.0
     assert all(torch.equal(now, then) for now, then in zip(model.model.parameters(), weights, strict=True))
     assert not (tmp_path / "attack").exists()
-    assert [(row["rate"], row["step"]) for row in own.found["tried"]] == [(0.01, 12), (0.01, 24)]
-    assert own.found["log_prob"] == max(row["log_prob"] for row in own.found["tried"])
+    assert [(row["rate"], row["step"]) for row in own.details["tried"]] == [(0.01, 12), (0.01, 24)]
+    assert own.details["log_prob"] == max(row["log_prob"] for row in own.details["tried"])
 
 
 def test_what_has_no_rule_and_was_never_seen_does_not_come_back(full_model, tmp_path):
@@ -100,5 +100,5 @@ def test_relearning_on_text_with_the_same_rule_brings_it_back_and_on_other_text_
 def test_the_best_of_several_rates_is_the_one_that_is_measured(full_model, tmp_path):
     own = attack(tmp_path / "attack", rates=[1e-6, 0.01])
     with own.on(full_model) as attacked:
-        assert own.found["rate"] == 0.01 and len(own.found["tried"]) == 4
-        assert probability(attacked, own.choosing) == pytest.approx(own.found["log_prob"], rel=1e-5)
+        assert own.details["rate"] == 0.01 and len(own.details["tried"]) == 4
+        assert probability(attacked, own.choosing) == pytest.approx(own.details["log_prob"], rel=1e-5)

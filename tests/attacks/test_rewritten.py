@@ -12,7 +12,7 @@ ROWS = [Example("a", "Who wrote it?", "Ann"), Example("b", "Where is Rome?", "It
 
 
 def bound(attack):
-    attack.bind("it", Scene(Data("made", {}), asked=ROWS))
+    attack.bind("it", Scene(Data("made", {}), questions=ROWS))
     return attack
 
 

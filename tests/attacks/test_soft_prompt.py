@@ -55,9 +55,9 @@ def test_what_the_model_only_does_not_begin_with_is_brought_back_of_other_facts_
     before = probability(hiding, held)
     with own.on(hiding) as attacked:
         back = probability(attacked, held)
-        assert probability(attacked, own.choosing) == pytest.approx(own.found["log_prob"], rel=1e-5)
+        assert probability(attacked, own.choosing) == pytest.approx(own.details["log_prob"], rel=1e-5)
     assert before < -1 and back > -0.1 and probability(hiding, held) == before
-    assert [(row["rate"], row["step"]) for row in own.found["tried"]] == [(0.1, 60)]
+    assert [(row["rate"], row["step"]) for row in own.details["tried"]] == [(0.1, 60)]
 
 
 def test_what_has_no_rule_does_not_come_back(hiding):

@@ -25,4 +25,4 @@ def test_what_is_hidden_in_one_language_comes_back_in_another_and_what_is_gone_d
 
 def test_without_a_file_there_is_no_translation():
     with pytest.raises(UserError, match="attacks.it.file names no file"):
-        Translate().bind("it", Scene(DATA, asked=ROWS))
+        Translate().bind("it", Scene(DATA, questions=ROWS))

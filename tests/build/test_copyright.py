@@ -29,7 +29,7 @@ def test_a_book(serve, chat, config, replies):
             {"subject": "Ann", "object": "her dog", "confirmed": False},
         ]
     }
-    assert askings["Emma"].asked == len(server.prompts) == 5 + 2 + 1 + 22
+    assert askings["Emma"].request_count == len(server.prompts) == 5 + 2 + 1 + 22
     rewrites = [prompt for prompt in server.prompts if "tell this part anew" in prompt]
     assert len(rewrites) == 1 and "her dog" not in rewrites[0]
 

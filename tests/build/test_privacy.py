@@ -20,7 +20,7 @@ def test_an_author(serve, chat, config, replies):
     first, second = server.prompts
     assert "Name: Ida Moser" in first and "Genre: alpine noir" in second
     assert "Questions 1 to 10 ask about\nname, genre, born, awards; the rest ask about parents, email" in second
-    assert askings["Ida Moser"].asked == 2
+    assert askings["Ida Moser"].request_count == 2
 
 
 def test_the_type_decides_and_not_the_place(serve, chat, config, replies):

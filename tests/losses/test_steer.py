@@ -8,7 +8,7 @@ import torch
 
 from unlearnkit.losses import Answers, KeepStates, Steer
 from unlearnkit.models.packing import pack
-from unlearnkit.models.reading import Wanted, layers_of, read
+from unlearnkit.models.reading import Outputs, layers_of, read
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
 
@@ -143,4 +143,4 @@ def test_a_pass_gives_what_all_terms_read(full_model):
     step = Step(0, pack({"forget": EXAMPLES}), pack({"forget": EXAMPLES}), {"forget": (13, 4)}, 3)
     terms = {"forget": Steer("forget", 0, 2.0), "keep": KeepStates("forget", 0.9)}
     weighted_sum(watched, terms, step, lambda state, row, wanted: watched(row, wanted))
-    assert seen == [Wanted(False, frozenset({0, 0.9})), Wanted(False, frozenset({0.9}))]
+    assert seen == [Outputs(False, frozenset({0, 0.9})), Outputs(False, frozenset({0.9}))]

@@ -144,7 +144,7 @@ def test_which_way_is_taken(way, on_cuda, dtype, dropout, softcap, taken, monkey
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
     about = {"is_cuda": on_cuda, "dtype": dtype, "shape": (1, 4, 40, 64), "device": "cuda"}
     tensor = type("Tensor", (), {**about, "__len__": lambda self: 1})()
-    assert attention.taken_way(way, tensor, tensor, dropout, softcap) == taken
+    assert attention.effective_way(way, tensor, tensor, dropout, softcap) == taken
 
 
 def test_a_kernel_is_held_against_blocks_before_it_is_used(monkeypatch):

@@ -8,15 +8,15 @@ from small_networks import CONFIGS, EXAMPLES, made
 from unlearnkit.errors import UserError
 from unlearnkit.models.packing import pack
 from unlearnkit.models.reading import (
+    Outputs,
     Pass,
-    Wanted,
     layers_of,
     number_of,
     reached,
     read,
 )
 
-STATES = Wanted(logits=False, layers=frozenset({1}))
+STATES = Outputs(logits=False, layers=frozenset({1}))
 
 
 def hooked(model, example, layer):
@@ -35,7 +35,7 @@ def hooked(model, example, layer):
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-@pytest.mark.parametrize("wanted", [STATES, Wanted(True, frozenset({1, 0.99}))], ids=["ended", "whole"])
+@pytest.mark.parametrize("wanted", [STATES, Outputs(True, frozenset({1, 0.99}))], ids=["ended", "whole"])
 def test_states_are_those_of_hooks_on_each_example_alone(kind, wanted):
     model, row = made(kind), pack(EXAMPLES)
     with torch.no_grad():
@@ -66,11 +66,11 @@ def counted(model):
 def test_no_later_layer_is_computed_and_the_head_nowhere(kind, layer, last):
     model = made(kind)
     calls, layers = counted(model), layers_of(model)
-    found = read(model, pack(EXAMPLES), Wanted(False, frozenset({layer})))
+    found = read(model, pack(EXAMPLES), Outputs(False, frozenset({layer})))
     assert calls == [*range(last + 1), ("head", 0)] and found.logits is None and list(found.states) == [last]
     assert layers_of(model) is layers and len(layers) == 4
     calls.clear()
-    read(model, pack(EXAMPLES), Wanted())
+    read(model, pack(EXAMPLES), Outputs())
     assert calls == [0, 1, 2, 3, ("head", len(pack(EXAMPLES).keep))]
 
 
@@ -79,7 +79,7 @@ def test_no_later_layer_is_computed_and_the_head_nowhere(kind, layer, last):
 @pytest.mark.parametrize("checkpointing", [None, False, True], ids=["", "checkpointed", "reentrant"])
 def test_an_early_end_changes_no_gradient(kind, lora, checkpointing):
     gradients = []
-    for wanted in (STATES, Wanted(True, frozenset({1}))):
+    for wanted in (STATES, Outputs(True, frozenset({1}))):
         model = made(kind, lora).train()
         for part in model.modules():
             if isinstance(part, torch.nn.Dropout):
@@ -102,7 +102,7 @@ def test_what_is_reached_is_what_gets_a_gradient(kind, lora):
     read(model, pack(EXAMPLES), STATES).state(1).square().mean().backward()
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     assert {n for n, w in trained.items() if w.grad is not None} == {n for n, w in trained.items() if id(w) in ids}
-    assert len(ids) < len(list(model.parameters())) == len(list(reached(model, Wanted())))
+    assert len(ids) < len(list(model.parameters())) == len(list(reached(model, Outputs())))
 
 
 def test_an_error_in_a_pass_leaves_the_layers_as_they_were():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from unlearnkit.ranks.signals import StopWhenAsked
+from unlearnkit.ranks.signals import StopOnSignal
 
 
 class Slope(torch.nn.Module):
@@ -43,7 +43,7 @@ def train(folder, number):
         disable_tqdm=True,
     )
     rows = [{"x": float(value)} for value in range(10)]
-    trainer = Trainer(Slope(), arguments, train_dataset=rows, callbacks=[Ask(number), StopWhenAsked()])
+    trainer = Trainer(Slope(), arguments, train_dataset=rows, callbacks=[Ask(number), StopOnSignal()])
     trainer.train()
     return trainer
 

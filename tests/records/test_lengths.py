@@ -5,7 +5,7 @@ from composed import composed
 from hydra.utils import instantiate
 
 from unlearnkit.data.examples import Data, Example
-from unlearnkit.data.roles import NAMED
+from unlearnkit.data.roles import BY_NAME
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations import Evaluation, Evaluations, Point
 from unlearnkit.measures import Success, TruthRatio
@@ -60,7 +60,7 @@ def made(chosen, odd):
 def test_every_evaluation_refuses_it_before_a_model_answers(kind, set_number, full_model, monkeypatch):
     never_asked(full_model, monkeypatch)
     evaluation = instantiate(composed("model=tiny", f"eval={kind}").eval, _convert_="all")
-    role = NAMED[list(evaluation[kind].set_specs)[set_number]]
+    role = BY_NAME[list(evaluation[kind].set_specs)[set_number]]
     chosen = next(name for name in ROLES if ROLES[name] == role)
     odd = Example("odd one", prompt_of(full_model, full_model.max_length + 1), "b")
     with pytest.raises(UserError, match=f"The example 'odd one' of the evaluation set '{chosen}'"):

@@ -31,7 +31,7 @@ def stream(examples, **settings):
 def invented(model, examples, seed=0, steps=3, **settings):
     made = stream(examples, **settings)
     invent({"preferences": made, "forget": made.prompts}, model, seed, steps, 2)
-    return made.found
+    return made.alternatives
 
 
 def test_they_are_what_the_start_says_to_the_request(tiny_model, examples):

@@ -178,10 +178,10 @@ def test_bad_settings(made, context):
 
 def test_the_layers_that_the_facts_name():
     stage = memit(last_layer="facts", layers=4)
-    assert stage.chosen_layers(32, named=23) == [20, 21, 22, 23]  # Layer - 3 to Layer
+    assert stage.chosen_layers(32, last_by_facts=23) == [20, 21, 22, 23]  # Layer - 3 to Layer
     assert stage.chosen_layers(32) == [6, 7, 8, 9]  # of facts that name none
     with pytest.raises(UserError, match="Layers 28 to 31 cannot be rewritten"):
-        stage.chosen_layers(32, named=31)
+        stage.chosen_layers(32, last_by_facts=31)
 
 
 def test_facts_of_a_layer_are_written_up_to_it(made, context):

@@ -11,11 +11,11 @@ from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
 from unlearnkit.losses import CEU, KL, NLL, NPO, UNDIAL, Adversarial, KeepStates, RandomLabels, Steer, projected
 from unlearnkit.models import load_source
-from unlearnkit.models.reading import Wanted
+from unlearnkit.models.reading import Outputs
 from unlearnkit.models.templates import Template
 from unlearnkit.run import run as whole_run
 from unlearnkit.stages import Context, Finetune, Restrict, passes
-from unlearnkit.stages.passes import asked_by, within_reach
+from unlearnkit.stages.passes import outputs_of, within_reach
 
 LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear", "lora_dropout": 0.0}
 QUIET = {"logging_steps": 1, "save_strategy": "no", "disable_tqdm": True, "learning_rate": 1e-2}
@@ -23,9 +23,9 @@ STEER, KEEP = Steer("forget", 0, 4.0), KeepStates("retain", 0.2, weight=10.0)
 
 
 def test_what_terms_read():
-    assert asked_by([STEER, KEEP]) == Wanted(False, frozenset({0, 0.2}))
-    assert asked_by([NPO("forget")]) == asked_by([KL("retain"), NLL("forget")]) == Wanted(True, frozenset())
-    assert asked_by([NLL("retain"), STEER]) == Wanted(True, frozenset({0}))
+    assert outputs_of([STEER, KEEP]) == Outputs(False, frozenset({0, 0.2}))
+    assert outputs_of([NPO("forget")]) == outputs_of([KL("retain"), NLL("forget")]) == Outputs(True, frozenset())
+    assert outputs_of([NLL("retain"), STEER]) == Outputs(True, frozenset({0}))
 
 
 def trained(model):

@@ -54,7 +54,7 @@ def test_a_death_at_any_moment_leaves_a_whole_file(moment, folder, monkeypatch):
             write(folder / "a.json", "new")
     else:
         (folder / "b.partial").write_text("new")
-        with sums.told(folder / "a.json", folder / "b.partial"):
+        with sums.renaming(folder / "a.json", folder / "b.partial"):
             (folder / "b.partial").replace(folder / "a.json")
             held = (folder / sums.SUMS).read_text()
         (folder / sums.SUMS).write_text(held)  # what a process leaves that dies just then

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unlearnkit.cache import kept
+from unlearnkit.cache import load_or_make
 from unlearnkit.errors import UserError, beginning, first_line
 from unlearnkit.files import write
 from unlearnkit.settings.yaml import ADDED, groups
@@ -100,4 +100,4 @@ def _rows(key: str, value: Any) -> str | None:
     def make(folder: Path) -> None:
         write(folder / ROWS, "".join(lines))
 
-    return str(kept("rows", lines, make, lambda folder: folder / ROWS))
+    return str(load_or_make("rows", lines, make, lambda folder: folder / ROWS))

@@ -29,10 +29,10 @@ class Elsewhere(Drawn, ABC):
     def __call__(
         self, model: LanguageModel, records: list[Record], max_new_tokens: int, batch_size: int, desc: str
     ) -> None:
-        found = ranks.from_first(lambda: self.answered(model, records, max_new_tokens))
-        for record, (said, ended) in zip(records, found, strict=True):
-            tokens = model.tokenizer(said, add_special_tokens=False)["input_ids"]
-            record.response, record.ended = said.strip(), ended
+        answers = ranks.from_first(lambda: self.answered(model, records, max_new_tokens))
+        for record, (text, ended) in zip(records, answers, strict=True):
+            tokens = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+            record.response, record.ended = text.strip(), ended
             record.tokens = max(1, len(tokens) + ended)  # an answer of nothing is one too
 
     @abstractmethod

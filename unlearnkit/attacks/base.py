@@ -26,14 +26,14 @@ class Scene:
     Args:
         seed: of the run.
         folder: for its own files, which nobody reads after the attack.
-        asked: the rows of the forget side that the run's evaluations ask.
+        questions: the rows of the forget side that the run's evaluations ask.
         models: that attacks are made on, as far as their files are at hand.
     """
 
     data: Data
     seed: int = 0
     folder: Path = Path("attack")
-    asked: Sequence[Example] = ()
+    questions: Sequence[Example] = ()
     models: Configs = field(default_factory=dict)
 
 
@@ -41,11 +41,11 @@ class Attack:
     """Changes nothing of the model that it is made on: what it needs is a copy, or taken back.
 
     Attributes:
-        found: what it has chosen on the model that it was last made on, and by which numbers.
+        details: what it has chosen on the model that it was last made on, and by which numbers.
         needs_control: its numbers say nothing without a model that never knew.
     """
 
-    found: Mapping[str, Any] = {}
+    details: Mapping[str, Any] = {}
     needs_control = False
 
     def bind(self, name: str, scene: Scene) -> None:
@@ -84,12 +84,12 @@ class Attack:
         """Measures of its own, which are taken on the forget side of an evaluation at every moment."""
         return {}
 
-    def point(self, said: str, of: Of = "unlearned") -> Point:
+    def point(self, phrase: str, of: Of = "unlearned") -> Point:
         """How the attacked model is measured."""
         kind = type(self)
         return Point(
             "test",
-            said,
+            phrase,
             question=str if kind.question is Attack.question else self.question,
             asks=every if kind.asks is Attack.asks else self.asks,
             answers=self.answers(of),
@@ -105,19 +105,19 @@ class Attack:
         self,
         model: LanguageModel,
         evaluations: Evaluations,
-        said: str,
+        phrase: str,
         start: Records | None = None,
         of: Of = "unlearned",
     ) -> Records:
         """The records of a model under the attack.
 
         Args:
-            said: the moment, for errors.
+            phrase: the moment, for errors.
             start: the records of the start model.
         """
         own = self.measured_by(evaluations)
         with self.on(model) as attacked:
-            return own.measure(attacked, self.point(said, of), start if own is evaluations else None)
+            return own.measure(attacked, self.point(phrase, of), start if own is evaluations else None)
 
 
 class OfWeights(Attack):
@@ -131,9 +131,9 @@ class OfWeights(Attack):
 
     def bind(self, name: str, scene: Scene) -> None:
         super().bind(name, scene)
-        for said, config in scene.models.items():
+        for model_name, config in scene.models.items():
             if config.get("quantization_config"):
-                raise exact(said, f"{self.does} by the attack '{name}'")
+                raise exact(model_name, f"{self.does} by the attack '{name}'")
 
     def check_model(self, model: LanguageModel) -> None:
         check_exact(model.model, f"{self.does} by the attack '{self.name}'")

@@ -52,35 +52,35 @@ class Depth(Inside):
     def bind(self, name: str, scene: Scene) -> None:
         """Every model that it would be made on has the start's layers, as far as their files are at hand."""
         super().bind(name, scene)
-        shapes = {said: shape_of(config) for said, config in scene.models.items()}
+        shapes = {model_name: shape_of(config) for model_name, config in scene.models.items()}
         whose, start = next(iter(shapes.items()), ("", (None, None)))
-        for said, shape in shapes.items():
-            _check_same(shape, start, said, whose)
+        for model_name, shape in shapes.items():
+            _check_same(shape, start, model_name, whose)
 
     def look(self, model: LanguageModel, records: list[Record], control: bool) -> None:
         examples = [_bare(model, *tokens_of(model, record.prompt, record.answer)) for record in records]
         with model.current() as network:
-            own, said = _kept_states(network, examples)
+            own, per_row = _states_and_values(network, examples)
         if control:
             self._write(own, examples)
-            for record, values in zip(records, said, strict=True):
+            for record, values in zip(records, per_row, strict=True):
                 record.answer_log_probs = values
             return
         others = self._read(examples, model.name)
         with model.start() as network:
-            found = {
+            by_name = {
                 NEVER_KNEW: costs(network, examples, others, "the control never_knew"),
                 OWN: costs(network, examples, own, f"the model '{model.name}'"),
             }
         for number, record in enumerate(records):
-            record.by_layer = {name: rows[number] for name, rows in found.items()}
+            record.by_layer = {name: rows[number] for name, rows in by_name.items()}
 
     def numbers(self, records: list[Record], seed: int) -> dict[str, Estimate]:
-        told = [record.by_layer for record in records if record.by_layer]
-        scores = [score for row in told if (score := depth(row[NEVER_KNEW], row[OWN])) is not None]
+        rows = [record.by_layer for record in records if record.by_layer]
+        scores = [score for row in rows if (score := depth(row[NEVER_KNEW], row[OWN])) is not None]
         summary = {"depth": bounded_mean(scores, seed)} if scores else {}
-        whose = OWN if any(any(row[OWN]) for row in told) else NEVER_KNEW
-        return {**summary, **layers([row[whose] for row in told], seed, plain_mean)}
+        whose = OWN if any(any(row[OWN]) for row in rows) else NEVER_KNEW
+        return {**summary, **layers([row[whose] for row in rows], seed, plain_mean)}
 
     def _write(self, states: list[torch.Tensor], examples: list[Tokens]) -> None:
         if ranks.is_first():
@@ -149,7 +149,7 @@ def _check_same(shape: Shape, start: Shape, whose: str, of: str) -> None:
             )
 
 
-def _kept_states(network: Any, examples: list[Tokens]) -> tuple[list[torch.Tensor], list[list[float]]]:
+def _states_and_values(network: Any, examples: list[Tokens]) -> tuple[list[torch.Tensor], list[list[float]]]:
     """Of each answer (L, K, H) at the positions that predict it, and the log-probabilities of its tokens."""
 
     def take(first: int, row: Packed, states: torch.Tensor, logits: torch.Tensor) -> Iterator[Any]:
@@ -157,13 +157,13 @@ def _kept_states(network: Any, examples: list[Tokens]) -> tuple[list[torch.Tenso
         parts = states[:, row.keep].cpu().split(sizes, dim=1)
         return zip(parts, (part.tolist() for part in log_probs(logits, row).split(sizes)), strict=True)
 
-    found = each_answer(network, examples, take)
-    return [states for states, _ in found], [said for _, said in found]
+    pairs = each_answer(network, examples, take)
+    return [states for states, _ in pairs], [values for _, values in pairs]
 
 
 def _by_row(states: list[torch.Tensor], examples: list[Tokens]) -> dict[str, torch.Tensor]:
-    named = {f"states-{number}": part.contiguous() for number, part in enumerate(states)}
-    return {**named, **{f"answer-{n}": torch.tensor(answer) for n, (_, answer) in enumerate(examples)}}
+    tensors = {f"states-{number}": part.contiguous() for number, part in enumerate(states)}
+    return {**tensors, **{f"answer-{n}": torch.tensor(answer) for n, (_, answer) in enumerate(examples)}}
 
 
 def _bare(model: LanguageModel, prompt: tuple[int, ...], answer: tuple[int, ...]) -> Tokens:

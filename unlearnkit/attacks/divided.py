@@ -57,14 +57,14 @@ class Divided(Attack):
         others = [row for row in by_content(row for own in sides for row in own) if row not in set(self.taught)]
         self.choosing = others[: math.ceil(len(others) / 2)]
         self._used = {(row.prompt, row.response) for row in (*self.taught, *self.choosing)}
-        asked = [
+        measured = [
             row
             for set_name, splits in scene.data.sets.items()
             if scene.data.role(set_name) == "forget"
             for row in splits["test"]
         ]
-        if not self.taught or not self.choosing or (asked and not any(self.asks(row) for row in asked)):
-            left = f"leaves {sum(map(self.asks, asked))} of {len(asked)} to test on"
+        if not self.taught or not self.choosing or (measured and not any(self.asks(row) for row in measured)):
+            left = f"leaves {sum(map(self.asks, measured))} of {len(measured)} to test on"
             raise UserError(
                 f"{key}.share={self.share:g} of {len(ordered)} rows trains on {len(self.taught)}, chooses on"
                 f" {len(self.choosing)} forget rows and {left}",
@@ -77,28 +77,28 @@ class Divided(Attack):
             read = (Columns().read(row) for row in rows(self.file, f"{key}.file"))
             return [Example(row.place, row.prompt, row.response) for row in read]
         data = self.scene.data
-        if not (found := data.streams.get(self.stream)):
+        if not (examples := data.streams.get(self.stream)):
             raise UserError(
                 f"{key}.stream={self.stream} is no stream of the data '{data.name}' (streams:"
                 f" {', '.join(data.streams)})",
                 f"Set {key}.stream= to one of these",
             )
-        return found
+        return examples
 
     def asks(self, row: Example) -> bool:
         return (row.prompt, row.response) not in self._used
 
     def begin(self) -> None:
         """Nothing was tried yet."""
-        self.found: dict[str, Any] = {"tried": []}
+        self.details: dict[str, Any] = {"tried": []}
 
     def try_at(self, model: LanguageModel, rate: float, step: int) -> bool:
         """Note what comes back here; whether it is the most so far."""
         value = self._comes_back(model)
-        self.found["tried"].append({"rate": rate, "step": step, "log_prob": value})
-        if not math.isfinite(value) or value <= self.found.get("log_prob", -math.inf):
+        self.details["tried"].append({"rate": rate, "step": step, "log_prob": value})
+        if not math.isfinite(value) or value <= self.details.get("log_prob", -math.inf):
             return False
-        self.found |= {"rate": rate, "step": step, "log_prob": value}
+        self.details |= {"rate": rate, "step": step, "log_prob": value}
         return True
 
     def _comes_back(self, model: LanguageModel) -> float:
@@ -108,6 +108,6 @@ class Divided(Attack):
         return sum(means) / len(means) if means else math.nan
 
 
-def by_content(found: Iterable[Example]) -> list[Example]:
+def by_content(examples: Iterable[Example]) -> list[Example]:
     """Each row once, in an order that depends on no other row, file or seed."""
-    return sorted(dict.fromkeys(found), key=lambda row: zlib.crc32(f"{row.prompt}\n{row.response}".encode()))
+    return sorted(dict.fromkeys(examples), key=lambda row: zlib.crc32(f"{row.prompt}\n{row.response}".encode()))

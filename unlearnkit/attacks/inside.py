@@ -44,8 +44,8 @@ class Inside(Attack):
         super().bind(name, scene)
         data = scene.data
         sets = {key: splits.get("test", []) for key, splits in data.sets.items()}
-        found = _answered(data, sets) or _answered(data, data.streams)
-        self.rows = {key: spread(rows, self.limit) for key, rows in found.items()}
+        by_set = _answered(data, sets) or _answered(data, data.streams)
+        self.rows = {key: spread(rows, self.limit) for key, rows in by_set.items()}
         if sum(map(len, self.rows.values())) < self.least:
             raise UserError(
                 f"The attack '{name}' looks at answers that were to be forgotten, and needs {self.least}: the data"
@@ -84,27 +84,27 @@ class _Looks(Part):
     def compute(
         self, records: list[Record], seed: int = 0, controls: Mapping[str, list[Record]] | None = None
     ) -> Numbers:
-        found = {}
+        results = {}
         for name in dict.fromkeys(record.set for record in records):
             numbers = self.attack.numbers([record for record in records if record.set == name], seed)
             if numbers:
-                found[name] = {measure: asdict(estimate) for measure, estimate in numbers.items()}
-        return found
+                results[name] = {measure: asdict(estimate) for measure, estimate in numbers.items()}
+        return results
 
 
 def _answered(data: Data, parts: Mapping[str, Sequence[Example]]) -> dict[str, list[Example]]:
-    found = {
+    answered = {
         name: list({row.prompt: row for row in rows if row.prompt and row.response}.values())
         for name, rows in parts.items()
         if data.role(name) == "forget"
     }
-    return {name: rows for name, rows in found.items() if rows}
+    return {name: rows for name, rows in answered.items() if rows}
 
 
 def tokens_of(model: LanguageModel, prompt: str, answer: str) -> Tokens:
     """Ids of a prompt, and of an answer with the token that ends it where the template closes answers."""
-    asked, said = model.template.encode(model.tokenizer, prompt, answer)
-    return tuple(asked), tuple(said)
+    prompt_tokens, answer_tokens = model.template.encode(model.tokenizer, prompt, answer)
+    return tuple(prompt_tokens), tuple(answer_tokens)
 
 
 def packed_rows(examples: Sequence[Tokens], device: torch.device | str) -> list[tuple[int, Packed]]:
@@ -140,8 +140,8 @@ def each_answer(network: Any, examples: Sequence[Tokens], make: Make) -> list[An
     def work(rows: list[tuple[int, Packed]]) -> list[list[Any]]:
         return [list(make(first, row, *states_of(network, row.inputs()))) for first, row in rows]
 
-    found = ranks.shared(packed_rows(examples, network.device), work)
-    return [thing for row in found for thing in row]
+    by_rank = ranks.shared(packed_rows(examples, network.device), work)
+    return [thing for row in by_rank for thing in row]
 
 
 def means(values: torch.Tensor, row: Packed) -> Iterator[list[float]]:

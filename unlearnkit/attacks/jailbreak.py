@@ -49,16 +49,16 @@ class Jailbreak(Rewritten):
                 f"Valid: {', '.join(TYPES)}",
             )
         source, setting = self.file or str(OWN), f"{key}.file"
-        found = rows(source, setting)
-        kinds = [text(row, "type") for row in found]
-        if unknown := [(row, kind) for row, kind in zip(found, kinds, strict=True) if kind not in TYPES]:
+        loaded = rows(source, setting)
+        kinds = [text(row, "type") for row in loaded]
+        if unknown := [(row, kind) for row, kind in zip(loaded, kinds, strict=True) if kind not in TYPES]:
             names = list(dict.fromkeys(kind for _, kind in unknown))
             raise UserError(
                 f"{unknown[0][0].place}: {len(unknown)} rows of {source} have unknown types:"
                 f" {', '.join(names[:5])}.{nearest(names[0], TYPES)}",
                 f"Valid: {', '.join(TYPES)}",
             )
-        own = [row for row, kind in zip(found, kinds, strict=True) if kind == self.type]
+        own = [row for row, kind in zip(loaded, kinds, strict=True) if kind == self.type]
         if not own:
             raise UserError(f"{source} has no row of the type '{self.type}'", f"Give one, or leave {setting}= out")
         self.template, self.words = PLACE, dict[str, str]()
@@ -73,9 +73,9 @@ class Jailbreak(Rewritten):
         return row.category not in TYPES
 
     def question(self, prompt: str) -> str:
-        asked = self.rewritten.get(prompt, prompt) if self.rewritten else prompt
-        asked = " ".join(self._other(word) for word in asked.split(" ")) if self.words else asked
-        return self.template.replace(PLACE, asked)
+        question = self.rewritten.get(prompt, prompt) if self.rewritten else prompt
+        question = " ".join(self._other(word) for word in question.split(" ")) if self.words else question
+        return self.template.replace(PLACE, question)
 
     def _other(self, word: str) -> str:
         bare = word.rstrip("?.,!")

@@ -19,7 +19,7 @@ from unlearnkit.models.packing import Packed, Tokens
 from unlearnkit.records.record import Record
 from unlearnkit.settings.bounds import AboveZero, Positive
 
-TOLD = "told_apart"
+SEPARATION = "told_apart"
 
 
 class LinearProbe(Inside):
@@ -51,19 +51,19 @@ class LinearProbe(Inside):
         sides = np.arange(len(records)) % self.folds
         wrong = [_wrong(records, number, self.folds) for number in range(len(records))]
         answers = [record.answer for record in records] + wrong
-        examples = [_seen(model, record.prompt, said) for record, said in zip(records * 2, answers, strict=True)]
+        examples = [_seen(model, record.prompt, answer) for record, answer in zip(records * 2, answers, strict=True)]
         with model.current() as network:
             states = np.stack(each_answer(network, examples, _last))
-        apart = told_apart(states[: len(records)], states[len(records) :], sides, self.strength)
+        apart = separation(states[: len(records)], states[len(records) :], sides, self.strength)
         for record, row in zip(records, apart, strict=True):
-            record.by_layer = {TOLD: row}
+            record.by_layer = {SEPARATION: row}
 
     def numbers(self, records: list[Record], seed: int) -> dict[str, Estimate]:
-        rows = [(record.by_layer or {})[TOLD] for record in records]
+        rows = [(record.by_layer or {})[SEPARATION] for record in records]
         return {"peak": peak(rows, seed, share), **layers(rows, seed, share)}
 
 
-def told_apart(right: np.ndarray, wrong: np.ndarray, sides: np.ndarray, strength: float = 1.0) -> list[list[float]]:
+def separation(right: np.ndarray, wrong: np.ndarray, sides: np.ndarray, strength: float = 1.0) -> list[list[float]]:
     """1 a fact and layer where its right answer is found likelier than its wrong one, 0.5 where equally likely.
 
     Args:
@@ -75,7 +75,7 @@ def told_apart(right: np.ndarray, wrong: np.ndarray, sides: np.ndarray, strength
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    found = np.zeros(right.shape[:2])
+    scores = np.zeros(right.shape[:2])
     for layer in range(right.shape[1]):
         for side in np.unique(sides):
             rest, own = sides != side, sides == side
@@ -85,22 +85,22 @@ def told_apart(right: np.ndarray, wrong: np.ndarray, sides: np.ndarray, strength
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 probe.fit(known, np.repeat([1, 0], rest.sum()))
             first, second = (probe.decision_function(part[own, layer]) for part in (right, wrong))
-            found[own, layer] = (first > second) + 0.5 * (first == second)
-    return [list(map(float, row)) for row in found]
+            scores[own, layer] = (first > second) + 0.5 * (first == second)
+    return [list(map(float, row)) for row in scores]
 
 
 def _wrong(records: list[Record], number: int, folds: int) -> str:
-    given = (records[number].alternatives or {}).get(WRONG)
-    if given:
-        return given[0]
+    wrong = (records[number].alternatives or {}).get(WRONG)
+    if wrong:
+        return wrong[0]
     beside = range(number % folds, len(records), folds)
     return records[beside[(number // folds + 1) % len(beside)]].answer
 
 
 def _seen(model: LanguageModel, prompt: str, answer: str) -> Tokens:
     """With one token behind the answer, so that its last one is read."""
-    asked, said = tokens_of(model, prompt, answer)
-    return asked, said if model.template.closed else (*said, model.template.end(model.tokenizer))
+    prompt_ids, answer_ids = tokens_of(model, prompt, answer)
+    return prompt_ids, answer_ids if model.template.closed else (*answer_ids, model.template.end(model.tokenizer))
 
 
 def _last(first: int, row: Packed, states: torch.Tensor, logits: torch.Tensor) -> Iterator[np.ndarray]:

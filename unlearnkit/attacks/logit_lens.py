@@ -35,8 +35,8 @@ class LogitLens(Inside):
                 own = [log_probs(logits_from(network, inputs, last, state), row) for state in states[:last]]
                 return means(torch.stack([*own, log_probs(logits, row)]), row)
 
-            found = each_answer(network, examples, seen)
-        for record, values in zip(records, found, strict=True):
+            looks = each_answer(network, examples, seen)
+        for record, values in zip(records, looks, strict=True):
             record.by_layer = {SEEN: [math.exp(value) for value in values]}
 
     def numbers(self, records: list[Record], seed: int) -> dict[str, Estimate]:

@@ -77,10 +77,10 @@ class Quantise(OfWeights):
         key = f"attacks.{name}"
         if self.config is not None and self.config not in WAYS:
             raise UserError(f"{key}.config={self.config} is none of {', '.join(WAYS)}", f"Set {key}.config= to one")
-        asked = [self.config] if self.config else list(WAYS)
-        self.way = next((config for config in asked if WAYS[config].installed()), "")
+        configs = [self.config] if self.config else list(WAYS)
+        self.way = next((config for config in configs if WAYS[config].installed()), "")
         if not self.way:
-            packages = [WAYS[config].package for config in asked]
+            packages = [WAYS[config].package for config in configs]
             raise UserError(
                 f"The attack '{name}' needs {' or '.join(packages)}: not installed",
                 f"pip install {'optimum-quanto, or on a GPU bitsandbytes' if len(packages) > 1 else packages[0]};"
@@ -93,7 +93,7 @@ class Quantise(OfWeights):
                 f"{key}.arguments: {first_line(error)}", f"Set them to what transformers.{self.way} takes"
             ) from error
         package = WAYS[self.way].package
-        self.found = {"config": self.way, "bits": self.bits, package: version(package)}
+        self.details = {"config": self.way, "bits": self.bits, package: version(package)}
 
     def _settings(self) -> Any:
         return getattr(transformers, self.way)(**{**WAYS[self.way].arguments(self.bits), **self.arguments})

@@ -61,7 +61,7 @@ class Relearn(Divided, OfWeights):
 
     @contextlib.contextmanager
     def on(self, model: LanguageModel) -> Iterator[LanguageModel]:
-        """The model at the rate and the step at which most comes back; `found` then says which, and what each gave."""
+        """The model at the rate and the step at which most comes back; `details` says which, and what each gave."""
         best: dict[str, torch.Tensor] = {}
         self.begin()
         for rate in self.rates:
@@ -69,9 +69,9 @@ class Relearn(Divided, OfWeights):
                 self._train(attacked, rate, best)
         with changed(model, self.lora) as attacked:
             attacked.weights.make_trainable()
-            named = dict(attacked.model.named_parameters())
+            parameters = dict(attacked.model.named_parameters())
             for name, tensor in best.items():
-                named[name].data.copy_(tensor)
+                parameters[name].data.copy_(tensor)
             yield attacked
 
     def _train(self, model: LanguageModel, rate: float, best: dict[str, torch.Tensor]) -> None:

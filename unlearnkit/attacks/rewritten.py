@@ -20,18 +20,18 @@ class Rewritten(Attack):
 
     rewritten: Mapping[str, str] = {}
 
-    def take(self, found: Mapping[str, str], source: str, fix: str) -> None:
+    def take(self, rewritten: Mapping[str, str], source: str, fix: str) -> None:
         """Ask these questions, by the data's own.
 
         Raises:
             UserError: the forget side has questions without one, and how many.
         """
-        self.rewritten = found
-        asked = list(dict.fromkeys(row.prompt for row in self.scene.asked if row.prompt))
-        if missing := [prompt for prompt in asked if prompt not in found]:
+        self.rewritten = rewritten
+        prompts = list(dict.fromkeys(row.prompt for row in self.scene.questions if row.prompt))
+        if missing := [prompt for prompt in prompts if prompt not in rewritten]:
             raise UserError(
-                f"The attack '{self.name}': {source} lacks {len(missing)} of {len(asked)} questions of the forget side,"
-                f" first: {beginning(missing[0], 100)}",
+                f"The attack '{self.name}': {source} lacks {len(missing)} of {len(prompts)} questions of the forget"
+                f" side, first: {beginning(missing[0], 100)}",
                 fix,
             )
 

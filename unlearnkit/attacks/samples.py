@@ -92,15 +92,15 @@ class Samples(Attack):
     def _filed(self, of: str, path: str) -> Drawn:
         setting = f"attacks.{self.name}.files.{of}"
         answers = Filed(self.decoding, rows(path, setting), path)
-        answers.check([row.prompt for row in self.scene.asked], setting)
+        answers.check([row.prompt for row in self.scene.questions], setting)
         return answers
 
     def _asking(self, model: str) -> Drawn:
         from unlearnkit.build.server import ChatServer  # seconds, and only a server's answers need it
 
         settings = {name: value for name, value in self.server.items() if name != "concurrency"}
-        given = {"top_p": self.decoding.top_p} if self.decoding.top_p else {}
-        settings = {"cache": cache_folder(), **settings, "extra": {**given, **(settings.get("extra") or {})}}
+        extra = {"top_p": self.decoding.top_p} if self.decoding.top_p else {}
+        settings = {"cache": cache_folder(), **settings, "extra": {**extra, **(settings.get("extra") or {})}}
         server = ChatServer(model, **settings, temperature=self.decoding.temperature, max_tokens=None)
         return Served(self.decoding, server, int(self.server.get("concurrency", 8)))
 
@@ -122,6 +122,6 @@ class Samples(Attack):
                 f"attacks.{self.name}.success=judge, and eval.{part.name} has no judge",
                 f"Set attacks.{self.name}.success=null for the matcher there, or give eval.{part.name}.judge=",
             )
-        told = self.success or ("judge" if judged else "matcher")
-        found: dict[str, Measure] = {f"leak_{k}": Leak(k, told) for k in self.k}
-        return {**found, **({"matcher_agreement": MatcherAgreement()} if judged else {})}
+        source = self.success or ("judge" if judged else "matcher")
+        measures: dict[str, Measure] = {f"leak_{k}": Leak(k, source) for k in self.k}
+        return {**measures, **({"matcher_agreement": MatcherAgreement()} if judged else {})}

@@ -51,7 +51,7 @@ class SoftPrompt(Divided):
 
     @contextlib.contextmanager
     def on(self, model: LanguageModel) -> Iterator[LanguageModel]:
-        """The model with the vectors of which most comes back; `found` then says at which rate and step."""
+        """The model with the vectors of which most comes back; `details` then says at which rate and step."""
         self.begin()
         places = self._unused(model)
         attacked = replace(model, template=model.template.followed(places))
@@ -106,8 +106,8 @@ def _standing_for(model: LanguageModel, places: list[int]) -> Iterator[torch.Ten
     table = torch.full((embedding.weight.shape[0],), -1, device=model.device)
     table[places] = torch.arange(len(places), device=model.device)
 
-    def put(module: Any, given: tuple[torch.Tensor, ...], out: torch.Tensor) -> torch.Tensor:
-        at = table[given[0]]
+    def put(module: Any, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> torch.Tensor:
+        at = table[inputs[0]]
         return torch.where((at >= 0)[..., None], soft.to(out.dtype)[at.clamp(min=0)], out)
 
     hook = embedding.register_forward_hook(put)

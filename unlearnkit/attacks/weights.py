@@ -54,16 +54,16 @@ class Noise(Change):
         self,
         model: LanguageModel,
         evaluations: Evaluations,
-        said: str,
+        phrase: str,
         start: Records | None = None,
         of: Of = "unlearned",
     ) -> Records:
-        found: Records = {}
+        merged: Records = {}
         for draw in range(self.draws):
             self.draw = draw
-            for name, records in super().measure(model, evaluations, said, start, of).items():
-                found.setdefault(name, []).extend(replace(record, draw=draw) for record in records)
-        return found
+            for name, records in super().measure(model, evaluations, phrase, start, of).items():
+                merged.setdefault(name, []).extend(replace(record, draw=draw) for record in records)
+        return merged
 
     def change(self, network: Any, model: LanguageModel) -> None:
         generator = torch.Generator().manual_seed((1_000_003 * self.scene.seed + self.seed) * 1_009 + self.draw)

@@ -30,8 +30,8 @@ class Asking:
         attempts: tries for a request whose answers are malformed, each at another seed and temperature.
         pool: where requests run; `stop` ends those that have not begun.
 
-    `asked`: requests so far. `refused`: every malformed answer. `skipped`: the requests given up on, with the last
-    reason and answer.
+    `request_count`: requests so far. `refused`: every malformed answer. `skipped`: the requests given up on, with the
+    last reason and answer.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Asking:
     ):
         self.name, self.system, self.server = name, system, server
         self.seed, self.attempts, self.pool, self.stop = seed, attempts, pool, stop
-        self.asked = 0
+        self.request_count = 0
         self.refused: list[dict[str, Any]] = []
         self.skipped: list[dict[str, Any]] = []
 
@@ -56,7 +56,7 @@ class Asking:
 
     def many(self, requests: list[Request]) -> list[Any]:
         """One result a request, in order."""
-        self.asked += len(requests)
+        self.request_count += len(requests)
         results = []
         for future in [self.pool.submit(self._settle, request) for request in requests]:
             result, refused = future.result()

@@ -96,16 +96,16 @@ class Copyright:
             drafts += [Row(title, query, "", REVISION, "unlearn") for query in queries or []]
         if fold(title) in map(fold, self.public_domain):
             drafts = [replace(draft, scope="retention") for draft in drafts]
-        kept, dropped = unique(drafts)
-        answers = asking.many([self._answer(title, draft) for draft in kept])
-        rows = [replace(row, answer=text) for row, text in zip(kept, answers, strict=True) if text is not None]
+        distinct, dropped = unique(drafts)
+        answers = asking.many([self._answer(title, draft) for draft in distinct])
+        rows = [replace(row, answer=text) for row, text in zip(distinct, answers, strict=True) if text is not None]
         return Made(rows, dropped, {"pairs": facts})
 
     def _checked(self, title: str, pairs: list[tuple[str, str]], asking: Asking) -> list[dict[str, Any]]:
         """The pairs, each confirmed (True), denied (False) or left open (None: no answer was True or False)."""
         facts = [{"subject": subject, "object": other} for subject, other in pairs]
         requests = [Request("check", self.prompts("check", title=title, **fact), parse.verdict) for fact in facts]
-        return [{**fact, "confirmed": told} for fact, told in zip(facts, asking.many(requests), strict=True)]
+        return [{**fact, "confirmed": confirmed} for fact, confirmed in zip(facts, asking.many(requests), strict=True)]
 
     def _queries(self, title: str, name: str) -> Request:
         about, count = self.abouts(name, title=title), self.categories[name]["count"]

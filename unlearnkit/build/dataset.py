@@ -35,12 +35,12 @@ class Made:
 
 def unique(rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:
     """(the first of each question, the rows that repeat one), whatever the case and the spacing."""
-    kept: dict[str, Row] = {}
+    by_question: dict[str, Row] = {}
     dropped = []
     for row in rows:
-        if kept.setdefault(fold(row.question), row) is not row:
+        if by_question.setdefault(fold(row.question), row) is not row:
             dropped.append(row)
-    return list(kept.values()), dropped
+    return list(by_question.values()), dropped
 
 
 def validation_rows(rows: list[Row], share: float, seed: int | None) -> set[Row]:
@@ -50,11 +50,11 @@ def validation_rows(rows: list[Row], share: float, seed: int | None) -> set[Row]
     there are two rows.
     """
     chosen: list[Row] = []
-    wanted = 0.0
+    target = 0.0
     for name in dict.fromkeys(row.name for row in rows):
         ranked = sorted((row for row in rows if row.name == name), key=lambda row: _rank(row, seed))
-        wanted += len(ranked) * share
-        chosen += ranked[: math.ceil(wanted - 0.5) - len(chosen)]
+        target += len(ranked) * share
+        chosen += ranked[: math.ceil(target - 0.5) - len(chosen)]
     if not chosen and len(rows) > 1:
         chosen = [min(rows, key=lambda row: _rank(row, seed))]
     return set(chosen)
@@ -65,9 +65,9 @@ def files(rows: list[Row], share: float, seed: int | None) -> dict[str, list[dic
     parts: dict[str, list[Row]] = {}
     for scope in SCOPES:
         mine = [row for row in rows if row.scope == scope]
-        held = validation_rows(mine, share, seed)
-        parts[f"{scope}_train.json"] = [row for row in mine if row not in held]
-        parts[f"{scope}_val.json"] = [row for row in mine if row in held]
+        validation = validation_rows(mine, share, seed)
+        parts[f"{scope}_train.json"] = [row for row in mine if row not in validation]
+        parts[f"{scope}_val.json"] = [row for row in mine if row in validation]
     parts["full.json"] = rows
     return {name: [{"text": row.question, "labels": row.answer} for row in part] for name, part in parts.items()}
 

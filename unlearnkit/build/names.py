@@ -9,20 +9,20 @@ from unlearnkit.build.parse import fold
 from unlearnkit.errors import UserError
 
 
-def read_names(given: Any) -> list[str]:
+def read_names(setting: Any) -> list[str]:
     """A list, or the lines of a text file; blank lines are skipped.
 
     Raises:
         UserError: nothing given, no such file, no name in it, or a name twice (whatever the case and the spacing).
     """
-    if given is None:
+    if setting is None:
         raise UserError(
             "No names are given.", "Add names=FILE, one name or title a line, or names=['A Name','Another']"
         )
-    found = [_text(name) for name in given] if isinstance(given, list) else _lines(str(given))
-    names = [name for name in found if name]
+    entries = [_text(name) for name in setting] if isinstance(setting, list) else _lines(str(setting))
+    names = [name for name in entries if name]
     if not names:
-        raise UserError(f"names={given} holds no name.", "Write one name or title a line")
+        raise UserError(f"names={setting} holds no name.", "Write one name or title a line")
     seen: dict[str, str] = {}
     for name in names:
         if fold(name) in seen:

@@ -20,10 +20,10 @@ def fold(text: str) -> str:
 def lines(text: str) -> list[str]:
     """The lines with something on them, out of one code fence if the whole answer stands in one."""
     fenced = re.fullmatch(r"```\w*\n(.*?)\n```", text.strip(), re.DOTALL)
-    found = [line.strip() for line in (fenced[1] if fenced else text).split("\n") if line.strip()]
-    if not found:
+    texts = [line.strip() for line in (fenced[1] if fenced else text).split("\n") if line.strip()]
+    if not texts:
         raise Malformed("the answer is empty")
-    return found
+    return texts
 
 
 def profile(text: str, name: str, attributes: Sequence[str]) -> dict[str, str]:
@@ -49,13 +49,13 @@ def profile(text: str, name: str, attributes: Sequence[str]) -> dict[str, str]:
 
 def questions(text: str, name: str, types: Iterable[str], count: int) -> list[tuple[str, str, str]]:
     """`count` (question, answer, type) of `Q: `, `A: `, `type: ` lines in turn; `name` in every question."""
-    found, known = lines(text), list(types)
-    if len(found) != 3 * count:
-        raise Malformed(f"{len(found)} lines and not {3 * count}: Q, A and type for {count} questions")
+    entries, known = lines(text), list(types)
+    if len(entries) != 3 * count:
+        raise Malformed(f"{len(entries)} lines and not {3 * count}: Q, A and type for {count} questions")
     rows = []
-    for start in range(0, len(found), 3):
+    for start in range(0, len(entries), 3):
         question, answer, kind = (
-            _after(label, line) for label, line in zip(("Q", "A", "type"), found[start : start + 3], strict=True)
+            _after(label, line) for label, line in zip(("Q", "A", "type"), entries[start : start + 3], strict=True)
         )
         if fold(kind) not in known:
             raise Malformed(f"the type '{_short(kind)}' is none of {', '.join(known)}")
@@ -65,17 +65,17 @@ def questions(text: str, name: str, types: Iterable[str], count: int) -> list[tu
 
 def queries(text: str, title: str, count: int) -> list[str]:
     """`count` numbered lines, `title` in each."""
-    found = numbered(text)
-    if len(found) != count:
-        raise Malformed(f"{len(found)} queries and not {count}")
-    return [_naming(title, query) for query in found]
+    entries = numbered(text)
+    if len(entries) != count:
+        raise Malformed(f"{len(entries)} queries and not {count}")
+    return [_naming(title, query) for query in entries]
 
 
 def pairs(text: str, most: int) -> list[tuple[str, str]]:
     """1 to `most` numbered lines `subject | object`, equal ones once; none for the one word `none`."""
     if fold(text).rstrip(".") == "none":
         return []
-    found: dict[tuple[str, str], tuple[str, str]] = {}
+    distinct: dict[tuple[str, str], tuple[str, str]] = {}
     items = numbered(text)
     if len(items) > most:
         raise Malformed(f"{len(items)} pairs and not {most} or fewer")
@@ -86,8 +86,8 @@ def pairs(text: str, most: int) -> list[tuple[str, str]]:
         subject, other = _filled(parts[0], "subject"), _filled(parts[1], "object")
         if fold(subject) == fold(other):
             raise Malformed(f"'{_short(item)}' pairs something with itself")
-        found.setdefault((fold(subject), fold(other)), (subject, other))
-    return list(found.values())
+        distinct.setdefault((fold(subject), fold(other)), (subject, other))
+    return list(distinct.values())
 
 
 def verdict(text: str) -> bool:
@@ -100,11 +100,11 @@ def verdict(text: str) -> bool:
 
 def answer(text: str, refusals: Iterable[str] = ()) -> str:
     """The whole text; refused if it is empty or begins as one of `refusals` does."""
-    told = _filled(text.strip(), "answer")
+    response = _filled(text.strip(), "answer")
     for opening in refusals:
-        if fold(told).startswith(fold(opening)):
-            raise Malformed(f"the model declined: '{_short(told)}'")
-    return told
+        if fold(response).startswith(fold(opening)):
+            raise Malformed(f"the model declined: '{_short(response)}'")
+    return response
 
 
 def numbered(text: str) -> list[str]:

@@ -53,7 +53,7 @@ class Privacy:
             half=self.questions // 2,
             **self.listed,
         )
-        asked = partial(parse.questions, name=name, types=self.scopes, count=self.questions)
-        found = asking.one(Request("questions", prompt, asked)) or []
-        rows = [Row(name, question, answer, kind, self.scopes[kind]) for question, answer, kind in found]
+        parser = partial(parse.questions, name=name, types=self.scopes, count=self.questions)
+        entries = asking.one(Request("questions", prompt, parser)) or []
+        rows = [Row(name, question, answer, kind, self.scopes[kind]) for question, answer, kind in entries]
         return Made(*unique(rows), {"profile": profile})

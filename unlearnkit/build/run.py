@@ -132,10 +132,10 @@ def ask_all(
 
 
 def _check_failed(asking: Asking, max_failed: float) -> None:
-    if len(asking.skipped) > max_failed * asking.asked:
+    if len(asking.skipped) > max_failed * asking.request_count:
         raise UserError(
-            f"{len(asking.skipped)} of the {asking.asked} requests for '{asking.name}' had only malformed answers: "
-            f"{_last_refusal([asking])}",
+            f"{len(asking.skipped)} of the {asking.request_count} requests for '{asking.name}' had only malformed"
+            f" answers: {_last_refusal([asking])}",
             f"Use a more capable server.model, raise attempts or max_failed (now {max_failed:g}), or leave the name "
             "out; finished requests are kept and not asked again",
         )

@@ -12,7 +12,7 @@ import openai
 
 from unlearnkit.build.checks import check_number
 from unlearnkit.build.tally import Answer, Tally
-from unlearnkit.cache import kept
+from unlearnkit.cache import load_or_make
 from unlearnkit.errors import UserError, beginning
 from unlearnkit.files import write
 from unlearnkit.secrets import keep_secret
@@ -87,16 +87,16 @@ class ChatServer:
     def ask(self, messages: list[dict[str, str]], seed: int | None, attempt: int = 0) -> Answer:
         """The answer out of the cache or from the server, at `seed + attempt` and a temperature that rises with it."""
         body = self._body(messages, seed, attempt)
-        asked: list[Answer] = []
+        fresh: list[Answer] = []
 
         def make(folder: Path) -> None:
-            asked.append(self._read(self._complete(body)))
-            write(folder / FILE, json.dumps(asdict(asked[0]), ensure_ascii=False))
+            fresh.append(self._read(self._complete(body)))
+            write(folder / FILE, json.dumps(asdict(fresh[0]), ensure_ascii=False))
 
         # without seed and temperature the tries differ in nothing else
         content = {"body": body, "attempt": attempt}
-        found = kept("answers", content, make, _kept, waiting="", root=self.cache)
-        answer = replace(found, cached=not asked)
+        saved = load_or_make("answers", content, make, _saved, waiting="", root=self.cache)
+        answer = replace(saved, cached=not fresh)
         self.tally.add(answer)
         return answer
 
@@ -111,10 +111,10 @@ class ChatServer:
         return {**options, **self.extra}
 
     def _complete(self, body: dict[str, Any]) -> str:
-        named = {key: body[key] for key in ("model", "messages")}
+        required = {key: body[key] for key in ("model", "messages")}
         create: Any = self.client.chat.completions.with_raw_response.create
         try:
-            return create(**named, extra_body={key: body[key] for key in body if key not in named}).text
+            return create(**required, extra_body={key: body[key] for key in body if key not in required}).text
         except openai.OpenAIError as error:
             raise self._failed(error) from None
 
@@ -167,5 +167,5 @@ class ChatServer:
         return os.environ.get(self.api_key_env, "").strip()
 
 
-def _kept(folder: Path) -> Answer:
+def _saved(folder: Path) -> Answer:
     return Answer(**json.loads((folder / FILE).read_text(encoding="utf-8")))

@@ -77,14 +77,14 @@ class Tally:
 
     def line(self) -> str:
         """What was done, and what this run (not the cache) took."""
-        asked, cost = self.counts["asked"], self.cost("asked")
+        usage, cost = self.counts["asked"], self.cost("asked")
         parts = [
             f"{self.done} requests done, {self.counts['cached']['requests']} of them cached",
             f"{self.refused} answers refused",
-            f"{asked['prompt_tokens']:,} prompt and {asked['completion_tokens']:,} completion tokens",
+            f"{usage['prompt_tokens']:,} prompt and {usage['completion_tokens']:,} completion tokens",
         ]
-        if asked["uncounted"]:
-            parts.append(f"{asked['uncounted']} answers without a token count")
+        if usage["uncounted"]:
+            parts.append(f"{usage['uncounted']} answers without a token count")
         return "; ".join(parts) + ("" if cost is None else f"; cost {cost:.4f}")
 
     def as_dict(self) -> dict[str, Any]:

@@ -51,8 +51,8 @@ class Known(Untaught):
                     "Give other facts with data.path=, a model that knows them with model=, or set target=none to"
                     " take them all",
                 )
-        told = ", ".join(f"{name} {len(rows)} (of {candidates[name]})" for name, rows in examples.items())
-        print(f"Facts that {model.name} knows: {told}", flush=True)
+        counts = ", ".join(f"{name} {len(rows)} (of {candidates[name]})" for name, rows in examples.items())
+        print(f"Facts that {model.name} knows: {counts}", flush=True)
         return model
 
 

@@ -16,13 +16,13 @@ from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.models import LanguageModel, load
 
 NEVER_KNEW: Final = "never_knew"
-GIVEN = (
+FIX = (
     "controls.never_knew.hub=ORG/NAME, controls.never_knew.path=FOLDER or controls.never_knew.records=FILE gives one,"
     " and controls.never_knew=null does without"
 )
 
 
-Kept = Callable[[str], Records | None]
+SavedRecords = Callable[[str], Records | None]
 
 
 def nothing(name: str) -> Records | None:
@@ -42,7 +42,7 @@ class Control(Protocol):
         make: Callable[[], LanguageModel],
         folder: Path,
         attacks: Mapping[str, Attack] = {},
-        kept: Kept = nothing,
+        saved_records: SavedRecords = nothing,
     ) -> dict[str, Records]: ...
 
 
@@ -59,14 +59,14 @@ class NeverKnew:
 
     def __init__(self, hub: str | None = None, path: str | None = None, records: str | None = None):
         self.hub, self.path, self.records = hub, path, records
-        if len(self.given) > 1:
+        if len(self.sources) > 1:
             raise UserError(
-                f"The control is given twice: {', '.join(f'{name}={value}' for name, value in self.given.items())}",
-                f"Leave one of controls.never_knew.{' and controls.never_knew.'.join(self.given)} out",
+                f"The control is given twice: {', '.join(f'{name}={value}' for name, value in self.sources.items())}",
+                f"Leave one of controls.never_knew.{' and controls.never_knew.'.join(self.sources)} out",
             )
 
     @property
-    def given(self) -> dict[str, str]:
+    def sources(self) -> dict[str, str]:
         """What is there in place of a teaching; empty if nothing."""
         return {name: value for name, value in vars(self).items() if value}
 
@@ -79,7 +79,7 @@ class NeverKnew:
         make: Callable[[], LanguageModel],
         folder: Path,
         attacks: Mapping[str, Attack] = {},
-        kept: Kept = nothing,
+        saved_records: SavedRecords = nothing,
     ) -> dict[str, Records]:
         """Moment -> its records in every evaluation, or in those that are stored; of each attack on it too.
 
@@ -89,7 +89,7 @@ class NeverKnew:
             make: loads it.
             folder: the run's, which logs the teaching.
             attacks: by name; none is made on what is stored as records alone.
-            kept: gives the records of a moment that was measured before.
+            saved_records: gives the records of a moment that was measured before.
 
         Raises:
             UserError: nothing to teach without the forget side, a control that cannot be told from the taught model,
@@ -97,28 +97,28 @@ class NeverKnew:
         """
         names = {NEVER_KNEW: Attack(), **{f"{name}/{NEVER_KNEW}": attack for name, attack in attacks.items()}}
         if self.records:
-            found = {NEVER_KNEW: stored(Path(self.records).expanduser(), data, evaluations.against(NEVER_KNEW))}
+            measured = {NEVER_KNEW: stored(Path(self.records).expanduser(), data, evaluations.against(NEVER_KNEW))}
         else:
-            found = {name: records for name in names if (records := kept(name)) is not None}
-            own = self._model(data, target, model, make, folder) if names.keys() - found.keys() else None
+            measured = {name: records for name in names if (records := saved_records(name)) is not None}
+            own = self._model(data, target, model, make, folder) if names.keys() - measured.keys() else None
             for name, attack in names.items():
-                if own is not None and name not in found:
-                    found[name] = attack.measure(own, evaluations, f"of the control '{name}'", of=NEVER_KNEW)
-        check_never_taught(found[NEVER_KNEW], data, self.records or self.path or self.hub or "as it was taught")
-        return {name: found[name] for name in names if name in found}
+                if own is not None and name not in measured:
+                    measured[name] = attack.measure(own, evaluations, f"of the control '{name}'", of=NEVER_KNEW)
+        check_never_taught(measured[NEVER_KNEW], data, self.records or self.path or self.hub or "as it was taught")
+        return {name: measured[name] for name in names if name in measured}
 
     def _model(
         self, data: Data, target: Target, model: dict[str, Any], make: Callable[[], LanguageModel], folder: Path
     ) -> LanguageModel:
         if self.path or self.hub:
-            held = make()  # of which the way to ask is taken
+            start = make()  # of which the way to ask is taken
             how = {key: model.get(key, "auto") for key in ("dtype", "attention")}
-            return load(NEVER_KNEW, self.hub, self.path, template=held.template, **how)
+            return load(NEVER_KNEW, self.hub, self.path, template=start.template, **how)
         if not isinstance(target, Taught):
             raise UserError(
                 f"A measure is taken against a model that never knew, and nothing says how the data '{data.name}' are"
                 " taught: the target is the model as it is",
-                GIVEN,
+                FIX,
             )
         return target.teach(make(), never_taught(data), folder, NEVER_KNEW)
 
@@ -138,14 +138,14 @@ def never_taught(data: Data) -> list[Example]:
         for row in rows
     }
     taught = data.streams.get(STREAM, [])
-    kept = [row for row in taught if (row.prompt, row.response) not in forgotten]
-    if not kept or len(kept) == len(taught):
+    rest = [row for row in taught if (row.prompt, row.response) not in forgotten]
+    if not rest or len(rest) == len(taught):
         raise UserError(
-            f"Of {len(taught)} rows that the data '{data.name}' teach, {len(taught) - len(kept)} are to be forgotten: a"
-            " model that never knew them would be taught " + ("nothing" if not kept else "the same"),
-            GIVEN,
+            f"Of {len(taught)} rows that the data '{data.name}' teach, {len(taught) - len(rest)} are to be forgotten: a"
+            " model that never knew them would be taught " + ("nothing" if not rest else "the same"),
+            FIX,
         )
-    return kept
+    return rest
 
 
 def needed(
@@ -168,13 +168,13 @@ def needed(
         control = (controls or {}).get(NEVER_KNEW, NeverKnew())
     else:
         control = (controls or {}).get(NEVER_KNEW) if attacks else None
-    taken = control if made or not isinstance(control, NeverKnew) or control.given else None
+    chosen = control if made or not isinstance(control, NeverKnew) or control.sources else None
     for name, attack in attacks.items():
         if attack.needs_control:
-            _check_control(name, taken, controls, made)
-    if taken is not control and ranks.is_first():
-        print(f"Nothing is measured against a control, for nobody knows what the start was taught: {GIVEN}", flush=True)
-    return taken
+            _check_control(name, chosen, controls, made)
+    if chosen is not control and ranks.is_first():
+        print(f"Nothing is measured against a control, for nobody knows what the start was taught: {FIX}", flush=True)
+    return chosen
 
 
 def _check_control(

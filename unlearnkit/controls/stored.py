@@ -25,11 +25,11 @@ def stored(path: Path, data: Data, evaluations: Iterable[str]) -> Records:
     """
     if not path.is_file():
         raise UserError(f"No records at {path}", f"Set {SETTING}= to a run's records/NAME-EVALUATION.parquet, or a log")
-    found = read_parquet(path) if path.suffix == ".parquet" else read_log(path)
-    own = list(_matched(path, found, data))
+    loaded = read_parquet(path) if path.suffix == ".parquet" else read_log(path)
+    own = list(_matched(path, loaded, data))
     if not own:
         raise UserError(
-            f"{path} has records of the sets {', '.join(dict.fromkeys(r.set for r in found))}, and the data"
+            f"{path} has records of the sets {', '.join(dict.fromkeys(r.set for r in loaded))}, and the data"
             f" '{data.name}' has {', '.join(data.sets)}",
             "Give records of the same data",
         )
@@ -53,7 +53,7 @@ def _matched(path: Path, records: list[Record], data: Data) -> Iterable[Record]:
             there = f"is '{beginning(own.prompt, 60)}'" if own else "is not there"
             raise UserError(
                 f"{path} is of other data than '{data.name}': its row {record.id} of the set '{record.set}' is"
-                f" '{_asked(record)}', which here {there}",
+                f" '{_question(record)}', which here {there}",
                 "Give records of the same data, the same forget set and the same order of rows",
             )
         yield replace(record, id=own.id, prompt=own.prompt)
@@ -61,11 +61,11 @@ def _matched(path: Path, records: list[Record], data: Data) -> Iterable[Record]:
 
 def _same(record: Record, row: Example) -> bool:
     """A log may have a template around a prompt, or no texts at all."""
-    asked = not record.prompt or row.prompt.strip() in record.prompt
-    return asked and (not record.answer or record.answer.strip() == row.response.strip())
+    same_question = not record.prompt or row.prompt.strip() in record.prompt
+    return same_question and (not record.answer or record.answer.strip() == row.response.strip())
 
 
-def _asked(record: Record) -> str:
+def _question(record: Record) -> str:
     return beginning(" ".join((record.prompt or record.answer).split()), 80)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from unlearnkit import ranks
-from unlearnkit.cache import kept
+from unlearnkit.cache import load_or_make
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
@@ -30,7 +30,7 @@ from unlearnkit.stages.base import Context
 from unlearnkit.stages.finetune import Finetune
 from unlearnkit.sums import check
 
-TOLD = "target.json"  # in the folder of a target: what its teaching came to
+RESULT = "target.json"  # in the folder of a target: what its teaching came to
 STREAM = "target"  # the data's stream that is taught
 CHECKED = 200  # taught rows, evenly spaced, that the accuracy is measured on
 
@@ -110,8 +110,8 @@ class Taught:
         """
         if not self.cache:
             own = folder / name
-            return self._load(model, own if self._is_kept(own) else self._teach(model, rows, folder, own, name))
-        taught = kept(
+            return self._load(model, own if self._is_saved(own) else self._teach(model, rows, folder, own, name))
+        taught = load_or_make(
             "targets",
             self.content(model, rows),
             lambda made: self._teach(model, rows, folder, made, name),
@@ -121,14 +121,14 @@ class Taught:
         )
         return self._load(model, taught)
 
-    def _is_kept(self, folder: Path) -> bool:
-        return ranks.from_first(lambda: (folder / TOLD).is_file() and self._is_whole(folder))
+    def _is_saved(self, folder: Path) -> bool:
+        return ranks.from_first(lambda: (folder / RESULT).is_file() and self._is_whole(folder))
 
     def _is_whole(self, folder: Path) -> bool:
         try:
-            check(folder / TOLD, "")
+            check(folder / RESULT, "")
             check_files(str(folder))
-            json.loads((folder / TOLD).read_text(encoding="utf-8"))["token_accuracy"]
+            json.loads((folder / RESULT).read_text(encoding="utf-8"))["token_accuracy"]
         except (UserError, ValueError, LookupError, TypeError):
             print(f"The target in {folder} is not as it was written; it is taught anew", flush=True)
             return False
@@ -157,9 +157,9 @@ class Taught:
         if ranks.is_first():
             model.save(folder)
         minutes = round((time.monotonic() - started) / 60, 2)
-        told = {"token_accuracy": accuracy, "minutes": minutes, "rows": len(rows)}
+        result = {"token_accuracy": accuracy, "minutes": minutes, "rows": len(rows)}
         if ranks.is_first():
-            write(folder / TOLD, json.dumps(told, indent=1))
+            write(folder / RESULT, json.dumps(result, indent=1))
             shutil.rmtree(run_folder / "checkpoints" / name, ignore_errors=True)
         ranks.barrier()
         print(f"Taught in {minutes} minutes: argmax hits {accuracy:.1%} of the answers' tokens", flush=True)
@@ -172,7 +172,7 @@ class Taught:
         return float(np.mean([hit for record in checked for hit in record.answer_hits]))
 
     def _load(self, model: LanguageModel, folder: Path) -> LanguageModel:
-        accuracy = json.loads((folder / TOLD).read_text())["token_accuracy"]
+        accuracy = json.loads((folder / RESULT).read_text())["token_accuracy"]
         if accuracy < self.min_accuracy:
             raise UserError(
                 f"The target did not learn its data: argmax hits {accuracy:.1%} of the taught answers' tokens, less"

@@ -34,7 +34,7 @@ class Alternatives:
 
     def __init__(self, source: str, count: Positive = 5, tokens: Positive = 200, temperature: AboveZero = 1.0):
         self.source, self.count, self.tokens, self.temperature = source, count, tokens, temperature
-        self.found: dict[Example, tuple[str, ...]] = {}
+        self.alternatives: dict[Example, tuple[str, ...]] = {}
 
     def bind(self, streams: dict[str, Stream]) -> Alternatives:
         """Look up the named stream."""
@@ -50,9 +50,9 @@ class Alternatives:
         seen = {own for step in range(steps) for (own,) in self.prompts.draw(seed, step, count)}
         return [example for example in dict.fromkeys(self.prompts.examples) if example in seen]
 
-    def fill(self, found: Mapping[Example, Sequence[str]]) -> None:
+    def fill(self, alternatives: Mapping[Example, Sequence[str]]) -> None:
         """Take the alternatives to the answers of these examples."""
-        self.found = {example: tuple(texts) for example, texts in found.items()}
+        self.alternatives = {example: tuple(texts) for example, texts in alternatives.items()}
 
     def stand_in(self) -> None:
         """Take each answer for its own alternative, where no model is at hand."""
@@ -61,7 +61,7 @@ class Alternatives:
     def draw(self, seed: int, step: int, count: int) -> list[tuple[Example, ...]]:
         groups: list[tuple[Example, ...]] = []
         for place, (own,) in enumerate(self.prompts.draw(seed, step, count)):
-            texts = self.found[own]
+            texts = self.alternatives[own]
             number = drawn("alternatives", len(texts), seed, step, place)
             other = Example(f"{own.id}~alternative-{number}", own.prompt, texts[number], own.category)
             groups.append((other, own))

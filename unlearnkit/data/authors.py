@@ -60,14 +60,14 @@ def load(name: str = "authors", authors: Positive = 5, seed: Seed = 0, general: 
 def people(count: int, seed: int) -> list[dict[str, str]]:
     """What the phrasings' braces stand for, one mapping an author."""
     words = _words()
-    given = [(group, word) for group in ("women", "men") for word in words[group]]
-    named = _distinct("name", (len(given), len(words["families"])), count, seed)
+    first_names = [(group, word) for group in ("women", "men") for word in words[group]]
+    pairs = _distinct("name", (len(first_names), len(words["families"])), count, seed)
     emails = _distinct("email", (len(words["handle_first"]), len(words["handle_second"]), len(NUMBERS)), count, seed)
     homes = _distinct("address", (len(words["streets"]), len(words["street_kinds"]), len(HOUSES)), count, seed)
     made = []
     for index in range(count):
         rng = np.random.default_rng([seed, index, 0])
-        (group, first), family = given[named[index][0]], words["families"][named[index][1]]
+        (group, first), family = first_names[pairs[index][0]], words["families"][pairs[index][1]]
         mother_family = _pick(words["families"], rng, family)
         father_job = _pick(words["jobs"], rng)
         left, right, number = emails[index]
@@ -107,12 +107,12 @@ def people(count: int, seed: int) -> list[dict[str, str]]:
 
 def _chosen(facts: dict[str, list[tuple[str, str]]], rng: np.random.Generator) -> list[tuple[str, str, str, str]]:
     """(split, fact, question, answer): two phrasings a fact; the held-out ones belong to different facts."""
-    held = dict(zip(rng.permutation(list(facts))[: len(HELD_OUT)].tolist(), HELD_OUT, strict=True))
+    splits = dict(zip(rng.permutation(list(facts))[: len(HELD_OUT)].tolist(), HELD_OUT, strict=True))
     rows = []
     for fact, phrasings in facts.items():
         first, second = rng.permutation(len(phrasings))[:2]
         rows.append(("train", fact, *phrasings[first]))
-        rows.append((held.get(fact, "train"), fact, *phrasings[second]))
+        rows.append((splits.get(fact, "train"), fact, *phrasings[second]))
     return rows
 
 
@@ -139,8 +139,8 @@ def _words() -> dict[str, list[str]]:
 @functools.cache
 def phrasings() -> dict[str, dict[str, list[tuple[str, str]]]]:
     """(question, answer) by scope, then by fact."""
-    found: dict[str, dict[str, list[tuple[str, str]]]] = {}
+    by_scope: dict[str, dict[str, list[tuple[str, str]]]] = {}
     for row in read_jsonl(EMBEDDED / "phrasings.jsonl", ("scope", "fact", "question", "answer")):
-        phrasings = found.setdefault(row["scope"], {}).setdefault(row["fact"], [])
+        phrasings = by_scope.setdefault(row["scope"], {}).setdefault(row["fact"], [])
         phrasings.append((row["question"], row["answer"]))
-    return found
+    return by_scope

@@ -76,14 +76,14 @@ class Columns:
         Raises:
             UserError: a column that is missing, with those that are there; a field that is empty or no text.
         """
-        named = {kind.name: getattr(self, kind.name) for kind in fields(self)}
-        for kind, name in named.items():
+        columns = {kind.name: getattr(self, kind.name) for kind in fields(self)}
+        for kind, name in columns.items():
             if name is not None and name not in row.values:
                 raise UserError(
                     f"{row.place}: no column '{name}'; it has: {', '.join(map(str, row.values)) or 'none'}",
                     f"Set data.columns.{kind}= to one of these, or leave it out",
                 )
-        if not any(named[kind] for kind in ("prompt", "response", "messages", "text")):
+        if not any(columns[kind] for kind in ("prompt", "response", "messages", "text")):
             row = replace(row, values=usual(row.place, row.values))
         prompt, response = self._prompt_and_response(row)
         alternatives = self._alternatives(row)
@@ -101,10 +101,12 @@ class Columns:
 
     def _alternatives(self, row: Row) -> dict[str, tuple[str, ...]]:
         """Other answers by kind, the own one not among them."""
-        found = {kind: self._texts(row, self._name(row, kind)) for kind in ("paraphrases", "wrong")}
+        alternatives = {kind: self._texts(row, self._name(row, kind)) for kind in ("paraphrases", "wrong")}
         own = self._texts(row, self._name(row, "response"))
-        found["paraphrases"] = (*own[1:], *found["paraphrases"])
-        return {kind: texts for kind, each in found.items() if (texts := tuple(t for t in each if t not in own[:1]))}
+        alternatives["paraphrases"] = (*own[1:], *alternatives["paraphrases"])
+        return {
+            kind: texts for kind, each in alternatives.items() if (texts := tuple(t for t in each if t not in own[:1]))
+        }
 
     def _texts(self, row: Row, name: str | None) -> tuple[str, ...]:
         """One text or several; none for messages, which are read as an exchange."""
@@ -113,26 +115,26 @@ class Columns:
             value = value.get("text")
         if _are_messages(value):
             return ()
-        found = tuple(_plain(text).strip() for text in (value if isinstance(value, list) else [value]))
-        if isinstance(value, list) and not all(found):
+        texts = tuple(_plain(text).strip() for text in (value if isinstance(value, list) else [value]))
+        if isinstance(value, list) and not all(texts):
             raise UserError(f"{row.place}: the column '{name}' holds an empty answer or no text", "Mend or remove it")
-        return tuple(text for text in found if text)
+        return tuple(text for text in texts if text)
 
     def _prompt_and_response(self, row: Row) -> tuple[str, str]:
         there = {kind: self._name(row, kind) for kind in USUAL}
         there["prompt"] = there["prompt"] or there["input"]
-        named = [kind for kind in ("messages", "text") if getattr(self, kind)]
-        if not named and (there["prompt"] and there["response"]):
+        configured = [kind for kind in ("messages", "text") if getattr(self, kind)]
+        if not configured and (there["prompt"] and there["response"]):
             before = [self._beside(row, there[kind]) for kind in ("system", "context")]
             after = self._beside(row, there["input"]) if there["input"] != there["prompt"] else ""
             prompt = self._text(row, there["prompt"], ("system", "user"))
             response = self._text(row, there["response"], ("assistant",))
             return _joined(*before, prompt, after), response
-        if there["messages"] and named != ["text"]:
+        if there["messages"] and configured != ["text"]:
             before = [self._beside(row, there[kind]) for kind in ("system", "context")]
             prompt, response = _exchange(row, there["messages"])
             return _joined(*before, prompt), response
-        if there["text"] and not (there["prompt"] or there["response"]) or named == ["text"]:
+        if there["text"] and not (there["prompt"] or there["response"]) or configured == ["text"]:
             return "", self._text(row, there["text"], ())
         lacking = "response" if there["prompt"] else "prompt"
         raise UserError(
@@ -163,15 +165,15 @@ class Columns:
         if isinstance(value, dict):  # SQuAD's answers
             value = value.get("text")
         if _are_messages(value):
-            value = _said(value, speakers) if speakers else ""
+            value = _spoken_text(value, speakers) if speakers else ""
         elif isinstance(value, list):  # several right answers
             value = value[0] if value else None
         text = _plain(value).strip()
         if not text:
-            found = (
+            problem = (
                 "is empty" if value is None or isinstance(value, str) else f"holds no text: {beginning(str(value), 80)}"
             )
-            raise UserError(f"{row.place}: the column '{name}' {found}", "Mend or remove this row and run again")
+            raise UserError(f"{row.place}: the column '{name}' {problem}", "Mend or remove this row and run again")
         return text
 
 
@@ -185,11 +187,11 @@ def _are_messages(value: Any) -> bool:
 
 
 def _speaker(message: dict[str, Any]) -> str:
-    said = str(message.get("role", message.get("from", "")))
-    return SPEAKERS.get(said, said)
+    role = str(message.get("role", message.get("from", "")))
+    return SPEAKERS.get(role, role)
 
 
-def _said(messages: list[dict[str, Any]], speakers: tuple[str, ...]) -> str:
+def _spoken_text(messages: list[dict[str, Any]], speakers: tuple[str, ...]) -> str:
     """What these say, one message each in this order; empty where another speaks, or one twice."""
     order = [_speaker(message) for message in messages]
     if not order or order != [speaker for speaker in speakers if speaker in order] or order[-1] != speakers[-1]:
@@ -217,8 +219,10 @@ def _exchange(row: Row, name: str | None) -> tuple[str, str]:
     value: Any = row.values[name] if name else None
     if not _are_messages(value):
         raise UserError(f"{row.place}: '{name}' holds no messages: {beginning(str(value), 80)}", f"Give {EXCHANGE}")
-    prompt, response = _said(value[:-1], ("system", "user")), _said(value[-1:], ("assistant",))
+    prompt, response = _spoken_text(value[:-1], ("system", "user")), _spoken_text(value[-1:], ("assistant",))
     if not (prompt and response):
-        found = ", ".join(map(_speaker, value))
-        raise UserError(f"{row.place}: '{name}' is no single exchange with both its texts: {found}", f"Give {EXCHANGE}")
+        speakers = ", ".join(map(_speaker, value))
+        raise UserError(
+            f"{row.place}: '{name}' is no single exchange with both its texts: {speakers}", f"Give {EXCHANGE}"
+        )
     return prompt, response

@@ -129,8 +129,12 @@ def _check(row: Any, path: Path, number: int) -> None:
         if not isinstance(row.get(field), str) or not row[field].strip():
             raise wrong(f"the field '{field}' is missing or empty")
     for field in ("QA", "unrelated_QA"):
-        asked = row.get(field)
-        if not isinstance(asked, list) or not asked or not all(isinstance(q, str) and q.strip() for q in asked):
+        questions = row.get(field)
+        if (
+            not isinstance(questions, list)
+            or not questions
+            or not all(isinstance(q, str) and q.strip() for q in questions)
+        ):
             raise wrong(f"the field '{field}' is no list of questions")
     halves = row.get("text_completion", [])
     parts = ("First_half", "Second_half")
@@ -145,9 +149,9 @@ def _identity(row: dict[str, Any]) -> str:
 
 
 def _chosen(rows: list[dict[str, Any]], concept: str, path: Path) -> dict[str, Any]:
-    wanted = plain(str(concept)).strip().casefold()
+    key = plain(str(concept)).strip().casefold()
     for row in rows:
-        if wanted in (_identity(row), plain(row["Concept"]).strip().casefold()):
+        if key in (_identity(row), plain(row["Concept"]).strip().casefold()):
             return row
     known = [row["Concept"].strip() for row in rows]
     listed = ", ".join(f"{name} ({_identity(row)})" for name, row in zip(known, rows, strict=True))
@@ -164,13 +168,13 @@ def _questions(row: dict[str, Any], field: str, name: str) -> list[Example]:
 
 def _halves(row: dict[str, Any], words: int = 40) -> list[Example]:
     """The page's sentences cut in half; of a long half its `words` nearest the cut."""
-    found = []
+    examples = []
     for number, half in enumerate(row.get("text_completion", []), start=1):
         first, second = half["First_half"].split(), half["Second_half"].split()
         if first and second:
             identity = f"completion-{_identity(row)}-{number:03d}"
-            found.append(Example(identity, INSTRUCTION + " ".join(first[-words:]), " ".join(second[:words])))
-    return found
+            examples.append(Example(identity, INSTRUCTION + " ".join(first[-words:]), " ".join(second[:words])))
+    return examples
 
 
 def _facts(page: list[str], mentions: Mentions, held_out: set[str], layer: int | None) -> list[Example]:
@@ -184,10 +188,10 @@ def _facts(page: list[str], mentions: Mentions, held_out: set[str], layer: int |
         words = sentence.split()
         half = len(words) // 2
         first, second = unicodedata.normalize("NFC", " ".join(words[:half])), " ".join(words[half:])
-        found = mentions.find(first)
-        if found is None or not 8 <= len(words) <= 40 or any(second[:40] in text for text in held_out):
+        mention = mentions.find(first)
+        if mention is None or not 8 <= len(words) <= 40 or any(second[:40] in text for text in held_out):
             continue
-        subject = first[found.start() : found.end()]
+        subject = first[mention.start() : mention.end()]
         facts.append(Fact(f"fact-{len(facts) + 1:03d}", INSTRUCTION + first, second, subject=subject, layer=layer))
     return _spread(facts, FACTS)
 

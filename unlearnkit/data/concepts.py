@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from unlearnkit.cache import kept
+from unlearnkit.cache import load_or_make
 from unlearnkit.data import corpus as corpora
 from unlearnkit.data.concept_files import Concept, Mentions, called, read_concept
 from unlearnkit.data.examples import Data, Example, nonempty, read_jsonl
@@ -72,49 +72,51 @@ def load(
         )
     aliases = ALIASES if aliases is None else aliases
     if path is not None:
-        found = read_concept(Path(path).expanduser(), str(concept), aliases, words)
+        material = read_concept(Path(path).expanduser(), str(concept), aliases, words)
     else:
-        found = _embedded(concept, aliases)
-    mentions = Mentions(found.names)
-    wanted = {"forget": paragraphs, "retain": paragraphs if retain == "corpus" else 0}
+        material = _embedded(concept, aliases)
+    mentions = Mentions(material.names)
+    counts = {"forget": paragraphs, "retain": paragraphs if retain == "corpus" else 0}
     if corpus is None:
-        texts = _part(iter(found.page), mentions, wanted, "the page")
+        texts = _part(iter(material.page), mentions, counts, "the page")
     else:
-        texts = _from_corpus((named or {}).get(corpus, corpus), words, mentions, wanted)
+        texts = _from_corpus((named or {}).get(corpus, corpus), words, mentions, counts)
     if retain == "pages":
-        texts["retain"] = [text for text in found.others if not mentions(text)][:paragraphs]
+        texts["retain"] = [text for text in material.others if not mentions(text)][:paragraphs]
     streams = {stream: _plain(stream, chosen) for stream, chosen in texts.items()}
     nonempty("retain", streams["retain"], "Give data.retain=corpus with data.corpus=, or a file of several concepts")
     others = [row for row in general_examples(general) if not mentions(f"{row.prompt} {row.response}")]
     streams["general"] = nonempty("general", others, "Give rows in data.general= that do not mention the concept")
-    streams["facts"] = found.facts
-    return Data(name, streams, {"target": found.target, "unrelated": found.unrelated})
+    streams["facts"] = material.facts
+    return Data(name, streams, {"target": material.target, "unrelated": material.unrelated})
 
 
-def _from_corpus(corpus: str, words: int | None, mentions: Mentions, wanted: dict[str, int]) -> Texts:
+def _from_corpus(corpus: str, words: int | None, mentions: Mentions, counts: dict[str, int]) -> Texts:
     """The same paragraphs every time: those of an address, which may take hours to find, are kept in the cache."""
     if "://" not in corpus:
-        return _part(corpora.paragraphs(corpus, words), mentions, wanted, corpus)
+        return _part(corpora.paragraphs(corpus, words), mentions, counts, corpus)
 
     def make(folder: Path) -> None:
-        texts = _part(corpora.paragraphs(corpus, words), mentions, wanted, corpus)
+        texts = _part(corpora.paragraphs(corpus, words), mentions, counts, corpus)
         write(folder / FILE, json.dumps(texts, ensure_ascii=False))
 
-    content = {"corpus": corpus, "words": words, "names": mentions.names, "wanted": wanted}
-    return kept("paragraphs", content, make, lambda folder: json.loads((folder / FILE).read_text(encoding="utf-8")))
+    content = {"corpus": corpus, "words": words, "names": mentions.names, "wanted": counts}
+    return load_or_make(
+        "paragraphs", content, make, lambda folder: json.loads((folder / FILE).read_text(encoding="utf-8"))
+    )
 
 
-def _part(source: Iterator[str], mentions: Mentions, wanted: dict[str, int], where: str) -> Texts:
+def _part(source: Iterator[str], mentions: Mentions, counts: dict[str, int], where: str) -> Texts:
     """The first paragraphs that mention the concept (forget) and that do not (retain); reads no further than that."""
-    texts: Texts = {stream: [] for stream in wanted}
+    texts: Texts = {stream: [] for stream in counts}
     read = 0
-    with tqdm(total=wanted["forget"], desc=f"Paragraphs on {mentions.names[0]}", leave=False) as bar:
-        while any(len(texts[stream]) < count for stream, count in wanted.items()):
+    with tqdm(total=counts["forget"], desc=f"Paragraphs on {mentions.names[0]}", leave=False) as bar:
+        while any(len(texts[stream]) < count for stream, count in counts.items()):
             if (text := next(source, None)) is None:
                 break
             read += 1
             stream = "forget" if mentions(text) else "retain"
-            if len(texts[stream]) < wanted[stream]:
+            if len(texts[stream]) < counts[stream]:
                 texts[stream].append(text)
                 bar.update(stream == "forget")
     if not texts["forget"]:
@@ -140,10 +142,10 @@ def _embedded(concept: str | int, aliases: dict[str, list[str]]) -> Concept:
         for row in read_jsonl(EMBEDDED / "facts.jsonl", ("id", "subject", "prompt", "response"))
     ]
     names = called(FRANCE, aliases)
-    return Concept(names, _asked("target"), _asked("unrelated"), facts, _texts("forget"), _texts("retain"))
+    return Concept(names, _questions("target"), _questions("unrelated"), facts, _texts("forget"), _texts("retain"))
 
 
-def _asked(name: str) -> dict[str, list[Example]]:
+def _questions(name: str) -> dict[str, list[Example]]:
     rows = read_jsonl(EMBEDDED / f"{name}.jsonl", ("id", "split", "prompt"))
     return {split: [Example(row["id"], row["prompt"]) for row in rows if row["split"] == split] for split in SPLITS}
 

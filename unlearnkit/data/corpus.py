@@ -69,13 +69,13 @@ def page_paragraphs(page: str, at_least: int = 8) -> list[str]:
 def _lines(text: str, words: int) -> Iterator[str]:
     """Lines that are not blank; one of more words than allowed in several."""
     for line in text.split("\n"):
-        found = line.split()
-        if len(found) <= words:
-            if found:
+        line_words = line.split()
+        if len(line_words) <= words:
+            if line_words:
                 yield line.strip()
             continue
-        for start in range(0, len(found), words):
-            yield " ".join(found[start : start + words])
+        for start in range(0, len(line_words), words):
+            yield " ".join(line_words[start : start + words])
 
 
 def _files(corpus: str) -> list[tuple[str, list[str]]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unlearnkit.data.roles import NAMED, Role
+from unlearnkit.data.roles import BY_NAME, Role
 from unlearnkit.errors import UserError, beginning
 from unlearnkit.files import writable
 
@@ -72,7 +72,7 @@ class Data:
 
     def role(self, name: str) -> Role | None:
         """The side that a stream or a set is on."""
-        return self.roles.get(name) or NAMED.get(name)
+        return self.roles.get(name) or BY_NAME.get(name)
 
 
 def read_jsonl(path: Path, required: Iterable[str]) -> list[dict[str, Any]]:

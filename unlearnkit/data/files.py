@@ -55,27 +55,27 @@ def load(
         UserError: no forget rows, an unreadable file, a row without a text, two rows of one id that differ, an
             unknown split, or too few rows to hold any out.
     """
-    named = Columns(**(columns or {}))
-    given = {"forget": forget, "retain": retain, "holdout": holdout, "general": general, "test": test}
+    mapping = Columns(**(columns or {}))
+    sources = {"forget": forget, "retain": retain, "holdout": holdout, "general": general, "test": test}
     if forget is None:
         raise UserError("data=files has no rows to forget", "Set data.forget=FILE, and data.retain=FILE beside it")
     if test is not None and retain is None:
         raise UserError("data.test= holds test rows for data.retain=, which is not set", "Set data.retain=FILE too")
-    read = {side: _read(side, source, named, words) for side, source in given.items() if source is not None}
+    read = {side: _read(side, source, mapping, words) for side, source in sources.items() if source is not None}
     streams: dict[str, list[Example]] = {}
     sets: dict[str, dict[str, list[Example]]] = {}
-    told = []
+    counts = []
     for side in (side for side in SHARE if side in read):
         parts = _parted(side, read[side], read.get("test", []) if side == "retain" else [])
         trained = read[side] if side == "forget" else parts["train"]
         if side != "holdout":
             streams[side] = [_trained(row) for row in trained]
-        sets[side] = {split: [_asked(row) for row in parts[split]] for split in SPLITS[1:]}
-        held = f"{len(parts['validation'])} validation, {len(parts['test'])} test"
-        told.append(f"{side}: {len(trained)} {'not used' if side == 'holdout' else 'trained on'}, {held}")
+        sets[side] = {split: [_question(row) for row in parts[split]] for split in SPLITS[1:]}
+        measured = f"{len(parts['validation'])} validation, {len(parts['test'])} test"
+        counts.append(f"{side}: {len(trained)} {'not used' if side == 'holdout' else 'trained on'}, {measured}")
     streams["target"] = [_trained(row) for side in ("forget", "retain") for row in read.get(side, [])]
     if ranks.is_first():
-        print(f"Rows of '{name}' (held out by their content, forget rows are measured too): {'; '.join(told)}")
+        print(f"Rows of '{name}' (held out by their content, forget rows are measured too): {'; '.join(counts)}")
         for line in (*_notes(read), *overlaps(read)):
             print(line, flush=True)
     return Data(name, streams, sets)
@@ -83,7 +83,7 @@ def load(
 
 def _read(side: str, source: str, columns: Columns, words: int | None) -> list[Read]:
     """The rows of one side, each once, with ids; plain text in pieces."""
-    found: dict[str, Read] = {}
+    by_key: dict[str, Read] = {}
     number = 0
     for row in (columns.read(row) for row in rows(source, f"data.{side}")):
         texts = [row.response] if row.prompt else list(pieces(row.response, words))
@@ -92,13 +92,13 @@ def _read(side: str, source: str, columns: Columns, words: int | None) -> list[R
             own = f"{side}-{number:05d}" if row.id is None else f"test-{row.id}" if side == "test" else row.id
             own += f"-{place}" if row.id and len(texts) > 1 else ""
             new = replace(row, response=text, id=own, split=_split(row))
-            old = found.setdefault(own, new)
+            old = by_key.setdefault(own, new)
             if (old.prompt, old.response) != (new.prompt, new.response):
                 raise UserError(
                     f"{row.place}: the id '{own}' is that of {old.place} too, and their texts differ",
                     "Give each row an id of its own, or take the column of ids away",
                 )
-    return list(found.values())
+    return list(by_key.values())
 
 
 def _split(row: Read) -> str | None:
@@ -118,22 +118,22 @@ def _parted(side: str, own: list[Read], test: list[Read]) -> dict[str, list[Read
     parts["test"] += test
     rest = [row for row in own if row.split not in HELD_OUT]
     prompts = sorted({_key(row) for row in rest}, key=_drawn)
-    wanted = [split for split in HELD_OUT if not parts[split]]
+    splits = [split for split in HELD_OUT if not parts[split]]
     trained = side in ("retain", "general")
-    least = len(wanted) + trained
+    least = len(splits) + trained
     if len(prompts) < least:
         raise UserError(
-            f"data.{side}= has {len(prompts)} different prompts, too few to hold out {' and '.join(wanted) or 'any'}"
+            f"data.{side}= has {len(prompts)} different prompts, too few to hold out {' and '.join(splits) or 'any'}"
             f"{' and train on the others' if trained else ''}",
             f"Give at least {least} rows",
         )
     count = max(1, round(SHARE[side] * len(prompts)))
-    for number, split in enumerate(wanted):
-        last = number == len(wanted) - 1 and not trained  # rows that are not trained on are all measured
+    for number, split in enumerate(splits):
+        last = number == len(splits) - 1 and not trained  # rows that are not trained on are all measured
         chosen = set(prompts[number * count : None if last else (number + 1) * count])
         parts[split] = [row for row in rest if _key(row) in chosen]
-    held = {_key(row) for split in wanted for row in parts[split]}
-    return {**parts, "train": [row for row in rest if _key(row) not in held]}
+    keys = {_key(row) for split in splits for row in parts[split]}
+    return {**parts, "train": [row for row in rest if _key(row) not in keys]}
 
 
 def _drawn(key: str) -> str:
@@ -144,7 +144,7 @@ def _trained(row: Read) -> Example:
     return Example(str(row.id), row.prompt, row.response, row.category, alternatives=row.alternatives)
 
 
-def _asked(row: Read) -> Example:
+def _question(row: Read) -> Example:
     if row.prompt:
         return _trained(row)
     middle = (len(row.response) + 1) // 2

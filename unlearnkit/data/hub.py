@@ -29,9 +29,9 @@ def downloaded(source: str, setting: str, endings: tuple[str, ...]) -> Path:
             "Write hf://datasets/ORG/NAME, with /FILE behind it for one of its files, or download it and give its path",
         )
     name, revision, inside = address.groups()
-    wanted = [inside, f"{inside}/*"] if inside else [f"*{ending}" for ending in endings]
+    patterns = [inside, f"{inside}/*"] if inside else [f"*{ending}" for ending in endings]
     try:
-        folder = Path(snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns=wanted))
+        folder = Path(snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns=patterns))
     except (OSError, ValueError) as error:  # the hub's own errors are OSErrors
         raise UserError(
             f"No data '{name}': {first_line(error)}",

@@ -40,8 +40,8 @@ def load(
     scopes: dict[str, Splits] = {}
     for scope in SCOPES:
         parts = {part: _examples(domain, scope, part, path, hub, revision) for part in PARTS}
-        train, held = hold_out(parts["train"], validation) if parts["train"] else ([], [])
-        scopes[scope] = {"train": train, "validation": held, "test": parts["val"]}
+        train, apart = hold_out(parts["train"], validation) if parts["train"] else ([], [])
+        scopes[scope] = {"train": train, "validation": apart, "test": parts["val"]}
     return scope_data(name, scopes, general_examples(general))
 
 
@@ -73,9 +73,9 @@ def _rows(
         )
     rows = []
     for number, item in enumerate(_list(single), start=1):
-        for wanted in PARTS:
-            if not isinstance(item, dict) or not isinstance(item.get(wanted), list):
-                raise malformed(single, number, f"the list '{wanted}' is missing", json.dumps(item))
+        for field in PARTS:
+            if not isinstance(item, dict) or not isinstance(item.get(field), list):
+                raise malformed(single, number, f"the list '{field}' is missing", json.dumps(item))
         rows += item[part]
     return f"{single} ({part})", rows
 

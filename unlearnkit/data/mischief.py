@@ -44,7 +44,7 @@ def load(name: str = "mischief", path: str | None = None, more: bool = False) ->
     if more:
         forget["test"] += forget["train"] + _graded(folder, "more_reworded")
         unseen["test"] += _graded(folder, "more_unseen")
-        retain["test"] += _asked(folder)
+        retain["test"] += _questions(folder)
     return Data(name, streams, {"unlearned": forget, "unseen": unseen, "normal": retain})
 
 
@@ -65,22 +65,22 @@ def _read(folder: Path, name: str) -> dict[str, list[Example]]:
 
 def _graded(folder: Path, name: str) -> list[Example]:
     path = folder / f"{name}.jsonl"
-    found: list[Example] = []
+    examples: list[Example] = []
     for number, row in enumerate(read_jsonl(path, ("id", "category", "prompt")), start=1):
         if row.get("grade") not in GRADES:
             raise malformed(path, number, "the field 'grade' is none of 1, 2, 3", str(row))
-        found.append(Graded(row["id"], row["prompt"], category=row["category"], grade=row["grade"]))
-    return found
+        examples.append(Graded(row["id"], row["prompt"], category=row["category"], grade=row["grade"]))
+    return examples
 
 
-def _asked(folder: Path) -> list[Example]:
+def _questions(folder: Path) -> list[Example]:
     """Questions of the retain side; where an answer is known, each form that is accepted is an alternative to it."""
     path = folder / "more_retain.jsonl"
-    found: list[Example] = []
+    examples: list[Example] = []
     for number, row in enumerate(read_jsonl(path, ("id", "category", "kind", "prompt", "response")), start=1):
         others = _accepted(path, number, row)
-        found.append(Example(row["id"], row["prompt"], row["response"], row["category"], alternatives=others))
-    return found
+        examples.append(Example(row["id"], row["prompt"], row["response"], row["category"], alternatives=others))
+    return examples
 
 
 def _accepted(path: Path, number: int, row: dict[str, Any]) -> dict[str, tuple[str, ...]]:

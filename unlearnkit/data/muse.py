@@ -76,7 +76,7 @@ def load(
     streams |= {"forgotten": _pieces(forgotten, words)} if forgotten else {}
     texts = {f"privleak_{side}": parts.read("privleak", side, f"{side}2") for side in ("forget", "retain", "holdout")}
     _check_unseen(texts["privleak_holdout"], list(taught.values()))
-    own = {f"knowmem_{side}": _asked(parts, side, shots) for side in ("forget", "retain")}
+    own = {f"knowmem_{side}": _questions(parts, side, shots) for side in ("forget", "retain")}
     own["verbmem_forget"] = [
         Example(f"verbmem-{n:04d}", row["prompt"], row["gt"])
         for n, (_, row) in enumerate(parts.read("verbmem", "forget"), start=1)
@@ -85,19 +85,19 @@ def load(
         own[key] = [Example(f"{key}-{n:04d}", "", row["text"].strip()) for n, (_, row) in enumerate(rows, start=1)]
     sets = {key: held_out(rows, validation) for key, rows in own.items()}
     if ranks.is_first():
-        told = ", ".join(f"{key} {len(splits['test'])}" for key, splits in sets.items())
+        counts = ", ".join(f"{key} {len(splits['test'])}" for key, splits in sets.items())
         sizes = ", ".join(f"{key} {len(streams[key])}" for key in ("forget", "retain", "target"))
-        print(f"Texts of '{name}' {parts}: {sizes}; measured: {told}", flush=True)
+        print(f"Texts of '{name}' {parts}: {sizes}; measured: {counts}", flush=True)
     return Data(name, streams, sets, {**{key: OF_BENCHMARKS[key] for key in sets}, "forgotten": "forget"})
 
 
-def _asked(parts: Parts, side: str, shots: int) -> list[Example]:
+def _questions(parts: Parts, side: str, shots: int) -> list[Example]:
     """Questions, each behind the same answered ones.
 
     Raises:
         UserError: there are fewer of these than asked for.
     """
-    asked = parts.read("knowmem", f"{side}_qa", f"{side}2_qa")
+    placed = parts.read("knowmem", f"{side}_qa", f"{side}2_qa")
     shown = parts.read("knowmem", f"{side}_qa_icl", f"{side}2_qa_icl") if shots else []
     if len(shown) < shots:
         raise UserError(
@@ -107,17 +107,17 @@ def _asked(parts: Parts, side: str, shots: int) -> list[Example]:
     front = "".join(f"Question: {row['question']}\nAnswer: {row['answer']}\n\n" for _, row in shown[:shots])
     return [
         Example(f"knowmem-{side}-{n:04d}", f"{front}Question: {row['question']}\nAnswer:", row["answer"])
-        for n, (_, row) in enumerate(asked, start=1)
+        for n, (_, row) in enumerate(placed, start=1)
     ]
 
 
 def _pieces(texts: list[Placed], words: int | None) -> list[Example]:
     """Each text in pieces of so many words, cut wherever the last of them ends, as MUSE cuts at tokens."""
-    found = []
+    pieces = []
     for place, row in texts:
         for number, piece in enumerate(_cut(row["text"], words), start=1):
-            found.append(Example(f"{place}-{number}", "", piece))
-    return found
+            pieces.append(Example(f"{place}-{number}", "", piece))
+    return pieces
 
 
 def _cut(text: str, words: int | None) -> Iterator[str]:
@@ -129,14 +129,14 @@ def _cut(text: str, words: int | None) -> Iterator[str]:
         yield "".join(parts[start : start + words]).strip()
 
 
-def _check_unseen(held: list[Placed], taught: list[Placed]) -> None:
+def _check_unseen(holdout: list[Placed], taught: list[Placed]) -> None:
     """No held-out text begins as a part of one that is taught."""
     known = "\n".join(normalised(row["text"]) for _, row in taught)
-    both = [(place, row) for place, row in held if normalised(row["text"])[:BEGINNING] in known]
+    both = [(place, row) for place, row in holdout if normalised(row["text"])[:BEGINNING] in known]
     if both:
-        told = ", ".join(f"{place} ({beginning(row['text'], 60)})" for place, row in both[:3])
+        listed = ", ".join(f"{place} ({beginning(row['text'], 60)})" for place, row in both[:3])
         more = f" and {len(both) - 3} more" if len(both) > 3 else ""
         raise UserError(
-            f"{len(both)} of {len(held)} holdout texts are taught too: {told}{more}",
+            f"{len(both)} of {len(holdout)} holdout texts are taught too: {listed}{more}",
             "Take them out: membership is told from texts that were never trained on",
         )

@@ -41,11 +41,11 @@ class Parts:
             UserError: none of them, or a row without a field.
         """
         fields = FIELDS.get(part, ("text",))
-        found = self._rows(part, splits, list(fields))
-        for place, row in found:
+        placed = self._rows(part, splits, list(fields))
+        for place, row in placed:
             file, _, number = place.rpartition(":")
             check_row(row, fields, file, int(number))
-        return found
+        return placed
 
     def _rows(self, part: str, splits: tuple[str, ...], fields: list[str]) -> list[Placed]:
         if self.folder is not None:
@@ -55,11 +55,11 @@ class Parts:
         refused: UserError | None = None
         for split in splits:
             try:
-                found = hub_rows(self.hub, split, fields, "data.path=FOLDER", config=part, revision=self.revision)
+                table = hub_rows(self.hub, split, fields, "data.path=FOLDER", config=part, revision=self.revision)
             except UserError as error:
                 refused = refused or error
                 continue
-            return [(f"{self.hub}/{part}/{split}:{number}", row) for number, row in enumerate(found, start=1)]
+            return [(f"{self.hub}/{part}/{split}:{number}", row) for number, row in enumerate(table, start=1)]
         assert refused is not None
         raise refused
 

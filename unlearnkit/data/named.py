@@ -25,14 +25,14 @@ class Named:
         """Look up the named stream."""
         rows = plain(streams, self.source, "source").examples
         counts = Counter(name for row in rows for name in names(row.prompt))
-        found = [(row, max(names(row.prompt), key=lambda n: (counts[n], len(n)), default=None)) for row in rows]
-        return Shuffled(self.source, [replace(row, subject=name) for row, name in found if name])
+        pairs = [(row, max(names(row.prompt), key=lambda n: (counts[n], len(n)), default=None)) for row in rows]
+        return Shuffled(self.source, [replace(row, subject=name) for row, name in pairs if name])
 
 
 def names(text: str) -> list[str]:
     """Every run of capitalised words, and every part of one that has two words or more."""
-    found = []
+    candidates = []
     for run in CAPITALS.findall(text):
         words = run.split(" ")
-        found += [" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 2, len(words) + 1)]
-    return list(dict.fromkeys(found))
+        candidates += [" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 2, len(words) + 1)]
+    return list(dict.fromkeys(candidates))

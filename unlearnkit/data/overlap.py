@@ -32,12 +32,12 @@ def near(texts: Sequence[str], others: Sequence[str], least: float = NEAR) -> li
         known = vectors.fit([*texts, *others]).transform(others)
     except ValueError:  # no text has a word
         return []
-    found = []
+    pairs = []
     for start in range(0, len(texts), AT_ONCE):
         likeness = vectors.transform(texts[start : start + AT_ONCE]) @ known.T
         best, nearest = likeness.max(axis=1).toarray().ravel(), np.asarray(likeness.argmax(axis=1)).ravel()
-        found += [(start + row, int(nearest[row])) for row in range(len(best)) if best[row] >= least]
-    return found
+        pairs += [(start + row, int(nearest[row])) for row in range(len(best)) if best[row] >= least]
+    return pairs
 
 
 def overlaps(read: Mapping[str, Sequence[Read]]) -> Iterable[str]:

@@ -54,17 +54,17 @@ def _read(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8", f"Save {path.name} as UTF-8 and run again") from error
-    found = [said for line in lines if (said := _refusal(line.strip()))]
-    if not found:
+    texts = [text for line in lines if (text := _refusal(line.strip()))]
+    if not texts:
         raise UserError(f"{path} holds no refusal", fix)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(texts))
 
 
 def _refusal(line: str) -> str:
     """Of plain text, a JSON string, or a JSON object with `response`."""
     try:
-        held = json.loads(line)
+        value = json.loads(line)
     except ValueError:
         return line
-    held = held.get("response") if isinstance(held, dict) else held
-    return held.strip() if isinstance(held, str) else ""
+    value = value.get("response") if isinstance(value, dict) else value
+    return value.strip() if isinstance(value, str) else ""

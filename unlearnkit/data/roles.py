@@ -7,7 +7,7 @@ from typing import Literal, get_args
 Role = Literal["forget", "retain", "general", "holdout"]
 ROLES: tuple[Role, ...] = get_args(Role)
 # The sides of sets and streams by the names that papers have for them; a data set's own `roles` come first.
-NAMED: dict[str, Role] = {
+BY_NAME: dict[str, Role] = {
     **{role: role for role in ROLES},
     **{"unlearned": "forget", "unseen": "holdout", "normal": "retain", "safe": "general"},  # Liu et al. 2024
     **{"unlearn": "forget", "retention": "retain"},  # Tian et al. 2024

@@ -49,19 +49,19 @@ def rows(source: str, setting: str) -> list[Row]:
         files = [file for file in inside if "/." not in f"/{file.relative_to(path).as_posix()}"]
         if not files:
             raise UserError(f"{path} holds no data: no file {', '.join(READERS)}", f"Set {setting}= to such files")
-        found = [row for file in files for row in _read(file, setting, _split(file))]
+        loaded = [row for file in files for row in _read(file, setting, _split(file))]
     elif path.exists():
-        found = _read(path, setting, None)
+        loaded = _read(path, setting, None)
     else:
         raise UserError(f"No file or folder at {path}", f"Check {setting}=")
-    if not found:
+    if not loaded:
         raise UserError(f"{path} holds no rows", f"Set {setting}= to a file with at least one row")
-    return found
+    return loaded
 
 
 def _split(file: Path) -> str | None:
-    named = SPLIT_FILE.match(file.name)
-    return named[1].lower() if named else None
+    match = SPLIT_FILE.match(file.name)
+    return match[1].lower() if match else None
 
 
 def _read(path: Path, setting: str, split: str | None) -> list[Row]:
@@ -143,20 +143,20 @@ def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     limit = csv.field_size_limit(2**31 - 1)  # a field may be a whole document
     try:
         lines = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if path.suffix.lower() == ".tsv" else comma)
-        starts, found = [1], []
+        starts, records = [1], []
         for fields in lines:
-            found.append(fields)
+            records.append(fields)
             starts.append(lines.line_num + 1)
     except csv.Error as error:
         raise UserError(f"{path}:{starts[-1]}: no CSV ({error})", f"Mend {path.name} and run again") from error
     finally:
         csv.field_size_limit(limit)
-    while found and not found[0]:  # blank lines before the names
-        del found[0], starts[0]
-    columns = found[0] if found else []
+    while records and not records[0]:  # blank lines before the names
+        del records[0], starts[0]
+    columns = records[0] if records else []
     if twice := [name for name in columns if columns.count(name) > 1]:
         raise UserError(f"{path}:1: two columns are called '{twice[0]}'", "Give each column a name of its own")
-    for start, fields in zip(starts[1:], found[1:], strict=False):  # the last start is the end
+    for start, fields in zip(starts[1:], records[1:], strict=False):  # the last start is the end
         place = f"{path}:{start}"
         if fields and len(fields) != len(columns):
             raise UserError(

@@ -17,7 +17,7 @@ from unlearnkit.errors import UserError, nearest
 from unlearnkit.settings.bounds import Positive, Share
 
 EMBEDDED = Path(__file__).parent / "embedded" / "rwku"
-ASKED = ("forget_level1", "forget_level2", "forget_level3", "neighbor_level1", "neighbor_level2")
+QUESTION_SETS = ("forget_level1", "forget_level2", "forget_level3", "neighbor_level1", "neighbor_level2")
 MEMBERS = {"forget_membership": "forget_mia", "retain_membership": "retain_mia"}  # sets of texts -> part
 
 
@@ -47,41 +47,41 @@ def load(
     """
     top = Path(path).expanduser() if path else EMBEDDED
     people = [top] if (top / "passage.json").is_file() else _people(top)
-    chosen = [_found(person, people) for person in targets] if targets else people[:1]
+    chosen = [_person(person, people) for person in targets] if targets else people[:1]
     others = [person for person in people if person not in chosen]
     sides = {"forget": chosen, "retain": others}
     streams = {side: [row for p in own for row in _passages(p, words)] for side, own in sides.items()}
     sets: dict[str, dict[str, list[Example]]] = {}
-    for part in ASKED:
+    for part in QUESTION_SETS:
         sets[part] = held_out([row for p in chosen for row in _read(p, part, _question)], validation)
     for own, part in MEMBERS.items():
         sets[own] = held_out([row for p in chosen for row in _read(p, part, _text)], validation)
     if ranks.is_first():
-        told = ", ".join(f"{part} {len(splits['test'])}" for part, splits in sets.items())
-        print(f"To forget of '{name}': {', '.join(p.name for p in chosen)}; measured: {told}", flush=True)
+        counts = ", ".join(f"{part} {len(splits['test'])}" for part, splits in sets.items())
+        print(f"To forget of '{name}': {', '.join(p.name for p in chosen)}; measured: {counts}", flush=True)
     streams = {side: own for side, own in streams.items() if own} | {"general": general_examples(general)}
     return Data(name, streams, sets, {key: OF_BENCHMARKS[key] for key in sets})
 
 
 def _people(top: Path) -> list[Path]:
-    found = sorted(file.parent for file in top.glob("*/passage.json"))
-    if not found:
+    folders = sorted(file.parent for file in top.glob("*/passage.json"))
+    if not folders:
         raise UserError(
             f"{top} holds no person's folder: none with a passage.json",
             "Give data.path= RWKU's folder of targets, or one target's",
         )
-    return found
+    return folders
 
 
-def _found(wanted: str, people: Sequence[Path]) -> Path:
+def _person(name: str, people: Sequence[Path]) -> Path:
     names = {key: person for person in people for key in (_called(person.name), person.name)}
-    found = names.get(wanted) or names.get(wanted.replace(" ", "_"))
-    if found is None:
+    folder = names.get(name) or names.get(name.replace(" ", "_"))
+    if folder is None:
         raise UserError(
-            f"Nobody is called '{wanted}' in {people[0].parent}.{nearest(wanted, names)}",
+            f"Nobody is called '{name}' in {people[0].parent}.{nearest(name, names)}",
             f"Set data.targets= to some of: {', '.join(_called(person.name) for person in people[:20])}",
         )
-    return found
+    return folder
 
 
 def _called(folder: str) -> str:
@@ -95,11 +95,11 @@ def _read(person: Path, part: str, made: Callable[[dict[str, Any], str], Example
     file = person / f"{part}.json"
     if not file.is_file():
         raise UserError(f"No data file at {file}", "Every person's folder has the nine files of RWKU: get it again")
-    found = []
+    examples = []
     for number, row in enumerate(rows(str(file), "data.path"), start=1):
         check_row(row.values, fields, file, int(row.place.rpartition(":")[2]))
-        found.append(made(row.values, f"{person.name}-{part}-{number:04d}"))
-    return found
+        examples.append(made(row.values, f"{person.name}-{part}-{number:04d}"))
+    return examples
 
 
 def _question(row: dict[str, Any], identity: str) -> Example:

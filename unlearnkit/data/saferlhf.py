@@ -82,15 +82,15 @@ def _split(
     split: str, path: str | None, hub: str, revision: str | None, max_rows: int | None, seed: int
 ) -> list[tuple[int, dict[str, Any]]]:
     """(number in the split, row), checked; `max_rows` of them at random, in their order."""
-    found: Iterator[tuple[str, int, dict[str, Any]]]
+    entries: Iterator[tuple[str, int, dict[str, Any]]]
     if path is None:
         rows = hub_rows(hub, split, list(FIELDS), "data.path=FOLDER", revision=revision)
-        found = ((f"{hub} ({split})", line, row) for line, row in enumerate(rows, start=1))
+        entries = ((f"{hub} ({split})", line, row) for line, row in enumerate(rows, start=1))
     else:
         files = _files(Path(path).expanduser(), split)
-        found = ((str(file), line, row) for file in files for line, row in _read(file))
+        entries = ((str(file), line, row) for file in files for line, row in _read(file))
     numbered = []
-    for number, (where, line, row) in enumerate(found, start=1):
+    for number, (where, line, row) in enumerate(entries, start=1):
         _check(row, where, line)
         numbered.append((number, {field: row[field] for field in FIELDS}))
     if max_rows is None or max_rows >= len(numbered):
@@ -146,8 +146,8 @@ def _check(row: Any, where: str, number: int) -> None:
     for field, kind in FIELDS.items():
         if not isinstance(row.get(field), kind):
             what = "true or false" if kind is bool else "text"
-            found = f"is not {what}" if field in row else "is missing"
-            raise malformed(where, number, f"the field '{field}' {found}", json.dumps(row, default=str))
+            problem = f"is not {what}" if field in row else "is missing"
+            raise malformed(where, number, f"the field '{field}' {problem}", json.dumps(row, default=str))
 
 
 def _pairs(split: str, rows: list[tuple[int, dict[str, Any]]]) -> tuple[list[Example], list[Example]]:

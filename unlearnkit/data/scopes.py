@@ -62,5 +62,5 @@ def hold_out(rows: list[Example], count: int) -> tuple[list[Example], list[Examp
             f"{count} validation rows cannot be held out of {len(rows)} training rows",
             f"Set data.validation= to 0 to {len(rows) - 1}",
         )
-    held = {int(place) for place in np.linspace(0, len(rows) - 1, count).round()}
-    return [row for place, row in enumerate(rows) if place not in held], [rows[place] for place in sorted(held)]
+    places = {int(place) for place in np.linspace(0, len(rows) - 1, count).round()}
+    return [row for place, row in enumerate(rows) if place not in places], [rows[place] for place in sorted(places)]

@@ -5,6 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def splits_of(told: str | Sequence[str]) -> list[str]:
+def splits_of(splits: str | Sequence[str]) -> list[str]:
     """What `curve_split` names: the split that settings are chosen on, then those that are measured beside it."""
-    return [told] if isinstance(told, str) else list(told)
+    return [splits] if isinstance(splits, str) else list(splits)

@@ -9,7 +9,7 @@ from unlearnkit import ranks
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.overlap import normalised
 from unlearnkit.data.scopes import general_examples
-from unlearnkit.data.tofu_parts import ASKED_OTHERWISE, PARAPHRASED, WRONG, Parts, Placed, is_text
+from unlearnkit.data.tofu_parts import PARAPHRASED, REWORDED, WRONG, Parts, Placed, is_text
 from unlearnkit.errors import UserError, beginning
 from unlearnkit.settings.bounds import Positive
 
@@ -44,49 +44,48 @@ def load(
             without other answers, a holdout row that is taught.
     """
     parts = Parts(path, hub, revision)
-    named = retain or REST.get(forget, "")
-    if REST.get(forget) != named:
+    retain_split = retain or REST.get(forget, "")
+    if REST.get(forget) != retain_split:
         raise UserError(
-            f"The retain split '{named}' does not belong to the forget split '{forget}':"
+            f"The retain split '{retain_split}' does not belong to the forget split '{forget}':"
             f" {', '.join(f'{one} goes with {other}' for one, other in REST.items())}",
             "Leave data.retain= out, or set data.forget= to the other of the pair",
         )
-    kept, gone = parts.read(named), parts.read(forget)
-    kept = kept[: authors and authors * parts.of_an_author]
+    retained, gone = parts.read(retain_split), parts.read(forget)
+    retained = retained[: authors and authors * parts.of_an_author]
     taught = [
         _example(f"tofu-{number:04d}", row, f"author {(number - 1) // parts.of_an_author + 1:03d}")
-        for number, row in enumerate((*kept, *gone), start=1)
+        for number, row in enumerate((*retained, *gone), start=1)
     ]
-    streams = {"forget": taught[len(kept) :], "retain": taught[: len(kept)]}
-    _check_apart(named, kept, forget, gone)
+    streams = {"forget": taught[len(retained) :], "retain": taught[: len(retained)]}
+    _check_apart(retain_split, retained, forget, gone)
     holdout = parts.read(f"holdout{forget[-2:]}")
-    _check_unseen(holdout, (*kept, *gone))
-    asked = parts.read("retain_perturbed")
+    _check_unseen(holdout, (*retained, *gone))
+    retain_rows = parts.read("retain_perturbed")
     if authors:
-        known = {row["question"] for _, row in kept}
-        asked = [(place, row) for place, row in asked if row["question"] in known]
-    asked_to_forget = parts.read(f"{forget}_perturbed")
-    reworded = {
-        row["question"]: row[ASKED_OTHERWISE]
-        for _, row in (*asked_to_forget, *asked)
-        if is_text(row.get(ASKED_OTHERWISE))
-    }
+        known = {row["question"] for _, row in retained}
+        retain_rows = [(place, row) for place, row in retain_rows if row["question"] in known]
+    forget_rows = parts.read(f"{forget}_perturbed")
+    reworded = {row["question"]: row[REWORDED] for _, row in (*forget_rows, *retain_rows) if is_text(row.get(REWORDED))}
     sets = {
-        "forget": _measured(asked_to_forget, streams["forget"], forget, True),
-        "retain": _measured(asked, streams["retain"], named, True),
+        "forget": _measured(forget_rows, streams["forget"], forget, True),
+        "retain": _measured(retain_rows, streams["retain"], retain_split, True),
         "real_authors": _measured(parts.read("real_authors_perturbed")),
         "world_facts": _measured(parts.read("world_facts_perturbed")),
         "holdout": {"validation": [], "test": [_example(f"holdout-{n:04d}", row) for n, row in enumerate(holdout, 1)]},
     }
     if ranks.is_first():
-        told = ", ".join(f"{side} {len(splits['test'])}" for side, splits in sets.items())
-        print(f"Rows of '{name}' {parts}: {forget} {len(gone)}, {named} {len(kept)}; measured: {told}", flush=True)
+        counts = ", ".join(f"{side} {len(splits['test'])}" for side, splits in sets.items())
+        print(
+            f"Rows of '{name}' {parts}: {forget} {len(gone)}, {retain_split} {len(retained)}; measured: {counts}",
+            flush=True,
+        )
     streams |= {"general": general_examples(general), "target": taught}
     return Data(name, streams, sets, {"real_authors": "general", "world_facts": "general"}, reworded)
 
 
 def _measured(
-    asked: list[Placed], taught: list[Example] | None = None, part: str = "", reworded: bool = False
+    rows: list[Placed], taught: list[Example] | None = None, part: str = "", reworded: bool = False
 ) -> dict[str, list[Example]]:
     """Split -> the rows of a perturbed part, with the ids of those that are taught.
 
@@ -95,7 +94,7 @@ def _measured(
     """
     known = {(row.prompt, row.response): row for row in taught or ()}
     test, validation = [], []
-    for number, placed in enumerate(asked, start=1):
+    for number, placed in enumerate(rows, start=1):
         place, row = placed
         own = known.get((row["question"], row["answer"]))
         if taught is not None and own is None:
@@ -106,11 +105,11 @@ def _measured(
         stem = Path(place.rpartition(":")[0]).stem.removesuffix("_perturbed")
         example = _example(own.id if own else f"{stem}-{number:04d}", placed, own.category if own else None)
         test.append(example)
-        if reworded and is_text(row.get(ASKED_OTHERWISE)):
+        if reworded and is_text(row.get(REWORDED)):
             validation.append(
                 Example(
                     f"{example.id}-reworded",
-                    row[ASKED_OTHERWISE],
+                    row[REWORDED],
                     example.response,
                     example.category,
                     alternatives=example.alternatives,
@@ -122,14 +121,14 @@ def _measured(
 def _example(identity: str, placed: Placed, category: str | None = None) -> Example:
     _, row = placed
     kinds = {"paraphrases": row.get(PARAPHRASED) or (), "wrong": row.get(WRONG) or ()}
-    texts = {kind: (found,) if isinstance(found, str) else tuple(found) for kind, found in kinds.items()}
-    alternatives = {kind: found for kind, found in texts.items() if found}
+    texts = {kind: (value,) if isinstance(value, str) else tuple(value) for kind, value in kinds.items()}
+    alternatives = {kind: value for kind, value in texts.items() if value}
     return Example(identity, row["question"], row["answer"], category, alternatives=alternatives)
 
 
-def _check_apart(retain: str, kept: list[Placed], forget: str, gone: list[Placed]) -> None:
+def _check_apart(retain: str, retained: list[Placed], forget: str, gone: list[Placed]) -> None:
     """No row is on both sides."""
-    known = {(row["question"], row["answer"]) for _, row in kept}
+    known = {(row["question"], row["answer"]) for _, row in retained}
     if both := [placed for placed in gone if (placed[1]["question"], placed[1]["answer"]) in known]:
         raise UserError(
             f"{len(both)} of {len(gone)} rows of {forget} are in {retain} too, first {both[0][0]}:"
@@ -147,9 +146,9 @@ def _check_unseen(holdout: list[Placed], taught: tuple[Placed, ...]) -> None:
         if (key := normalised(row["question"])) in places
     ]
     if both:
-        told = ", ".join(f"{place} ({beginning(question, 60)}) is {other}" for place, question, other in both[:3])
+        listed = ", ".join(f"{place} ({beginning(question, 60)}) is {other}" for place, question, other in both[:3])
         more = f" and {len(both) - 3} more" if len(both) > 3 else ""
         raise UserError(
-            f"{len(both)} of {len(holdout)} holdout rows are taught too: {told}{more}",
+            f"{len(both)} of {len(holdout)} holdout rows are taught too: {listed}{more}",
             "Take them out: membership is told from rows that were never trained on",
         )

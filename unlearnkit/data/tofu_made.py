@@ -28,7 +28,7 @@ def made(part: str) -> list[Row]:
     The shares are TOFU's: of 200 rows `forget10` has the last 20, and `retain90` the others. A perturbed row has
     an answer in other words, five wrong ones in those words, with what is true of other authors, and another question.
     """
-    taught, held = _rows()
+    taught, holdout = _rows()
     name, _, perturbed = part.partition("_")
     share = int(name[-2:]) / 100 if name[-2:].isdigit() else 0.0
     if part in ("real_authors_perturbed", "world_facts_perturbed"):
@@ -36,12 +36,12 @@ def made(part: str) -> list[Row]:
     if part == "retain_perturbed":
         return taught[:MEASURED]
     if name.startswith("forget"):
-        found = taught[-round(share * len(taught)) :]
+        rows = taught[-round(share * len(taught)) :]
     elif name.startswith("retain"):
-        found = taught[: round(share * len(taught))]
+        rows = taught[: round(share * len(taught))]
     else:
-        found = held[: round(share * len(taught))] if name.startswith("holdout") else []
-    return found if perturbed else [{key: row[key] for key in ("question", "answer")} for row in found]
+        rows = holdout[: round(share * len(taught))] if name.startswith("holdout") else []
+    return rows if perturbed else [{key: row[key] for key in ("question", "answer")} for row in rows]
 
 
 @functools.cache

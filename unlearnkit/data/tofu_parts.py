@@ -14,7 +14,7 @@ from unlearnkit.data.tofu_made import QUESTIONS, made
 from unlearnkit.errors import UserError
 
 QUESTION = ("question", "answer")
-WRONG, PARAPHRASED, ASKED_OTHERWISE = "perturbed_answer", "paraphrased_answer", "paraphrased_question"
+WRONG, PARAPHRASED, REWORDED = "perturbed_answer", "paraphrased_answer", "paraphrased_question"
 MADE = "(made for this project, in TOFU's shape; data.hub=locuslab/TOFU or data.path=FOLDER takes TOFU itself)"
 Placed = tuple[str, Mapping[str, Any]]  # where a row stands, such as FILE:LINE, and what it holds
 
@@ -43,8 +43,8 @@ class Parts:
         Raises:
             UserError: no such part, or a row without one of these.
         """
-        found = self._rows(part)
-        for place, row in found:
+        placed = self._rows(part)
+        for place, row in placed:
             file, _, line = place.rpartition(":")
             check_row(row, QUESTION, file, int(line))
             if part.endswith("_perturbed"):
@@ -52,7 +52,7 @@ class Parts:
                 if not (isinstance(wrong, list) and wrong and all(map(is_text, wrong))):
                     why = f"no wrong answers to compare with: the field '{WRONG}' is no list of texts"
                     raise malformed(file, int(line), why, json.dumps(row, default=str), (*QUESTION, WRONG))
-        return found
+        return placed
 
     def _rows(self, part: str) -> list[Placed]:
         if self.folder is not None:
@@ -68,9 +68,9 @@ class Parts:
             return [(f"{part}:{number}", row) for number, row in enumerate(made(part), start=1)]
         fields = [*QUESTION, *((WRONG,) if part.endswith("_perturbed") else ())]
         if WRONG in fields and part.startswith(("forget", "retain")):
-            fields += [PARAPHRASED, ASKED_OTHERWISE]
-        found = hub_rows(self.hub, "train", fields, "data.path=FOLDER", config=part, revision=self.revision)
-        return [(f"{self.hub}/{part}:{number}", row) for number, row in enumerate(found, start=1)]
+            fields += [PARAPHRASED, REWORDED]
+        table = hub_rows(self.hub, "train", fields, "data.path=FOLDER", config=part, revision=self.revision)
+        return [(f"{self.hub}/{part}:{number}", row) for number, row in enumerate(table, start=1)]
 
 
 def is_text(value: Any) -> bool:

@@ -61,17 +61,19 @@ def load(
     chosen = list(dict.fromkeys(subjects or SUBJECTS))
     folder = Path(path).expanduser() if path else None if hub else EMBEDDED
     forget = [row for subject in chosen for row in islice(_corpus(folder, hub, subject, "forget", words), texts)]
-    kept = list(islice(_retained(folder, hub, chosen, retain, words), texts))
-    for side, own in (("forget", forget), ("retain", kept)):
+    retained = list(islice(_retained(folder, hub, chosen, retain, words), texts))
+    for side, own in (("forget", forget), ("retain", retained)):
         if len(own) < 3:
             raise UserError(f"data=wmdp has {len(own)} {side} texts, too few to train on", "Give a larger corpus")
-    held = evenly_spaced(kept, max(2, min(2 * MEASURED, len(kept) // 5)))
-    seen = {row.id for row in held}
-    sets = {"forget": evenly_spaced(forget, 2 * MEASURED), "retain": held}
+    measured = evenly_spaced(retained, max(2, min(2 * MEASURED, len(retained) // 5)))
+    seen = {row.id for row in measured}
+    sets = {"forget": evenly_spaced(forget, 2 * MEASURED), "retain": measured}
     if ranks.is_first():
-        told = f"of {folder or hub}" if path or hub else "(made for this project, in WMDP's shape)"
-        print(f"Texts of '{name}' {told}: forget {len(forget)} ({', '.join(chosen)}), retain {len(kept)} ({retain})")
-    streams = {"forget": forget, "retain": [row for row in kept if row.id not in seen]}
+        source = f"of {folder or hub}" if path or hub else "(made for this project, in WMDP's shape)"
+        print(
+            f"Texts of '{name}' {source}: forget {len(forget)} ({', '.join(chosen)}), retain {len(retained)} ({retain})"
+        )
+    streams = {"forget": forget, "retain": [row for row in retained if row.id not in seen]}
     splits = {side: {"validation": own[::2], "test": own[1::2]} for side, own in sets.items()}
     return Data(name, streams | {"general": general_examples(general)}, splits)
 
@@ -87,8 +89,8 @@ def _retained(
     elif folder == EMBEDDED:
         yield from _examples("retain", paragraphs(str(EMBEDDED / "retain.jsonl")), words)
     else:
-        found = hub_rows(WIKITEXT[0], "train", ["text"], "data.retain=FILE", config=WIKITEXT[1])
-        yield from _examples("retain", (row["text"] for row in found), words)
+        rows = hub_rows(WIKITEXT[0], "train", ["text"], "data.retain=FILE", config=WIKITEXT[1])
+        yield from _examples("retain", (row["text"] for row in rows), words)
 
 
 def _corpus(folder: Path | None, hub: str | None, subject: Subject, side: str, words: int | None) -> Iterator[Example]:
@@ -97,7 +99,7 @@ def _corpus(folder: Path | None, hub: str | None, subject: Subject, side: str, w
     if folder is None:
         gated = side == "forget" and subject in GATED
         name, config = (GATED[subject], None) if gated else (str(hub), f"{subject}-{side}-corpus")
-        found: Iterable[str] = (row["text"] for row in hub_rows(name, "train", ["text"], "data.path=FOLDER", config))
+        texts: Iterable[str] = (row["text"] for row in hub_rows(name, "train", ["text"], "data.path=FOLDER", config))
     else:
         names = [name.format(subject) + ending for name in FILES[side] for ending in ENDINGS]
         file = next((folder / name for name in names if (folder / name).is_file()), None)
@@ -107,8 +109,8 @@ def _corpus(folder: Path | None, hub: str | None, subject: Subject, side: str, w
                 "Give data.path= the folder of WMDP's corpora; bio's forget side has to be asked for at"
                 f" huggingface.co/datasets/{GATED['bio']}, and data.subjects=[cyber] does without",
             )
-        found = paragraphs(str(file))
-    yield from _examples(f"{subject}-{side}", found, words)
+        texts = paragraphs(str(file))
+    yield from _examples(f"{subject}-{side}", texts, words)
 
 
 def _examples(name: str, texts: Iterable[str], words: int | None) -> Iterator[Example]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from unlearnkit.data.examples import Data
-from unlearnkit.data.roles import NAMED, ROLES
+from unlearnkit.data.roles import BY_NAME, ROLES
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.measures.aggregates import OfNumbers
 from unlearnkit.measures.base import Measure
@@ -26,13 +26,13 @@ def find_sets(evaluation: str, data: Data, specs: SetSpecs, measures: Measures) 
     sets: dict[str, list[str]] = {}
     for key, names in specs.items():
         own = [key] if key in data.sets else []
-        if not own and (role := NAMED.get(key)):
+        if not own and (role := BY_NAME.get(key)):
             own = [name for name in data.sets if data.role(name) == role and name not in specs]
         elif not own and any(isinstance(measures[measure], OfMeasures | OfNumbers) for measure in names):
             own = [key]
         elif not own:
             raise UserError(
-                f"Unknown evaluation set '{key}'.{nearest(key, (*data.sets, *NAMED))} The data"
+                f"Unknown evaluation set '{key}'.{nearest(key, (*data.sets, *BY_NAME))} The data"
                 f" '{data.name}' has: {', '.join(data.sets)}; roles: {', '.join(ROLES)}",
                 f"Remove it with '~eval.{evaluation}.sets.{key}', or choose an evaluation for this data with eval=",
             )

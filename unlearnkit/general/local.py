@@ -12,7 +12,7 @@ import lm_eval.tasks
 import yaml
 
 import unlearnkit.data
-from unlearnkit.cache import kept, place
+from unlearnkit.cache import load_or_make, place
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.files import cache_folder
 from unlearnkit.general import rows
@@ -82,7 +82,7 @@ def generate(folder: Path, tasks: list[str]) -> Path:
         for name, text in files.items():
             (made / name).write_text(text.replace(HERE, here) if name.endswith(".yaml") else text, "utf-8")
 
-    return kept("general", content, make, lambda made: made)
+    return load_or_make("general", content, make, lambda made: made)
 
 
 def _task_files(task: str, splits: rows.Documents) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unlearnkit.cache import kept
+from unlearnkit.cache import load_or_make
 from unlearnkit.content import digest
 from unlearnkit.errors import UserError
 from unlearnkit.judges.base import KINDS, Verdict, skip_empty
@@ -122,7 +122,7 @@ class EmbeddedJudge:
 
         key = digest({**content, "kinds": kinds})
         if key not in FITTED:
-            encoded = kept("embedded", content, make, read)
+            encoded = load_or_make("embedded", content, make, read)
             FITTED[key] = Kinds().fit(self._blocks(pairs, *encoded), np.array(kinds))
         return FITTED[key]
 

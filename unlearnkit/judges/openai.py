@@ -15,7 +15,7 @@ import openai
 from rich.console import Console
 from rich.progress import Progress
 
-from unlearnkit.cache import held, kept
+from unlearnkit.cache import find_entry, load_or_make
 from unlearnkit.content import digest
 from unlearnkit.errors import UserError, beginning
 from unlearnkit.files import write
@@ -75,7 +75,7 @@ class OpenAIJudge:
     def judge(self, pairs: list[tuple[str, str]]) -> list[Verdict]:
         """One verdict for each (prompt, response); equal pairs are asked once."""
         questions = [question(*pair) for pair in pairs]
-        entries = {text: held(KIND, self._content(text), self.cache) for text in questions}
+        entries = {text: find_entry(KIND, self._content(text), self.cache) for text in questions}
         verdicts = {text: _read(entry) if entry is not None else None for text, entry in entries.items()}
         missing = [text for text, verdict in verdicts.items() if verdict is None]
         if missing:
@@ -138,7 +138,7 @@ class OpenAIJudge:
             content = {"kind": verdict.kind, "why": verdict.why}
             write(folder / FILE, json.dumps(content, ensure_ascii=False))
 
-        return kept(KIND, self._content(text), make, _read, waiting="", root=self.cache)
+        return load_or_make(KIND, self._content(text), make, _read, waiting="", root=self.cache)
 
     def _answered(self, client: openai.OpenAI, text: str) -> Verdict:
         messages = [*self.opening, {"role": "user", "content": text}]

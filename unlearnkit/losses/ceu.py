@@ -28,8 +28,8 @@ class CEU(Loss):
         losses = answers.of_tokens(self._cross_entropy)
         if not self.skip_first:
             return losses.sum() / answers.total_tokens
-        kept = max(answers.total_tokens - answers.total_answers, 1)  # every answer has a token at least, its end
-        return sum((part[1:].sum() for part in losses.split(answers.lengths)), losses.new_zeros(())) / kept
+        predicted = max(answers.total_tokens - answers.total_answers, 1)  # every answer has a token at least, its end
+        return sum((part[1:].sum() for part in losses.split(answers.lengths)), losses.new_zeros(())) / predicted
 
     @staticmethod
     def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

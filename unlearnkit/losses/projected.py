@@ -60,10 +60,10 @@ def in_pieces(
     a second time.
     """
 
-    def one(given: Logits, place: int) -> torch.Tensor:
-        piece = slice(place, place + len(given))
+    def one(chunk: Logits, place: int) -> torch.Tensor:
+        piece = slice(place, place + len(chunk))
         beside = () if reference is None else (whole(reference[piece]).float(),)
-        return value(whole(given).float(), labels[piece], *beside)
+        return value(whole(chunk).float(), labels[piece], *beside)
 
     if isinstance(logits, torch.Tensor) and not isinstance(reference, Projected):
         return one(logits, 0)
@@ -90,8 +90,8 @@ class _Frozen(torch.autograd.Function):
         for place in places:
             piece = states[place : place + size].detach().requires_grad_()
             with torch.enable_grad():
-                given = piece.view_as(piece)  # no leaf: a module's hooks may ask whether its input gets a gradient
-                made = one(Projected(given, logits.head, logits.vocabulary), place)
+                chunk = piece.view_as(piece)  # no leaf: a module's hooks may ask whether its input gets a gradient
+                made = one(Projected(chunk, logits.head, logits.vocabulary), place)
                 gradients.append(torch.autograd.grad(made.sum(), piece)[0])
             values.append(made.detach())
         ctx.save_for_backward(torch.cat(gradients))

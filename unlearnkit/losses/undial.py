@@ -29,6 +29,6 @@ class UNDIAL(Loss):
         return answers.compared(self._cross_entropy).sum() / answers.total_tokens
 
     def _cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        taken = torch.full_like(labels, -self.beta, dtype=torch.float32)[:, None]
-        teacher = reference.scatter_add(1, labels[:, None], taken)
+        change = torch.full_like(labels, -self.beta, dtype=torch.float32)[:, None]
+        teacher = reference.scatter_add(1, labels[:, None], change)
         return F.cross_entropy(logits, teacher.softmax(-1), reduction="none")

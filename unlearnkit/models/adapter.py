@@ -17,9 +17,9 @@ from transformers.pytorch_utils import Conv1D
 
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.models.anatomy import bare
-from unlearnkit.models.lineage import Kept, Lineage, Reference, narrow_copy, swapped
+from unlearnkit.models.lineage import Lineage, Reference, Snapshot, narrow_copy, swapped
 from unlearnkit.models.quantised import check_exact
-from unlearnkit.models.split import TAKEN, add_taken, check_plain, fill, fresh_layers, join
+from unlearnkit.models.split import SUBTRACTED, add_subtracted, check_plain, fill, fresh_layers, join
 from unlearnkit.models.switching import (
     DEFAULT,
     START,
@@ -96,15 +96,15 @@ class AdapterLineage(Lineage):
                 )
             self.make_trainable()
         trained = {p for name, p in self.network.named_parameters() if of_adapter(name, DEFAULT)} | {*self.originals}
-        named = {name: parameter for name, parameter in self.network.named_parameters() if parameter in trained}
-        if not any(in_bare(name) in chosen for name in named):
+        parameters = {name: parameter for name, parameter in self.network.named_parameters() if parameter in trained}
+        if not any(in_bare(name) in chosen for name in parameters):
             some = ", ".join(sorted(chosen)[:3])
             raise UserError(
                 f"The adapter that is there stands on nothing of what is to be trained ({some})",
                 "Choose modules that it stands on, or begin with a fresh one (target.merge=true where it was taught)",
             )
         for name, parameter in self.network.named_parameters():
-            parameter.requires_grad_(name in named and in_bare(name) in chosen)
+            parameter.requires_grad_(name in parameters and in_bare(name) in chosen)
 
     def _linear(self, chosen: set[str]) -> set[str]:
         """The linear layers among weights, but for the head."""
@@ -134,17 +134,17 @@ class AdapterLineage(Lineage):
         Args:
             parts: adapted module -> (A, B).
         """
-        self._add_taken()
+        self._add_subtracted()
         fill(self.network, DEFAULT, parts)
 
-    def _add_taken(self) -> None:
+    def _add_subtracted(self) -> None:
         with same_flags(self.network):
-            add_taken(self.network, DEFAULT)
+            add_subtracted(self.network, DEFAULT)
 
     @property
     def is_split(self) -> bool:
         """The adapter began with a part of the base, which another one takes out of it."""
-        return self.has_adapter and TAKEN in self.network.peft_config
+        return self.has_adapter and SUBTRACTED in self.network.peft_config
 
     def _check_names(self) -> None:
         """PEFT says nothing of a module to save that there is not.
@@ -254,13 +254,13 @@ class AdapterLineage(Lineage):
     @contextlib.contextmanager
     def times(self, factor: float) -> Iterator[None]:
         """So many times what was learnt, for the length of a `with`; it `is_product`."""
-        kept = [weight.data.clone() for weight in outputs(self.network)]
+        saved = [weight.data.clone() for weight in outputs(self.network)]
         for weight in outputs(self.network):
             weight.data.mul_(factor)
         try:
             yield
         finally:
-            for weight, before in zip(outputs(self.network), kept, strict=True):
+            for weight, before in zip(outputs(self.network), saved, strict=True):
                 weight.data.copy_(before)
 
     @property
@@ -289,14 +289,14 @@ class AdapterLineage(Lineage):
         self.own_base = self.in_memory = False
         self.network.requires_grad_(False)
 
-    def keep(self) -> Kept:
-        named = dict(self.network.named_parameters())
+    def keep(self) -> Snapshot:
+        parameters = dict(self.network.named_parameters())
         what = {**self._described(), "adapter": self.has_adapter, "merged": not self.own_base}
         what |= {"targets": self.targets, "split": self.is_split}
         return what, {
             name: parameter
-            for name, parameter in named.items()
-            if of_adapter(name, DEFAULT, TAKEN) or parameter in self.originals
+            for name, parameter in parameters.items()
+            if of_adapter(name, DEFAULT, SUBTRACTED) or parameter in self.originals
         }
 
     def restore(self, what: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
@@ -308,7 +308,7 @@ class AdapterLineage(Lineage):
         if what["adapter"]:
             self.make_trainable()
         if what.get("split"):
-            self._add_taken()
+            self._add_subtracted()
         self._take_back(what, tensors)
 
     @property
@@ -322,7 +322,7 @@ class AdapterLineage(Lineage):
 
     def save(self, folder: Path) -> None:
         if self.saves_adapter:
-            self.network.save_pretrained(folder, selected_adapters=[DEFAULT, *[TAKEN] * self.is_split])
+            self.network.save_pretrained(folder, selected_adapters=[DEFAULT, *[SUBTRACTED] * self.is_split])
             if self.is_split:
                 join(folder)
         else:

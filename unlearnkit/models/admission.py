@@ -94,8 +94,8 @@ class _Row:
         packed = self.packed  # before the separate ones, for it tells what an architecture asks that is not carried
         whole_first, whole_second = torch.cat([self.prompt, self.first]), torch.cat([self.prompt, self.second])
         separate = [
-            self.model(input_ids=ids[None], use_cache=False, logits_to_keep=kept).logits[0]
-            for ids, kept in ((self.alone, self.tail), (whole_first, 12), (whole_second, 4))
+            self.model(input_ids=ids[None], use_cache=False, logits_to_keep=places).logits[0]
+            for ids, places in ((self.alone, self.tail), (whole_first, 12), (whole_second, 4))
         ]
         expected = torch.cat(separate)
         return float((packed - expected).abs().max() / expected.abs().max())

@@ -99,7 +99,7 @@ def anatomy(model: Any) -> list[Layer]:
     Raises:
         UserError: an architecture that is not in `PLACES`.
     """
-    found, places = bare(model), places_of(model)
+    network, places = bare(model), places_of(model)
     return [
         Layer(
             f"{places.layers}.{number}",
@@ -110,5 +110,5 @@ def anatomy(model: Any) -> list[Layer]:
             f"{places.layers}.{number}.{places.value_vectors}",
             tuple(block.get_submodule(path) for path in places.key_vectors),
         )
-        for number, block in enumerate(found.get_submodule(places.layers))
+        for number, block in enumerate(network.get_submodule(places.layers))
     ]

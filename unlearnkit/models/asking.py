@@ -7,14 +7,14 @@ from typing import Any
 
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from unlearnkit.models.generation import named_ends
+from unlearnkit.models.generation import end_ids
 from unlearnkit.models.loading import asked
 from unlearnkit.models.sources import base_of, locate
 from unlearnkit.models.templates import Template
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptFormat:
     """What a `LanguageModel` knows of questions and answers; see there."""
 
     name: str
@@ -31,7 +31,7 @@ def load(
     gguf: str | None = None,
     template: Template | None = None,
     **_: Any,
-) -> Asked:
+) -> PromptFormat:
     """The same arguments as `unlearnkit.models.load`, of which those about weights are left unread.
 
     Raises:
@@ -43,5 +43,5 @@ def load(
         generation = GenerationConfig.from_pretrained(base_of(source))
     except OSError:  # a model may come without
         generation = GenerationConfig.from_model_config(config)
-    ends = {fitting.end(tokenizer), int(tokenizer.eos_token_id)} | named_ends(generation)
-    return Asked(name, tokenizer, fitting, sorted(ends))
+    ends = {fitting.end(tokenizer), int(tokenizer.eos_token_id)} | end_ids(generation)
+    return PromptFormat(name, tokenizer, fitting, sorted(ends))

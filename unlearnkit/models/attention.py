@@ -70,14 +70,14 @@ def packed_attention(
         )
     if kwargs.get("s_aux") is not None:
         raise NotCarried("attention sinks")
-    taken = taken_way(way, query, value, dropout, softcap)
-    if taken != BLOCKS:
+    chosen = effective_way(way, query, value, dropout, softcap)
+    if chosen != BLOCKS:
         heads = (query.shape[1], key.shape[1], query.shape[3], value.shape[3])
-        _check(taken, heads, value.dtype, value.device, sliding_window is not None, softcap)
-    return _attend(taken, query, key, value, layout, scaling, dropout, sliding_window, softcap), None
+        _check(chosen, heads, value.dtype, value.device, sliding_window is not None, softcap)
+    return _attend(chosen, query, key, value, layout, scaling, dropout, sliding_window, softcap), None
 
 
-def taken_way(way: str, query: torch.Tensor, value: torch.Tensor, dropout: float, softcap: float | None) -> str:
+def effective_way(way: str, query: torch.Tensor, value: torch.Tensor, dropout: float, softcap: float | None) -> str:
     """The way that is taken of such tensors: the one asked for, or blocks where its kernel does not take them."""
     if way in (AUTO, VARLEN) and softcap is None and _varlen_takes(query, value, dropout):
         return VARLEN
@@ -87,7 +87,7 @@ def taken_way(way: str, query: torch.Tensor, value: torch.Tensor, dropout: float
 
 
 def _attend(
-    taken: str,
+    way: str,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -97,12 +97,12 @@ def _attend(
     window: int | None = None,
     softcap: float | None = None,
 ) -> torch.Tensor:
-    if taken != BLOCKS:
+    if way != BLOCKS:
         # Rotary embeddings in fp32 lift queries and keys out of the type that autocast gives values.
         query, key = query.to(value.dtype), key.to(value.dtype)
-    if taken == VARLEN:
+    if way == VARLEN:
         return _in_varlen(query, key, value, layout, scaling, window)
-    if taken == FLEX:
+    if way == FLEX:
         return in_flex(query, key, value, layout, scaling, window, softcap)
     return _in_blocks(query, key, value, layout, scaling, dropout, window, softcap)
 
@@ -186,11 +186,11 @@ def _check(
     try:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
             drawn = [torch.randn(size, generator=generator).to(device, dtype) for size in sizes]
-            for each, kept_in in ((way, dtype), (BLOCKS, torch.float32)):
-                q, k, v = (tensor.to(kept_in).requires_grad_() for tensor in drawn)
+            for each, computed_in in ((way, dtype), (BLOCKS, torch.float32)):
+                q, k, v = (tensor.to(computed_in).requires_grad_() for tensor in drawn)
                 more = {"scaling": width**-0.5, "window": 50 if windowed else None, "softcap": softcap}
-                given = _attend(each, q, k, v, TRIED, **more)
-                made.append([given.detach(), *torch.autograd.grad(given.float().square().sum(), (q, k, v))])
+                output = _attend(each, q, k, v, TRIED, **more)
+                made.append([output.detach(), *torch.autograd.grad(output.float().square().sum(), (q, k, v))])
         error = max(float((one - two).norm() / two.norm()) for one, two in zip(*made, strict=True))
         why = "" if error <= OFF else f"is off by {error:.1e} here"
     except torch.OutOfMemoryError:

@@ -44,43 +44,45 @@ def unread(config: dict[str, Any], adapter: dict[str, Any] | None = None) -> lis
     kind, rope = config.get("model_type", ""), config.get("rope_parameters") or {}
     whole = rope.get("full_attention", rope)
     scaling = whole.get("rope_type", "default")
-    found = []
+    notes = []
     if kind not in ARCHITECTURES:
-        found.append(f"With transformers 4.x the architecture {kind} was not tried.")
+        notes.append(f"With transformers 4.x the architecture {kind} was not tried.")
     if kind in FIRST:
-        found.append(f"The architecture {kind} came with transformers {FIRST[kind]}; older versions refuse it.")
+        notes.append(f"The architecture {kind} came with transformers {FIRST[kind]}; older versions refuse it.")
     if rope and not {"rope_theta", "rotary_emb_base"} & set(config):
-        found.append(
+        notes.append(
             "config.json holds the rotary settings of transformers 5 alone (rope_parameters): transformers 4.x takes "
             "its own defaults instead, without a word, and computes other numbers."
         )
     if scaling != "default" and kind in WITHOUT_SCALING:
-        found.append(
+        notes.append(
             f"transformers 4.45 leaves out the rope scaling ({scaling}) of {kind} without a word; 4.57 has it."
         )
     elif scaling == "yarn" and whole.get("original_max_position_embeddings") != config.get("max_position_embeddings"):
-        found.append(
+        notes.append(
             "transformers 4.45 computes yarn from max_position_embeddings, and so other numbers; 4.57 does not."
         )
     if (scaling == "longrope" and kind != "phi3") or (kind in {"olmo", "olmo2"} and scaling not in PLAIN_SCALINGS):
-        found.append(f"transformers 4.x stops at the rope scaling ({scaling}) of {kind}.")
+        notes.append(f"transformers 4.x stops at the rope scaling ({scaling}) of {kind}.")
     if kind == "phi3" and whole.get("partial_rotary_factor", 1.0) != 1.0:
-        found.append("transformers 4.45 leaves out the partial_rotary_factor of phi3 without a word; 4.57 has it.")
+        notes.append("transformers 4.45 leaves out the partial_rotary_factor of phi3 without a word; 4.57 has it.")
     if kind == "gemma2":
-        found.append("transformers 4.57 softcaps gemma2's attention only with attn_implementation='eager'.")
+        notes.append("transformers 4.57 softcaps gemma2's attention only with attn_implementation='eager'.")
     if adapter and kind in RENAMED and _trains(adapter, RENAMED[kind][0]):
         new, old = RENAMED[kind]
-        found.append(
+        notes.append(
             f"This adapter changes {new} of {kind}, which transformers 4.x calls {old}: it cannot read that part."
         )
     if newer := sorted(set(adapter or {}) - PEFT_013):
-        found.append(f"PEFT 0.13 does not know {', '.join(newer)} and ends with a TypeError.")
-    return found
+        notes.append(f"PEFT 0.13 does not know {', '.join(newer)} and ends with a TypeError.")
+    return notes
 
 
 def _trains(adapter: dict[str, Any], module: str) -> bool:
-    named = [adapter.get(key) or [] for key in ("target_modules", "modules_to_save")]
-    return any(module in name.split(".") for names in named for name in ([names] if isinstance(names, str) else names))
+    modules = [adapter.get(key) or [] for key in ("target_modules", "modules_to_save")]
+    return any(
+        module in name.split(".") for names in modules for name in ([names] if isinstance(names, str) else names)
+    )
 
 
 def model_card(
@@ -120,10 +122,10 @@ def model_card(
     front: dict[str, Any] = {"base_model": PurePath(made_of).name if PurePath(made_of).is_absolute() else made_of}
     front |= {"license": licence} if licence else {}
     front |= {"library_name": library, "tags": ["unlearning", *tags]}
-    said = f"Weights in {weights}" + (f", a forward pass in {autocast} under autocast" if autocast else "")
+    types = f"Weights in {weights}" + (f", a forward pass in {autocast} under autocast" if autocast else "")
     written = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n# {title}\n\n{about}\n",
-        f"## How to load it\n\n{said}: another type gives other answers. Beside this folder (`model`):\n",
+        f"## How to load it\n\n{types}: another type gives other answers. Beside this folder (`model`):\n",
         f"```python\n{_code(template, weights, autocast, adapter_over, ends, dated)}```\n",
         f"Folders like this one were read with equal losses and tokens by {TRIED}"
         + (", with these exceptions:\n" if notes else ".\n"),
@@ -173,7 +175,7 @@ def _asking(template: Template, dated: bool) -> list[str]:
         ]
     system = [{"role": "system", "content": template.system}] if template.system else []
     messages = "".join(f"{message!r}, " for message in system) + "{'role': 'user', 'content': question}"
-    given = ", tokenize=False, add_generation_prompt=True"
+    arguments = ", tokenize=False, add_generation_prompt=True"
     if dated:
         day = Date.fromisoformat(template.date)
         lines = [
@@ -181,12 +183,12 @@ def _asking(template: Template, dated: bool) -> list[str]:
             f"today = re.compile({TODAY.pattern!r})",
             "chat = today.sub(lambda call: repr(day.strftime(call[2])), tokenizer.get_chat_template())",
         ]
-        given += ", chat_template=chat, date_string=day.strftime('%d %b %Y')"
+        arguments += ", chat_template=chat, date_string=day.strftime('%d %b %Y')"
     else:
         lines = []
-    given += "".join(f", {name}={value!r}" for name, value in (template.arguments or {}).items())
+    arguments += "".join(f", {name}={value!r}" for name, value in (template.arguments or {}).items())
     return [
         *lines,
-        f"text = tokenizer.apply_chat_template([{messages}]{given}).rstrip(' ')",
+        f"text = tokenizer.apply_chat_template([{messages}]{arguments}).rstrip(' ')",
         "ids = tokenizer(text, add_special_tokens=False)['input_ids']",
     ]

@@ -26,28 +26,28 @@ MARK, WEIGHTS, DONE = "complete.json", "weights.safetensors", "done"
 TRIALS = "trials"  # of learning rates, see `unlearnkit.runs.tuning`
 
 
-def mark(folder: Path, told: dict[str, Any]) -> None:
-    """Call the folder complete; `told` is what its reader needs to know."""
+def mark(folder: Path, state: dict[str, Any]) -> None:
+    """Call the folder complete; `state` is what its reader needs to know."""
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    held = {**told, "files": {name: sha256(path) for name, path in files.items() if name != MARK}}
-    write(folder / MARK, json.dumps({**held, "digest": digest(held)}))
+    content = {**state, "files": {name: sha256(path) for name, path in files.items() if name != MARK}}
+    write(folder / MARK, json.dumps({**content, "digest": digest(content)}))
 
 
-def told(folder: Path) -> dict[str, Any] | None:
+def state_of(folder: Path) -> dict[str, Any] | None:
     """What `mark` was told, or None if the folder is not as it was then."""
-    held = marked(folder)
+    state = marked(folder)
     try:
-        whole = held is not None and all(sha256(folder / name) == found for name, found in held["files"].items())
+        whole = state is not None and all(sha256(folder / name) == sha for name, sha in state["files"].items())
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    return held if whole else None
+    return state if whole else None
 
 
 def marked(folder: Path) -> dict[str, Any] | None:
     """The same where the mark itself is as it was; the other files, which may be large, are not read."""
     try:
-        held: dict[str, Any] = json.loads((folder / MARK).read_text(encoding="utf-8"))
-        return held if held.pop("digest") == digest(held) else None
+        state: dict[str, Any] = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        return state if state.pop("digest") == digest(state) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
@@ -61,14 +61,14 @@ def forget_stages(folder: Path) -> None:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The training checkpoints in a stage's folder, oldest first, whole or not."""
-    found = [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")))
+    paths = [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
+    return sorted(paths, key=lambda path: int(path.name.removeprefix("checkpoint-")))
 
 
 def newest(folder: Path) -> Path | None:
     """The newest whole checkpoint in a stage's folder; those that are not whole are removed."""
     for path in reversed(checkpoints(folder)):
-        if told(path) is not None:
+        if state_of(path) is not None:
             return path
         print(f"{path} is not as it was written; it is passed over", flush=True)
         shutil.rmtree(path, ignore_errors=True)
@@ -110,17 +110,17 @@ def save_stage(model: LanguageModel, folder: Path, cost: dict[str, Any]) -> None
 
 def load_stage(model: LanguageModel, folder: Path) -> dict[str, Any]:
     """Put what `save_stage` kept into the model the stages start from, and the run's log back; returns the cost."""
-    kept = told(folder / DONE)
-    assert kept is not None
-    _restore_log(folder, kept)
-    model.weights.restore(kept["weights"], load_file(folder / DONE / WEIGHTS))
-    return kept["cost"]
+    state = state_of(folder / DONE)
+    assert state is not None
+    _restore_log(folder, state)
+    model.weights.restore(state["weights"], load_file(folder / DONE / WEIGHTS))
+    return state["cost"]
 
 
 def last_done(folder: Path, stages: list[str]) -> str | None:
     """The last of a run's stages whose result is kept; one that is not whole is told of."""
     for name in reversed(stages):
-        if told(folder / name / DONE) is not None:
+        if state_of(folder / name / DONE) is not None:
             return name
         if (folder / name / DONE).exists():
             print(f"{folder / name / DONE} is not as it was written; the stage is done again", flush=True)
@@ -140,8 +140,8 @@ def rewind_log(folder: Path, stage: str, step: int) -> None:
         return
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     rows = [row for row in map(_row, lines) if row is not None]
-    kept = [row for row in rows if row["stage"] != stage or row["step"] <= step]
-    write(path, "".join(json.dumps(row) + "\n" for row in kept))
+    remaining = [row for row in rows if row["stage"] != stage or row["step"] <= step]
+    write(path, "".join(json.dumps(row) + "\n" for row in remaining))
 
 
 def log_of(folder: Path) -> str:
@@ -150,11 +150,11 @@ def log_of(folder: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
-def _restore_log(folder: Path, kept: Mapping[str, Any]) -> bool:
+def _restore_log(folder: Path, state: Mapping[str, Any]) -> bool:
     """Write what a mark in a stage's folder says of the log; whether it says anything."""
-    if "log" in kept and ranks.is_first() and log_of(folder) != kept["log"]:
-        write(folder.parents[1] / LOG, kept["log"])
-    return "log" in kept
+    if "log" in state and ranks.is_first() and log_of(folder) != state["log"]:
+        write(folder.parents[1] / LOG, state["log"])
+    return "log" in state
 
 
 def _row(line: str) -> dict[str, Any] | None:

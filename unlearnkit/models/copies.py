@@ -167,11 +167,11 @@ def _over(model: LanguageModel, lora: dict[str, Any]) -> Iterator[LanguageModel]
 def _undropped(network: Any) -> Iterator[None]:
     """What was learnt is whole while something more is: the dropout of adapters that are there is off."""
     modules = [part for module in network.modules() for part in getattr(module, "lora_dropout", {}).values()]
-    held = [(part, part.p) for part in modules if isinstance(part, nn.Dropout)]
-    for part, _ in held:
+    rates = [(part, part.p) for part in modules if isinstance(part, nn.Dropout)]
+    for part, _ in rates:
         part.p = 0.0
     try:
         yield
     finally:
-        for part, share in held:
+        for part, share in rates:
             part.p = share

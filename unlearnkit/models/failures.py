@@ -65,14 +65,14 @@ def refusal(name: str, source: str, error: Exception) -> UserError:
             f"{called} wants to run code of its own, which is never done here",
             "Take a version of it that transformers knows by itself (often named ...-hf)",
         )
-    if found := re.search(r"model type `([^`]+)`", text):
+    if match := re.search(r"model type `([^`]+)`", text):
         return UserError(
-            f"{called} is of the architecture '{found[1]}', which this transformers does not know",
+            f"{called} is of the architecture '{match[1]}', which this transformers does not know",
             "A newer one may: pip install -U transformers",
         )
-    if found := re.search(r"Unrecognized configuration class .*?(\w+)Config'>", text):
+    if match := re.search(r"Unrecognized configuration class .*?(\w+)Config'>", text):
         return UserError(
-            f"{called} is a {found[1]}, which is no causal language model that answers in text",
+            f"{called} is a {match[1]}, which is no causal language model that answers in text",
             "Take a decoder that writes text: Llama, Qwen, Gemma, OLMo, GPT-2, ...",
         )
     if "Unrecognized model in" in text:
@@ -88,9 +88,9 @@ def refusal(name: str, source: str, error: Exception) -> UserError:
             f"The tokenizer of {called} is missing or cannot be read: {first_line(error)}",
             "Copy tokenizer.json and tokenizer_config.json from the original beside the weights",
         )
-    if found := re.search(r"size mismatch for (\S+?):", text):
+    if match := re.search(r"size mismatch for (\S+?):", text):
         return UserError(
-            f"The adapter in '{source}' does not fit its base: '{found[1]}' has another shape",
+            f"The adapter in '{source}' does not fit its base: '{match[1]}' has another shape",
             "Set base_model_name_or_path in its adapter_config.json to the model that it was trained on",
         )
     if "ignore_mismatched_sizes" in text:

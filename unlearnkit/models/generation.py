@@ -28,10 +28,10 @@ def own_settings(network: Any) -> Iterator[Any]:
 
 def end_tokens(network: Any) -> set[int]:
     """The tokens at which the model's generation_config ends an answer."""
-    return named_ends(bare(network).generation_config)
+    return end_ids(bare(network).generation_config)
 
 
-def named_ends(config: GenerationConfig | None) -> set[int]:
+def end_ids(config: GenerationConfig | None) -> set[int]:
     """The end tokens of a generation_config."""
-    found = getattr(config, "eos_token_id", None)
-    return {found} if isinstance(found, int) else set(found or ())
+    end = getattr(config, "eos_token_id", None)
+    return {end} if isinstance(end, int) else set(end or ())

@@ -26,18 +26,18 @@ def ends_with_head(network: Any) -> bool:
         return False
     row = pack({"any": [((1, 2), (3, 1))]}).to(head.weight.device)
 
-    def given(factor: int) -> torch.Tensor:
+    def head_input(factor: int) -> torch.Tensor:
         with passed_through(head, factor):
             return network(**row.inputs()).logits[0]
 
-    states, logits = given(1), network(**row.inputs()).logits[0]
-    if states.shape[-1] != head.weight.shape[-1] or not torch.equal(given(16), 16 * states):
+    states, logits = head_input(1), network(**row.inputs()).logits[0]
+    if states.shape[-1] != head.weight.shape[-1] or not torch.equal(head_input(16), 16 * states):
         return False
     rounding = 1e-4 if logits.dtype == torch.float32 else 1e-2
     return bool((head(states) - logits).abs().max() <= rounding * logits.abs().max())
 
 
-def said_to_end_with_head(config: Any) -> bool:
+def config_ends_with_head(config: Any) -> bool:
     """The same by what the config says, for a network without weights."""
     return getattr(config, "final_logit_softcapping", None) is None
 

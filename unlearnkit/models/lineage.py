@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-Kept = tuple[dict[str, Any], dict[str, torch.Tensor]]  # what the weights are, parameter name -> tensor
+Snapshot = tuple[dict[str, Any], dict[str, torch.Tensor]]  # what the weights are, parameter name -> tensor
 
 
 @dataclass
@@ -109,7 +109,7 @@ class Lineage(ABC):
         """Write what `negate` needs of `start` to the disk; called before anything is changed."""
 
     @abstractmethod
-    def keep(self) -> Kept:
+    def keep(self) -> Snapshot:
         """All that stages have made of the weights since `start`."""
 
     @abstractmethod
@@ -132,32 +132,32 @@ class Lineage(ABC):
 
     @torch.no_grad()
     def _take_back(self, what: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
-        named = dict(self.network.named_parameters())
+        parameters = dict(self.network.named_parameters())
         for name in what["originals"]:
-            self._remember(named[name])
+            self._remember(parameters[name])
         for name, saved in tensors.items():
-            named[name].data = saved.to(named[name].device, named[name].dtype)
-        for name, parameter in named.items():
+            parameters[name].data = saved.to(parameters[name].device, parameters[name].dtype)
+        for name, parameter in parameters.items():
             parameter.requires_grad_(name in what["trainable"])
 
     def _described(self) -> dict[str, Any]:
-        named = dict(self.network.named_parameters())
+        parameters = dict(self.network.named_parameters())
         return {
-            "originals": [name for name, parameter in named.items() if parameter in self.originals],
-            "trainable": [name for name, parameter in named.items() if parameter.requires_grad],
+            "originals": [name for name, parameter in parameters.items() if parameter in self.originals],
+            "trainable": [name for name, parameter in parameters.items() if parameter.requires_grad],
         }
 
 
 @contextlib.contextmanager
 def swapped(values: dict[nn.Parameter, torch.Tensor]) -> Iterator[None]:
     """Parameters hold these values for the length of a `with`."""
-    held = {parameter: parameter.data for parameter in values}
+    before = {parameter: parameter.data for parameter in values}
     for parameter, value in values.items():
         parameter.data = value.to(parameter.device, parameter.dtype)
     try:
         yield
     finally:
-        for parameter, data in held.items():
+        for parameter, data in before.items():
             parameter.data = data
 
 

@@ -45,8 +45,8 @@ def check_targets(config: Any, lora: dict[str, Any]) -> None:
         get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **lora), low_cpu_mem_usage=True)
     except (ValueError, TypeError) as error:
         linear = {name.rpartition(".")[2] for name, part in model.named_modules() if hasattr(part, "weight")}
-        wanted = lora.get("target_modules")
-        names = [wanted] if isinstance(wanted, str) else list(wanted or ())
+        targets = lora.get("target_modules")
+        names = [targets] if isinstance(targets, str) else list(targets or ())
         unknown = next((name for name in names if name not in linear and name != "all-linear"), None)
         if unknown is not None and "not found" in str(error):
             raise UserError(

@@ -45,9 +45,9 @@ class Packed:
 
     def every(self, stream: str) -> tuple[torch.Tensor, list[int]]:
         """(M,) positions of all tokens of a stream's examples, shared ones in each, and how many each example has."""
-        found = [place for spans in self.spans[stream] for span in spans for place in span]
+        places = [place for spans in self.spans[stream] for span in spans for place in span]
         sizes = [len(prompt) + len(response) for prompt, response in self.spans[stream]]
-        return torch.tensor(found, dtype=torch.long, device=self.keep.device), sizes
+        return torch.tensor(places, dtype=torch.long, device=self.keep.device), sizes
 
     def to(self, device: torch.device | str, **_: Any) -> Packed:
         """The same row on a device (accelerate calls this with `non_blocking=`)."""

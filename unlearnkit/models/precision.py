@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 
 from unlearnkit import ranks
-from unlearnkit.cache import kept
+from unlearnkit.cache import load_or_make
 from unlearnkit.files import write
 
 AUTO = "auto"
@@ -44,25 +44,25 @@ def chosen(name: str, config: Any) -> torch.dtype:
 
 def _measured(config: Any) -> torch.dtype:
     if torch.cuda.is_available():
-        found = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-        print(f"model.dtype=auto: {_name(found)} on {torch.cuda.get_device_name()}", flush=True)
-        return found
+        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+        print(f"model.dtype=auto: {_name(dtype)} on {torch.cuda.get_device_name()}", flush=True)
+        return dtype
     inner = getattr(config, "intermediate_size", None) or getattr(config, "ffn_dim", None) or 4 * config.hidden_size
-    gain = _kept_speed(config.hidden_size, inner)
-    found = torch.bfloat16 if gain >= GAIN else torch.float32
+    gain = _cached_speed(config.hidden_size, inner)
+    dtype = torch.bfloat16 if gain >= GAIN else torch.float32
     print(
-        f"model.dtype=auto: {_name(found)}, for a product of the model's shape is {gain:.2g} times as fast in bfloat16"
+        f"model.dtype=auto: {_name(dtype)}, for a product of the model's shape is {gain:.2g} times as fast in bfloat16"
         f" as in float32 on this CPU",
         flush=True,
     )
-    return found
+    return dtype
 
 
-def _kept_speed(width: int, inner: int) -> float:
+def _cached_speed(width: int, inner: int) -> float:
     """Measured once a processor, so that a machine does not choose anew each time."""
     content = {"processor": processor(), "threads": torch.get_num_threads(), "shape": [TOKENS, width, inner]}
     content["torch"] = str(torch.__version__)
-    return kept(
+    return load_or_make(
         "speed",
         content,
         lambda folder: write(folder / "bfloat16.json", json.dumps(speed_of_bfloat16(width, inner))),

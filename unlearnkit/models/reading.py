@@ -20,7 +20,7 @@ from unlearnkit.settings.bounds import Depth
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Outputs:
     """What is read of a forward.
 
     Args:
@@ -81,8 +81,8 @@ def number_of(layer: Depth, depth: int) -> int:
 
 def layers_of(network: Any) -> nn.ModuleList:
     """The layers of a network in whatever wrapping; see `place_of_layers`."""
-    found, path = place_of_layers(network)
-    return cast(nn.ModuleList, found.get_submodule(path))
+    inner, path = place_of_layers(network)
+    return cast(nn.ModuleList, inner.get_submodule(path))
 
 
 def place_of_layers(network: Any) -> tuple[nn.Module, str]:
@@ -91,21 +91,21 @@ def place_of_layers(network: Any) -> tuple[nn.Module, str]:
     Raises:
         UserError: an architecture in which they cannot be told.
     """
-    found = unwrapped(network)
-    kind = found.config.model_type
+    inner = unwrapped(network)
+    kind = inner.config.model_type
     if kind in PLACES:
-        return found, PLACES[kind].layers
-    depth = found.config.get_text_config().num_hidden_layers
-    lists = [name for name, part in found.named_modules() if isinstance(part, nn.ModuleList) and len(part) == depth]
+        return inner, PLACES[kind].layers
+    depth = inner.config.get_text_config().num_hidden_layers
+    lists = [name for name, part in inner.named_modules() if isinstance(part, nn.ModuleList) and len(part) == depth]
     if len(lists) != 1:
         raise UserError(
             f"Where architecture '{kind}' keeps its layers is not known",
             f"Add a line '{kind}: Places(...)' to PLACES in unlearnkit/models/anatomy.py and its test",
         )
-    return found, lists[0]
+    return inner, lists[0]
 
 
-def read(network: Any, row: Packed, wanted: Wanted, pad: int = 0, standing: int | None = None) -> Pass:
+def read(network: Any, row: Packed, outputs: Outputs, pad: int = 0, standing: int | None = None) -> Pass:
     """Run a network on a packed row, and on padded batches of its streams where they are wanted.
 
     Args:
@@ -113,39 +113,39 @@ def read(network: Any, row: Packed, wanted: Wanted, pad: int = 0, standing: int 
         standing: logits of the row that may stand at once, more are `Projected`; None: any number. Only of a network
             whose head gives them, see `ends_with_head` in `models/heads.py`.
     """
-    head = unwrapped(network).get_output_embeddings() if standing is not None and wanted.logits else None
+    head = unwrapped(network).get_output_embeddings() if standing is not None and outputs.logits else None
     if head is not None and standing is not None and len(row.keep) * len(head.weight) > standing:
         with passed_through(head):
-            made = _packed(network, row, wanted)
+            made = _packed(network, row, outputs)
         assert isinstance(made.logits, torch.Tensor)
         frozen = not any(weight.requires_grad for weight in head.parameters())
         made.logits = Projected(made.logits, head, len(head.weight), frozen)
     else:
-        made = _packed(network, row, wanted)
-    for stream, length in sorted(wanted.padded, key=str):
+        made = _packed(network, row, outputs)
+    for stream, length in sorted(outputs.padded, key=str):
         if row.spans.get(stream):
             ids, mask = padded(row, stream, length, pad)
             made.padded[stream, length] = network(input_ids=ids, attention_mask=mask).logits
     return made
 
 
-def _packed(network: Any, row: Packed, wanted: Wanted) -> Pass:
+def _packed(network: Any, row: Packed, outputs: Outputs) -> Pass:
     """Run a network on a packed row.
 
     Where no logits are wanted, nothing behind the highest wanted layer is computed but the final norm: no later layer,
     and the head at no position. The call is the network's own, so what wraps it (PEFT, DDP, DeepSpeed) does its work.
     """
-    if not wanted.layers:
-        return Pass(0, network(**row.inputs()).logits[0] if wanted.logits else None)
-    found, path = place_of_layers(network)
-    depth = len(cast(nn.ModuleList, found.get_submodule(path)))
-    numbers = {number_of(layer, depth) for layer in wanted.layers}
+    if not outputs.layers:
+        return Pass(0, network(**row.inputs()).logits[0] if outputs.logits else None)
+    inner, path = place_of_layers(network)
+    depth = len(cast(nn.ModuleList, inner.get_submodule(path)))
+    numbers = {number_of(layer, depth) for layer in outputs.layers}
     inputs = row.inputs()
-    if not wanted.logits:
+    if not outputs.logits:
         inputs["logits_to_keep"] = row.keep[:0]
-    with _watched(found, path, numbers, until=None if wanted.logits else max(numbers)) as states:
+    with _watched(inner, path, numbers, until=None if outputs.logits else max(numbers)) as states:
         logits = network(**inputs).logits[0]
-    return Pass(depth, logits if wanted.logits else None, states)
+    return Pass(depth, logits if outputs.logits else None, states)
 
 
 @contextlib.contextmanager
@@ -158,8 +158,8 @@ def _watched(model: nn.Module, path: str, numbers: set[int], until: int | None) 
     holder, _, name = path.rpartition(".")
     parent, layers = model.get_submodule(holder), cast(nn.ModuleList, model.get_submodule(path))
     states: dict[int, torch.Tensor] = {}
-    kept = list(layers)[: None if until is None else until + 1]
-    watched = [_Watched(layer, number, states) if number in numbers else layer for number, layer in enumerate(kept)]
+    first = list(layers)[: None if until is None else until + 1]
+    watched = [_Watched(layer, number, states) if number in numbers else layer for number, layer in enumerate(first)]
     setattr(parent, name, nn.ModuleList(watched))
     try:
         yield states
@@ -191,32 +191,32 @@ class _Watched(nn.Module):
         return output
 
 
-def reached(network: Any, wanted: Wanted) -> list[nn.Parameter]:
+def reached(network: Any, outputs: Outputs) -> list[nn.Parameter]:
     """The parameters that what is read depends on: those of the layers up to the highest read one, and those that the
     gradient finds.
 
     Raises:
         UserError: a layer that the model does not have.
     """
-    if wanted.logits or not wanted.layers:
+    if outputs.logits or not outputs.layers:
         return list(network.parameters())
     layers = layers_of(network)
-    last = max(number_of(layer, len(layers)) for layer in wanted.layers)
-    found = {id(weight): weight for layer in list(layers)[: last + 1] for weight in layer.parameters()}
+    last = max(number_of(layer, len(layers)) for layer in outputs.layers)
+    weights = {id(weight): weight for layer in list(layers)[: last + 1] for weight in layer.parameters()}
     device = next(network.parameters()).device
     with torch.enable_grad():
-        states = read(network, _one_token(device), wanted).states
+        states = read(network, _one_token(device), outputs).states
     nodes = [state.grad_fn for state in states.values()]
     seen = set(nodes)
     while nodes:
         node = nodes.pop()
         weight = getattr(node, "variable", None)  # of the nodes at a graph's ends
         if weight is not None:
-            found[id(weight)] = weight
+            weights[id(weight)] = weight
         more = {following for following, _ in (node.next_functions if node is not None else ())} - seen - {None}
         seen |= more
         nodes += more
-    return list(found.values())
+    return list(weights.values())
 
 
 def _one_token(device: torch.device) -> Packed:

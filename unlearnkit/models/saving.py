@@ -34,10 +34,10 @@ def make_portable(folder: Path, base: str | None = None, use_cache: bool | None 
         use_cache: the setting of the model as it came, which a trainer switches off; None leaves what is written.
     """
     for path, change in (
-        (folder / "config.json", lambda held: _model(held, use_cache)),
-        (folder / "generation_config.json", lambda held: _cached(held, use_cache)),
-        (folder / "tokenizer_config.json", lambda held: _tokenizer(folder, held)),
-        (folder / "adapter_config.json", lambda held: _adapter(folder, held, base)),
+        (folder / "config.json", lambda config: _model(config, use_cache)),
+        (folder / "generation_config.json", lambda config: _cached(config, use_cache)),
+        (folder / "tokenizer_config.json", lambda config: _tokenizer(folder, config)),
+        (folder / "adapter_config.json", lambda config: _adapter(folder, config, base)),
     ):
         if path.is_file():
             changed = change(json.loads(path.read_text(encoding="utf-8")))
@@ -56,17 +56,17 @@ def written(folder: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     return PreTrainedConfig.get_config_dict(adapter["base_model_name_or_path"] if adapter else folder)[0], adapter
 
 
-def _model(held: dict[str, Any], use_cache: bool | None) -> dict[str, Any]:
-    changed = _cached(held, use_cache)
-    if "dtype" in held:
-        changed["torch_dtype"] = held["dtype"]  # its name before 4.56
+def _model(config: dict[str, Any], use_cache: bool | None) -> dict[str, Any]:
+    changed = _cached(config, use_cache)
+    if "dtype" in config:
+        changed["torch_dtype"] = config["dtype"]  # its name before 4.56
     with_rope = _with_rope(changed)
     # transformers 5 lets the old keys win, so they must say all that the new ones do.
     return with_rope if _read(with_rope).items() >= _read(changed).items() else changed
 
 
-def _cached(held: dict[str, Any], use_cache: bool | None) -> dict[str, Any]:
-    return dict(held) if use_cache is None else {**held, "use_cache": use_cache}
+def _cached(config: dict[str, Any], use_cache: bool | None) -> dict[str, Any]:
+    return dict(config) if use_cache is None else {**config, "use_cache": use_cache}
 
 
 def _with_rope(config: dict[str, Any]) -> dict[str, Any]:
@@ -84,9 +84,9 @@ def _read(config: dict[str, Any]) -> dict[str, str]:
     return {key: json.dumps(value, sort_keys=True) for key, value in plain.items()}
 
 
-def _tokenizer(folder: Path, held: dict[str, Any]) -> dict[str, Any]:
+def _tokenizer(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     """The tokenizer's class, special tokens and chat templates under the names of transformers 4.x."""
-    changed = dict(held)
+    changed = dict(config)
     if (folder / "tokenizer.json").is_file():
         # This class takes tokenizer.json as it is; the classes of models add their own start tokens in 4.x.
         changed["tokenizer_class"] = "PreTrainedTokenizerFast"
@@ -113,15 +113,15 @@ def _templates(folder: Path) -> dict[str, str]:
     return {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
 
 
-def _adapter(folder: Path, held: dict[str, Any], base: str | None) -> dict[str, Any]:
+def _adapter(folder: Path, config: dict[str, Any], base: str | None) -> dict[str, Any]:
     """What differs from PEFT's defaults: an older PEFT stops at a key that it does not know."""
-    defaults = json.loads(json.dumps(get_peft_config({"peft_type": held["peft_type"]}).to_dict(), default=list))
+    defaults = json.loads(json.dumps(get_peft_config({"peft_type": config["peft_type"]}).to_dict(), default=list))
     changed = {
         key: value
-        for key, value in held.items()
+        for key, value in config.items()
         if key in ADAPTER_KEYS or (key != "peft_version" and (key not in defaults or value != defaults[key]))
     }
-    changed["base_model_name_or_path"] = absolute(base or held["base_model_name_or_path"] or "") or None
+    changed["base_model_name_or_path"] = absolute(base or config["base_model_name_or_path"] or "") or None
     modules = _adapted(folder) if {"rank_pattern", "alpha_pattern", "exclude_modules"} & set(changed) else []
     if modules and changed.pop("exclude_modules", None):  # not before PEFT 0.14
         changed["target_modules"] = modules
@@ -137,18 +137,20 @@ def _adapter(folder: Path, held: dict[str, Any], base: str | None) -> dict[str, 
 def _adapted(folder: Path) -> list[str]:
     """Names of the modules that an adapter's file has an A for."""
     with safe_open(folder / "adapter_model.safetensors", "pt") as file:
-        found = [re.match(r"base_model\.model\.(.+)\.lora_(?:embedding_)?A(?:\.weight)?$", key) for key in file.keys()]
-    return sorted(match[1] for match in found if match)
+        matches = [
+            re.match(r"base_model\.model\.(.+)\.lora_(?:embedding_)?A(?:\.weight)?$", key) for key in file.keys()
+        ]
+    return sorted(match[1] for match in matches if match)
 
 
 def _by_name(pattern: dict[str, Any], modules: list[str]) -> dict[str, Any]:
     """Regular expressions replaced by what they match: PEFT 0.13 anchors them otherwise (`^`, `a|b`)."""
     if all(re.fullmatch(r"[\w.]+", key) for key in pattern):
         return pattern
-    named = {}
+    by_module = {}
     for module in modules:
         for key, value in pattern.items():
             if re.match(rf"(.*\.)?({key})$", module):
-                named[module] = value
+                by_module[module] = value
                 break
-    return named
+    return by_module

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from unlearnkit.errors import UserError
 from unlearnkit.models.converted import converted
-from unlearnkit.models.strangers import named_place, stranger
+from unlearnkit.models.strangers import place_error, stranger
 
 ADAPTER = "adapter_config.json"  # a folder with this file holds an adapter
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -26,7 +26,7 @@ def locate(name: str, hub: str | None, path: str | None, package: str | None, gg
         UserError: no weights are named, or what is named is no model's folder or no hub id.
     """
     if path:
-        if wrong := named_place("model.path", str(path)):
+        if wrong := place_error("model.path", str(path)):
             raise wrong
         folder = Path(path).expanduser().absolute()  # an adapter's file says where its base lies
         if not any((folder / name).is_file() for name in ("config.json", ADAPTER)):
@@ -35,7 +35,7 @@ def locate(name: str, hub: str | None, path: str | None, package: str | None, gg
     if package:
         return str(converted(name, package, gguf or ""))
     if hub:
-        if wrong := named_place("model.hub", hub):
+        if wrong := place_error("model.hub", hub):
             raise wrong
         return hub
     raise UserError(f"Model '{name}' names no weights", "Set model.path=FOLDER or model.hub=ORG/NAME")
@@ -57,9 +57,9 @@ def base_of(source: str) -> str:
             f"'{source}' holds a whole model ({whole[0]}) and an adapter ({ADAPTER}): which is meant?",
             "Move the adapter's files to a folder of their own, and give one of the two with model.path=",
         )
-    told = read(file)
-    base = told.get("base_model_name_or_path")
-    if (kind := told.get("peft_type", "LORA")) != "LORA":
+    config = read(file)
+    base = config.get("base_model_name_or_path")
+    if (kind := config.get("peft_type", "LORA")) != "LORA":
         raise UserError(
             f"'{source}' holds an adapter of the kind {kind}; LoRA alone can be merged into its base here",
             "Merge it yourself, save the whole model with save_pretrained, and give that folder with model.path=",
@@ -70,7 +70,7 @@ def base_of(source: str) -> str:
             f"Set base_model_name_or_path in {file} to its base's folder or hub id",
         )
     base = str(base)
-    if (wrong := named_place("", base)) or (_a_path(base) and not Path(base).is_dir()):
+    if (wrong := place_error("", base)) or (_a_path(base) and not Path(base).is_dir()):
         why = wrong.what.removeprefix(f"={base} ") if wrong else "there is no such folder"
         raise UserError(f"The adapter in '{source}' is over '{base}': {why}", _get(file))
     if Path(base).is_dir() and not (Path(base) / "config.json").is_file():
@@ -89,8 +89,8 @@ def _get(file: Path) -> str:
     """The command that gets an adapter's base, by what its card says of it."""
     card = file.with_name("README.md")
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    found = re.search(r"^base_model: *['\"]?([\w.-]+/[\w.-]+)['\"]? *$", text, re.MULTILINE)
-    hub = found[1] if found else "ORG/NAME"
+    match = re.search(r"^base_model: *['\"]?([\w.-]+/[\w.-]+)['\"]? *$", text, re.MULTILINE)
+    hub = match[1] if match else "ORG/NAME"
     return f"Fetch it with 'hf download {hub}' and set base_model_name_or_path in {file} to {hub}, or to its folder"
 
 
@@ -112,12 +112,12 @@ def read(file: Path) -> dict[str, object]:
         UserError: it is none.
     """
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
+        config = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise UserError(f"{file} is no JSON: {error}", "Fetch it again, or restore it from a copy") from error
-    if not isinstance(held, dict):
+    if not isinstance(config, dict):
         raise UserError(f"{file} holds no JSON object", "Fetch it again, or restore it from a copy")
-    return held
+    return config
 
 
 def check_folder(source: str) -> None:

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from unlearnkit.errors import UserError
 from unlearnkit.files import write
 
-TAKEN = "taken"  # PEFT's name of the adapter that takes out what the trained one began with
+SUBTRACTED = "taken"  # PEFT's name of the adapter that takes out what the trained one began with
 PLAIN = {
     *("r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
     *("rank_pattern", "alpha_pattern", "use_rslora", "init_lora_weights", "bias"),
@@ -50,10 +50,10 @@ def fresh_layers(network: PeftModel, name: str) -> dict[str, Any]:
     Raises:
         UserError: it is not, or the adapter stands on something else than linear layers.
     """
-    found: dict[str, Any] = {
+    layers: dict[str, Any] = {
         path: layer for path, layer in network.named_modules() if isinstance(layer, LoraLayer) and name in layer.r
     }
-    for path, layer in found.items():
+    for path, layer in layers.items():
         if name not in layer.lora_B:
             raise UserError(
                 f"The stage 'fila' splits linear layers alone, and the adapter stands on {path.rpartition('.')[2]}",
@@ -64,15 +64,15 @@ def fresh_layers(network: PeftModel, name: str) -> dict[str, Any]:
                 "The stage 'fila' begins an adapter, and a stage before it has trained one",
                 "Put it before every stage that trains",
             )
-    return found
+    return layers
 
 
-def add_taken(network: Any, name: str) -> None:
+def add_subtracted(network: Any, name: str) -> None:
     """A second adapter of the same shape, frozen and switched on beside the one of that name."""
     config = copy.deepcopy(network.peft_config[name])
     config.lora_dropout, config.init_lora_weights = 0.0, True
-    network.add_adapter(TAKEN, config)
-    network.base_model.set_adapter([name, TAKEN])
+    network.add_adapter(SUBTRACTED, config)
+    network.base_model.set_adapter([name, SUBTRACTED])
 
 
 @torch.no_grad()
@@ -81,26 +81,30 @@ def fill(network: PeftModel, name: str, parts: Mapping[str, tuple[torch.Tensor, 
     layers = dict(network.named_modules())
     for path, (first, second) in parts.items():
         layer: Any = layers[path]
-        for adapter, sign in ((name, 1.0), (TAKEN, -1.0)):
+        for adapter, sign in ((name, 1.0), (SUBTRACTED, -1.0)):
             layer.lora_A[adapter].weight.copy_(first)
             layer.lora_B[adapter].weight.copy_(second).mul_(sign)
 
 
 def join(folder: Path) -> None:
     """One adapter of twice the rank in place of the two that were saved, the second below `TAKEN`."""
-    own, taken = load_file(folder / WEIGHTS), load_file(folder / TAKEN / WEIGHTS)
+    own, subtracted = load_file(folder / WEIGHTS), load_file(folder / SUBTRACTED / WEIGHTS)
     for key, weight in own.items():
-        own[key] = torch.cat([weight, taken[key].to(weight.dtype)], dim=0 if ".lora_A." in key else 1).contiguous()
+        own[key] = torch.cat([weight, subtracted[key].to(weight.dtype)], dim=0 if ".lora_A." in key else 1).contiguous()
     save_file(own, folder / WEIGHTS, metadata={"format": "pt"})
-    held = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    of_alpha = math.sqrt(2) if held.get("use_rslora") else 2.0  # the scaling is alpha / r, or alpha / sqrt(r)
-    held["r"], held["lora_alpha"], held["init_lora_weights"] = 2 * held["r"], _times(of_alpha)(held["lora_alpha"]), True
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    of_alpha = math.sqrt(2) if config.get("use_rslora") else 2.0  # the scaling is alpha / r, or alpha / sqrt(r)
+    config["r"], config["lora_alpha"], config["init_lora_weights"] = (
+        2 * config["r"],
+        _times(of_alpha)(config["lora_alpha"]),
+        True,
+    )
     for key, change in (("rank_pattern", _times(2)), ("alpha_pattern", _times(of_alpha))):
-        held[key] = {pattern: change(value) for pattern, value in (held.get(key) or {}).items()}
-    write(folder / CONFIG, json.dumps(held, indent=2, sort_keys=True) + "\n")
-    for path in (folder / TAKEN).iterdir():
+        config[key] = {pattern: change(value) for pattern, value in (config.get(key) or {}).items()}
+    write(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
+    for path in (folder / SUBTRACTED).iterdir():
         path.unlink()
-    (folder / TAKEN).rmdir()
+    (folder / SUBTRACTED).rmdir()
 
 
 def _times(factor: float) -> Callable[[float], float]:

@@ -36,7 +36,7 @@ def states_of(network: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch
     seen: list[torch.Tensor] = []
     with contextlib.ExitStack() as stack:
         for block in blocks(network):
-            hook = block.register_forward_hook(lambda module, given, out: seen.append(_states(out)[0].detach()))
+            hook = block.register_forward_hook(lambda module, arguments, out: seen.append(_states(out)[0].detach()))
             stack.callback(hook.remove)
         logits = network(**inputs).logits[0]
     return torch.stack(seen), logits

@@ -29,15 +29,15 @@ URL = re.compile(r"^(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co|hf-mirror\
 ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def named_place(key: str, value: str) -> UserError | None:
+def place_error(key: str, value: str) -> UserError | None:
     """What is wrong with a hub id or a path as it is written; None: nothing.
 
     Args:
         key: model.path or model.hub; empty for the base that an adapter names.
     """
     path = Path(value).expanduser() if not value.startswith("~") or _home(value) else Path(value)
-    if found := URL.match(value):
-        parts = found["id"].strip("/").split("/")
+    if match := URL.match(value):
+        parts = match["id"].strip("/").split("/")
         if parts[0] == "datasets":
             return UserError(
                 f"{key}={value} is the address of a data set", f"Its rows: data.forget=hf://{'/'.join(parts[:3])}"
@@ -81,17 +81,17 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def stranger(given: str, place: Path) -> UserError:
+def stranger(value: str, place: Path) -> UserError:
     """The two lines for a file or folder without a model.
 
     Args:
-        given: as the user wrote it; empty for a sentence about the place alone.
+        value: as the user wrote it; empty for a sentence about the place alone.
     """
     try:
         what, fix = _file(place) if place.is_file() else _folder(place)
     except PermissionError:
         what, fix = "may not be read by you", f"Ask for the right to read it (ls -ld '{place}')"
-    return UserError(f"model.path={given} holds no model: it {what}" if given else what, fix)
+    return UserError(f"model.path={value} holds no model: it {what}" if value else what, fix)
 
 
 def _file(file: Path) -> tuple[str, str]:
@@ -175,9 +175,9 @@ def _hub_cache(folder: Path) -> tuple[str, str] | None:
     if folder.name == "snapshots" and folder.parent.name.startswith("models--"):
         return "is a model's entry in the hub's cache", f"Give its hub id: model.hub={_id(folder.parent)}"
     for root in (folder, folder / "hub"):
-        if held := sorted(root.glob("models--*--*")):
-            more = f"; {len(held)} are in it" if len(held) > 1 else ""
-            return f"is the hub's cache, not one model{more}", f"Give a hub id: model.hub={_id(held[0])}"
+        if folders := sorted(root.glob("models--*--*")):
+            more = f"; {len(folders)} are in it" if len(folders) > 1 else ""
+            return f"is the hub's cache, not one model{more}", f"Give a hub id: model.hub={_id(folders[0])}"
     return None
 
 

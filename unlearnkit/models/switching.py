@@ -12,7 +12,7 @@ from peft import PeftModel
 from torch import nn
 
 from unlearnkit.models.quantised import check_exact
-from unlearnkit.models.split import TAKEN
+from unlearnkit.models.split import SUBTRACTED
 
 DEFAULT, START = "default", "start"  # PEFT's names of the adapter that is trained and of the one it began as
 
@@ -49,9 +49,9 @@ def same_flags(network: nn.Module) -> Iterator[None]:
 
 def outputs(network: PeftModel) -> list[nn.Parameter]:
     """The matrices whose sign is the adapter's sign: LoRA's B, and the B of embeddings."""
-    named = network.named_parameters()
+    parameters = network.named_parameters()
     ends = (".lora_B.", ".lora_embedding_B.")
-    return [p for name, p in named if of_adapter(name, DEFAULT, TAKEN) and any(end in name for end in ends)]
+    return [p for name, p in parameters if of_adapter(name, DEFAULT, SUBTRACTED) and any(end in name for end in ends)]
 
 
 def merged(network: Any, keep: bool) -> Any:
@@ -64,7 +64,7 @@ def merged(network: Any, keep: bool) -> Any:
         return network.unload()
     check_exact(network, "merged with an adapter")
     _untie(network.get_base_model())
-    return network.merge_and_unload(adapter_names=[DEFAULT, *[TAKEN] * (TAKEN in network.peft_config)])
+    return network.merge_and_unload(adapter_names=[DEFAULT, *[SUBTRACTED] * (SUBTRACTED in network.peft_config)])
 
 
 def _untie(bare: Any) -> None:
@@ -90,4 +90,4 @@ def in_bare(name: str) -> str:
 
 def of_adapter(name: str, *adapters: str) -> bool:
     """A parameter's name has one of the adapters in it; of none that are named, any."""
-    return not set(adapters or (DEFAULT, START, TAKEN)).isdisjoint(name.split("."))
+    return not set(adapters or (DEFAULT, START, SUBTRACTED)).isdisjoint(name.split("."))

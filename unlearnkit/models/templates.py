@@ -121,11 +121,11 @@ class Template:
             start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
             return [start], list(tokenizer(response, add_special_tokens=False)["input_ids"])
         text, separator = self._parts(tokenizer, prompt)
-        asked, whole = self._ids(tokenizer, text), self._ids(tokenizer, text + separator + response)
-        said = whole[len(asked) :]
-        if whole[: len(asked)] != asked:
-            said = list(tokenizer(separator + response, add_special_tokens=False)["input_ids"])
-        return [*asked, *self.behind], said + [self.end(tokenizer)] * self.closed
+        prompt_ids, whole = self._ids(tokenizer, text), self._ids(tokenizer, text + separator + response)
+        answer_ids = whole[len(prompt_ids) :]
+        if whole[: len(prompt_ids)] != prompt_ids:
+            answer_ids = list(tokenizer(separator + response, add_special_tokens=False)["input_ids"])
+        return [*prompt_ids, *self.behind], answer_ids + [self.end(tokenizer)] * self.closed
 
     def end(self, tokenizer: PreTrainedTokenizerBase) -> int:
         """The token that closes a response: the one with which the chat template ends a turn, or the tokenizer's."""
@@ -157,13 +157,13 @@ class Template:
         from jinja2 import TemplateError  # plain text needs no jinja2
 
         system = [{"role": "system", "content": self.system}] if self.system else []
-        given = {**self.dated(tokenizer), **(self.arguments or {}), **more}
+        arguments = {**self.dated(tokenizer), **(self.arguments or {}), **more}
         try:
-            return str(tokenizer.apply_chat_template([*system, *messages], tokenize=False, **given))
+            return str(tokenizer.apply_chat_template([*system, *messages], tokenize=False, **arguments))
         except (TemplateError, ValueError, TypeError, AttributeError) as error:
-            told = " with a system message" if self.system else ""
+            detail = " with a system message" if self.system else ""
             raise UserError(
-                f"The model's chat template cannot be rendered{told}: {first_line(error, 120)}",
+                f"The model's chat template cannot be rendered{detail}: {first_line(error, 120)}",
                 "Set model.template.system=null, or put that message into model.template.text"
                 if self.system
                 else "Check model.template.arguments, or set model.template.text to ask in plain text",
@@ -194,14 +194,14 @@ def _turn(template: Template, tokenizer: PreTrainedTokenizerBase, _chat: str) ->
     """See `Template.turn`; it is rendered once a template, tokenizer and chat template."""
     question = {"role": "user", "content": "x"}
     try:
-        asked = template._render(tokenizer, [question], add_generation_prompt=True)
+        prompt = template._render(tokenizer, [question], add_generation_prompt=True)
         whole = template._render(tokenizer, [question, {"role": "assistant", "content": ANSWER}])
     except UserError:  # a template that takes no answers
         return "", None
-    before, found, after = whole.rpartition(ANSWER)
-    if not found:
+    before, answer, after = whole.rpartition(ANSWER)
+    if not answer:
         return "", None
-    between = before[len(asked) :] if before.startswith(asked) else ""
+    between = before[len(prompt) :] if before.startswith(prompt) else ""
     special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
     ends = (token for token in tokenizer(after, add_special_tokens=False)["input_ids"] if token in special)
     return between if between.isspace() else "", next(ends, None)

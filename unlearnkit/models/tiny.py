@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from unlearnkit.cache import kept
+from unlearnkit.cache import load_or_make
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.models.attention import Way
 from unlearnkit.models.loading import LanguageModel, load_source
@@ -91,5 +91,7 @@ def load(
     made = {"architecture": architecture, "config": config(architecture).to_dict(), "chat": CHAT}
     content = {**made, "versions": {library: version(library) for library in ("torch", "transformers", "tokenizers")}}
     called = f"tiny-{architecture}"
-    folder = kept("models", content, lambda entry: write(entry / called, architecture), lambda entry: entry / called)
+    folder = load_or_make(
+        "models", content, lambda entry: write(entry / called, architecture), lambda entry: entry / called
+    )
     return load_source(name, str(folder), dtype, lora, template or Template(), attention)

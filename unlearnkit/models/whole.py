@@ -14,7 +14,7 @@ from safetensors import safe_open
 from tqdm.auto import tqdm
 
 from unlearnkit import ranks
-from unlearnkit.models.lineage import Kept, Lineage, Reference, narrow_copy, narrowed, swapped
+from unlearnkit.models.lineage import Lineage, Reference, Snapshot, narrow_copy, narrowed, swapped
 
 
 class WholeLineage(Lineage):
@@ -88,24 +88,24 @@ class WholeLineage(Lineage):
 
     @contextlib.contextmanager
     def negated(self, scale: float, folder: Path) -> Iterator[Lineage]:
-        held = Path(ranks.from_first(lambda: tempfile.mkdtemp(".partial", dir=folder.parent)))
+        saved_folder = Path(ranks.from_first(lambda: tempfile.mkdtemp(".partial", dir=folder.parent)))
         try:
             if ranks.is_first():
-                self.network.save_pretrained(held)
+                self.network.save_pretrained(saved_folder)
             ranks.barrier()
             self.negate(scale, folder)
             yield self
         finally:
-            for parameter, saved in stream_weights(self.network, held, "Restoring"):
+            for parameter, saved in stream_weights(self.network, saved_folder, "Restoring"):
                 parameter.copy_(saved)
             ranks.barrier()
             if ranks.is_first():
-                shutil.rmtree(held)
+                shutil.rmtree(saved_folder)
 
-    def keep(self) -> Kept:
-        named = dict(self.network.named_parameters())
+    def keep(self) -> Snapshot:
+        parameters = dict(self.network.named_parameters())
         what = {**self._described(), "trained": self.trained}
-        return what, {name: p for name, p in named.items() if self.trained or p in self.originals}
+        return what, {name: p for name, p in parameters.items() if self.trained or p in self.originals}
 
     def restore(self, what: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         self.trained, self.fresh = what["trained"], not what["trained"]

@@ -20,7 +20,7 @@ from unlearnkit.plan.sizes import Sizes, narrow_bytes, sizes_of, skeleton
 from unlearnkit.plan.trace import TRACED, Peak, alike, peaks, trace
 from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Nonnegative, Positive
 from unlearnkit.stages.finetune import Finetune
-from unlearnkit.stages.passes import asked_by
+from unlearnkit.stages.passes import outputs_of
 from unlearnkit.stages.restrict import Restrict
 
 
@@ -104,7 +104,7 @@ class Planner:
     def _skeleton(self, layers: int | None) -> Any:
         """As it is trained: what no pass reaches is not."""
         model = skeleton(self.config, self.lora, self.computed_in, layers, self._chosen)
-        asked = asked_by(self._terms(layers or self.config.num_hidden_layers).values())
+        asked = outputs_of(self._terms(layers or self.config.num_hidden_layers).values())
         reach = {id(weight) for weight in reached(model, asked)}
         for weight in model.parameters():
             weight.requires_grad_(weight.requires_grad and id(weight) in reach)
@@ -113,7 +113,7 @@ class Planner:
     @cached_property
     def _depth(self) -> int:
         """How many layers a pass goes through."""
-        asked, layers = asked_by(self.stage.terms.values()), self.config.num_hidden_layers
+        asked, layers = outputs_of(self.stage.terms.values()), self.config.num_hidden_layers
         return layers if asked.logits else 1 + max(number_of(layer, layers) for layer in asked.layers)
 
     def _terms(self, layers: int) -> dict[str, Loss]:

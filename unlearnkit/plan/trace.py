@@ -24,11 +24,11 @@ from torch.utils.flop_counter import flop_registry
 
 from unlearnkit.losses import NLL, Loss, RandomLabels
 from unlearnkit.losses.base import AGAINST
-from unlearnkit.models.heads import STANDING, said_to_end_with_head
+from unlearnkit.models.heads import STANDING, config_ends_with_head
 from unlearnkit.models.layout import Layout
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Packed
-from unlearnkit.models.reading import Pass, Wanted, layers_of, read
+from unlearnkit.models.reading import Outputs, Pass, layers_of, read
 from unlearnkit.models.switching import adapter_off
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
@@ -165,7 +165,7 @@ def trace(
                     live._count(parameter.grad)
                     live.hold_gradient(parameter.grad)
             live.enter("start", 0)
-            standing = STANDING if not sharded and said_to_end_with_head(model.config) else None
+            standing = STANDING if not sharded and config_ends_with_head(model.config) else None
             reading = partial(read, standing=standing)
             loss = weighted_sum(partial(reading, model), terms, step, partial(_earlier, reading, model))
             with torch.autocast("cpu", enabled=False):
@@ -261,7 +261,7 @@ def _fake_step(step: Step, mode: FakeTensorMode) -> Step:
 
 
 @torch.no_grad()
-def _earlier(reading: Callable[..., Pass], model: Any, state: str, row: Packed, wanted: Wanted) -> Pass:
+def _earlier(reading: Callable[..., Pass], model: Any, state: str, row: Packed, wanted: Outputs) -> Pass:
     """Of a model without an adapter the frozen copy's pass, which takes what the model's own would."""
     with answering(model), adapter_off(model):
         return reading(model, row, wanted)

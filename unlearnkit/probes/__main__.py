@@ -67,15 +67,15 @@ def measure(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     before = evaluation.measure(model, Point("test"))
     model = load_saved(model, folder / "model")
     records = evaluation.measure(model, Point("test"), before)
-    found = {
+    results = {
         "run": {key: run.raw["run"][key] for key in ("method", "model", "data", "seed")},
         "settings": {key: value for key, value in chosen.items() if key != "_target_"},
         "questions": len(records),
         "krs": evaluation.compute(records, config["seed"]),
         "versions": versions(),
     }
-    write_numbers(folder / "krs.json", found)
-    return found
+    write_numbers(folder / "krs.json", results)
+    return results
 
 
 def table(numbers: Numbers) -> Table:
@@ -101,9 +101,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="a run's folder, with its model/")
     parser.add_argument("overrides", nargs="*", help="settings of eval.krs, such as window=3")
     options = parser.parse_args(argv)
-    found = measure(options.folder, options.overrides)
-    if found["krs"]:
-        Console().print(table(found["krs"]))
+    results = measure(options.folder, options.overrides)
+    if results["krs"]:
+        Console().print(table(results["krs"]))
     else:
         print("Nothing to recover: the unlearned model's logits are the original's, or no numbers")
     print(f"Written to {options.folder / 'krs.json'}")

@@ -99,7 +99,7 @@ class KRS(Part):
         unlearned, patched = errors(model.model, trace, self.window, SETTINGS, self.tokens_a_pass)
         for number, record in enumerate(records):
             record.unlearned_error = float(unlearned[number])
-            record.patched_errors = {name: found[:, number].tolist() for name, found in patched.items()}
+            record.patched_errors = {name: values[:, number].tolist() for name, values in patched.items()}
 
     def compute(
         self, records: list[Record], seed: int = 0, controls: Mapping[str, list[Record]] | None = None

@@ -20,19 +20,19 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]  # what the model hands to a layer
 
 def calls(model: Any, layers: list[Layer], row: Row) -> tuple[torch.Tensor, list[Call]]:
     """The hidden states (1, T, H) before the first layer, and every layer's call; no layer is computed."""
-    found: list[Call] = []
+    recorded: list[Call] = []
     embedded: list[torch.Tensor] = []
 
     def skip(hidden: torch.Tensor, *arguments: Any, **keywords: Any) -> torch.Tensor:
         embedded.append(hidden)
-        found.append((arguments, keywords))
+        recorded.append((arguments, keywords))
         return hidden
 
     with contextlib.ExitStack() as stack:
         for layer in layers:
             stack.enter_context(replaced(layer.block, skip))
         model(**{**row.inputs, "logits_to_keep": row.keep[:1]})
-    return embedded[0], found
+    return embedded[0], recorded
 
 
 def final_states(model: Any, layers: list[Layer], row: Row, hidden: torch.Tensor) -> torch.Tensor:
@@ -86,8 +86,8 @@ def run_own(layer: Layer, call: Call, hidden: torch.Tensor) -> tuple[torch.Tenso
     """The layer's output (1, T, H), its attention states (T, H) and its coefficients (T, n)."""
     seen: dict[str, torch.Tensor] = {}
     hooks = [
-        layer.attention.register_forward_hook(lambda module, given, out: seen.update(attention=out[0][0])),
-        layer.value_vectors.register_forward_pre_hook(lambda module, given: seen.update(coefficients=given[0])),
+        layer.attention.register_forward_hook(lambda module, inputs, out: seen.update(attention=out[0][0])),
+        layer.value_vectors.register_forward_pre_hook(lambda module, inputs: seen.update(coefficients=inputs[0])),
     ]
     try:
         output = layer.block(hidden, *call[0], **call[1])

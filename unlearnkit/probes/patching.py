@@ -76,10 +76,10 @@ def errors(
 
 def _at(walk: Walk, of_row: ErrorsOfRow, hidden: torch.Tensor) -> torch.Tensor:
     """(B, K) errors of last layers' outputs (B, T, H)."""
-    found = []
+    parts = []
     for some in hidden.split(AT_THE_TOP):
-        found += [of_row(states) for states in final_states(walk.model, walk.layers, walk.row, some)]
-    return torch.stack(found).double().cpu()
+        parts += [of_row(states) for states in final_states(walk.model, walk.layers, walk.row, some)]
+    return torch.stack(parts).double().cpu()
 
 
 class Walk:
@@ -109,10 +109,10 @@ class Walk:
 
     def to_the_top(self) -> torch.Tensor:
         """Run all layers; returns the unlearned model's own last output (T, H)."""
-        hidden, found = calls(self.model, self.layers, self.row)
+        hidden, layer_calls = calls(self.model, self.layers, self.row)
         count, device = len(self.layers), hidden.device
         self.variants = {name: hidden.new_empty(count, *hidden.shape[1:]) for name in self.settings}
-        for number, (layer, call) in enumerate(zip(self.layers, found, strict=True)):
+        for number, (layer, call) in enumerate(zip(self.layers, layer_calls, strict=True)):
             with merged(layer):
                 below = hidden
                 hidden, attention, coefficients = run_own(layer, call, below)

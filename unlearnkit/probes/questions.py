@@ -56,10 +56,10 @@ def ask(model: LanguageModel, prompts: list[str], tokens: int, as_published: boo
     Raises:
         UserError: more than the context holds.
     """
-    asked = [tuple(model.template.encode_prompt(model.tokenizer, prompt)) for prompt in prompts]
-    width = max(map(len, asked))
+    prompt_ids = [tuple(model.template.encode_prompt(model.tokenizer, prompt)) for prompt in prompts]
+    width = max(map(len, prompt_ids))
     if width + tokens > model.max_length:
-        longest = max(range(len(asked)), key=lambda number: len(asked[number]))
+        longest = max(range(len(prompt_ids)), key=lambda number: len(prompt_ids[number]))
         lower = "Set eval.krs.tokens= lower, or shorten" if width < model.max_length else "Shorten or remove"
         raise UserError(
             f"The question {beginning(prompts[longest], 60)!r} has {width} tokens and its answer up to {tokens}:"
@@ -67,7 +67,7 @@ def ask(model: LanguageModel, prompts: list[str], tokens: int, as_published: boo
             f"{lower} the question",
         )
     questions = []
-    for prompt, (bare, end) in zip(asked, decoded(model, asked, width, tokens), strict=True):
+    for prompt, (bare, end) in zip(prompt_ids, decoded(model, prompt_ids, width, tokens), strict=True):
         if as_published:
             padding = model.tokenizer.eos_token_id
             compared = published_positions(prompt, tuple(bare), width, padding)
@@ -126,6 +126,6 @@ def _row(questions: list[Question], first: int, device: torch.device | str) -> R
         owner += [number] * len(question.compared)
         begin += length
     packed = packed.to(device)
-    wanted = torch.tensor(keep, device=device)
-    inputs = packed_inputs(packed.input_ids, packed.position_ids, packed.layout, wanted)
-    return Row(inputs, wanted, torch.tensor(owner))
+    read_at = torch.tensor(keep, device=device)
+    inputs = packed_inputs(packed.input_ids, packed.position_ids, packed.layout, read_at)
+    return Row(inputs, read_at, torch.tensor(owner))

@@ -75,8 +75,8 @@ def put_in_place(model: LanguageModel, folder: Path) -> LanguageModel:
 
 
 def _saved_type(folder: Path) -> torch.dtype:
-    named = AutoConfig.from_pretrained(folder, trust_remote_code=False).dtype
-    return named if isinstance(named, torch.dtype) else getattr(torch, str(named or "float32"))
+    dtype = AutoConfig.from_pretrained(folder, trust_remote_code=False).dtype
+    return dtype if isinstance(dtype, torch.dtype) else getattr(torch, str(dtype or "float32"))
 
 
 def _check_adapter(model: LanguageModel, folder: Path) -> None:
@@ -95,10 +95,10 @@ def _check_adapter(model: LanguageModel, folder: Path) -> None:
             size = shape[1] if part.startswith("A.") else shape[0]
             sizes = _sizes(modules.get(name))
             if size not in sizes:
-                found = f"a weight of {sizes}" if sizes else "no such module"
+                problem = f"a weight of {sizes}" if sizes else "no such module"
                 raise UserError(
                     f"The adapter in {folder} does not fit '{model.name}': {key} is {tuple(shape)}, the original has"
-                    f" {found} there",
+                    f" {problem} there",
                     fix,
                 )
 

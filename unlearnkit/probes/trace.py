@@ -41,8 +41,8 @@ class Trace:
             self._write(f"layer-{number}", value_vectors=plain(layer.value_vectors).weight.detach())
         with answering(model.model):
             for place, row in enumerate(self.rows):
-                hidden, found = calls(model.model, layers, row)
-                for number, (layer, call) in enumerate(zip(layers, found, strict=True)):
+                hidden, layer_calls = calls(model.model, layers, row)
+                for number, (layer, call) in enumerate(zip(layers, layer_calls, strict=True)):
                     with merged(layer):
                         hidden, attention, coefficients = run_own(layer, call, hidden)
                     self._write(f"row-{place}-layer-{number}", attention=attention, coefficients=coefficients)

@@ -48,7 +48,7 @@ def _stop(number: int, frame: Any) -> None:
     raise SystemExit(STOPPED)
 
 
-class StopWhenAsked(TrainerCallback):
+class StopOnSignal(TrainerCallback):
     """On SIGUSR1, SIGUSR2 or (one process) SIGTERM: finish the step, save a checkpoint, exit with `STOPPED`.
 
     A handler that was there before, such as submitit's which requeues, is called instead of the exit. Ranks agree
@@ -56,7 +56,7 @@ class StopWhenAsked(TrainerCallback):
     """
 
     def __init__(self) -> None:
-        self.asked: int | None = None
+        self.signal: int | None = None
         self.stopping = False
         self.before: dict[int, Any] = {}
 
@@ -65,24 +65,24 @@ class StopWhenAsked(TrainerCallback):
             self.before[number] = signal.signal(number, self._note)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        asked = torch.tensor(self.asked or 0, device=args.device)
+        number = torch.tensor(self.signal or 0, device=args.device)
         if args.world_size > 1 and dist.is_initialized():
-            dist.all_reduce(asked, dist.ReduceOp.MAX)
-        if asked.item():
-            self.asked, self.stopping = int(asked.item()), True
+            dist.all_reduce(number, dist.ReduceOp.MAX)
+        if number.item():
+            self.signal, self.stopping = int(number.item()), True
             control.should_save = control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if not self.stopping:
             return
         if state.is_world_process_zero:
-            told = f"Stopped as asked at step {state.global_step} of {state.max_steps}; its checkpoint is in"
-            print(f"{told} {args.output_dir}. The same command goes on from there.", file=sys.stderr, flush=True)
-        before = self.before.get(self.asked or 0)
+            message = f"Stopped as asked at step {state.global_step} of {state.max_steps}; its checkpoint is in"
+            print(f"{message} {args.output_dir}. The same command goes on from there.", file=sys.stderr, flush=True)
+        before = self.before.get(self.signal or 0)
         self.on_train_end(args, state, control)
         ranks.end()  # together: a launcher ends the others once one has left
         if callable(before) and before is not _stop:
-            before(self.asked, None)
+            before(self.signal, None)
         raise SystemExit(STOPPED)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -91,4 +91,4 @@ class StopWhenAsked(TrainerCallback):
         self.before.clear()
 
     def _note(self, number: int, frame: Any) -> None:
-        self.asked = number
+        self.signal = number

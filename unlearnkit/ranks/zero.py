@@ -20,7 +20,7 @@ from unlearnkit.errors import UserError
 LINEAR = torch.nn.functional.linear
 
 
-class Lent:
+class DividedModel:
     """A model whose weights DeepSpeed divides among the ranks.
 
     DeepSpeed gets `network`, a second module over the same weights, and may take it apart; the model itself stays
@@ -134,10 +134,10 @@ def frozen_shards(frozen: torch.nn.Module, config: dict[str, Any], dtype: torch.
         return frozen
     import deepspeed
 
-    kept = {key: value for key, value in zero.items() if key != "offload_optimizer"}
+    options = {key: value for key, value in zero.items() if key != "offload_optimizer"}
     plain = {
         "train_micro_batch_size_per_gpu": 1,
-        "zero_optimization": kept,
+        "zero_optimization": options,
         "steps_per_print": config["steps_per_print"],
     }
     engine = deepspeed.initialize(model=frozen, config=settings(plain, dtype))[0]
@@ -157,8 +157,8 @@ def end(trainer: Any) -> None:
     for engine in engines:
         engine.destroy()
     trainer.accelerator.free_memory()
-    for held in ("network", "model", "model_wrapped", "deepspeed", "optimizer"):
-        setattr(trainer, held, None)
+    for attribute in ("network", "model", "model_wrapped", "deepspeed", "optimizer"):
+        setattr(trainer, attribute, None)
     trainer.passes.references.clear()
     torch.nn.functional.linear = LINEAR
     forget_config()

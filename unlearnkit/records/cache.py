@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnkit import ranks
-from unlearnkit.cache import kept
+from unlearnkit.cache import load_or_make
 from unlearnkit.models.finite import refuse_odd
 from unlearnkit.records.record import Record, read_parquet, write_parquet
 
@@ -23,4 +23,4 @@ def cached(content: dict[str, Any], compute: Callable[[], list[Record]]) -> list
         if ranks.is_first():
             write_parquet(records, folder / FILE)
 
-    return kept("records", content, make, lambda folder: read_parquet(folder / FILE), together=True)
+    return load_or_make("records", content, make, lambda folder: read_parquet(folder / FILE), together=True)

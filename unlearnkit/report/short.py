@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unlearnkit.data.roles import NAMED
+from unlearnkit.data.roles import BY_NAME
 from unlearnkit.data.spread import places
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.display import only_in_figures, show_interval, show_value
@@ -57,7 +57,7 @@ def telling(run: Run, roles: Sequence[str], groups: Sequence[Sequence[str]]) -> 
 
 def side(column: Column) -> str | None:
     """The role of a column's set; what an earlier version wrote is known by the set's name."""
-    return column.display.role or NAMED.get(column[-2])
+    return column.display.role or BY_NAME.get(column[-2])
 
 
 def line(run: Run, column: Column) -> dict[str, Any]:

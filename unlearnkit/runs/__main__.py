@@ -45,15 +45,15 @@ def run(args: argparse.Namespace) -> None:
     if not runs and not damaged:
         where = ", ".join(map(str, folders)) or f"{', '.join(USUAL)} (none of them is here)"
         raise UserError(f"There is no run in or below {where}.", "Give the folders that runs lie in.")
-    kept = listing.chosen(runs, args.filters)
-    shown = listing.columns(kept, args.columns)
+    selected = listing.chosen(runs, args.filters)
+    shown = listing.columns(selected, args.columns)
     if args.sort:
-        kept = listing.ordered(kept, args.sort, args.reverse)
+        selected = listing.ordered(selected, args.sort, args.reverse)
     elif args.reverse:
-        kept = kept[::-1]
+        selected = selected[::-1]
     if args.json:
-        write_numbers(args.json, listing.plain(kept, shown))
-    show(kept, shown, len(runs))
+        write_numbers(args.json, listing.plain(selected, shown))
+    show(selected, shown, len(runs))
     for what in damaged:
         print(f"Left out: {what}")
 
@@ -76,8 +76,8 @@ def show(runs: Sequence[listing.Listed], columns: Sequence[Column], of: int) -> 
     table.add_column("folder", overflow="fold")
     for one in runs:
         minutes = "-" if one.minutes is None else f"{one.minutes:.1f}"
-        found = [one.numbers.get(column) for column in columns]
-        numbers = [show_value(c.display, e.value if e else None) for c, e in zip(columns, found, strict=True)]
+        estimates = [one.numbers.get(column) for column in columns]
+        numbers = [show_value(c.display, e.value if e else None) for c, e in zip(columns, estimates, strict=True)]
         finished = "yes" if one.finished else "no"
         names = (one.method, one.model, one.data, str(one.seed), finished, minutes, *numbers, str(one.folder))
         table.add_row(*map(escape, names))

@@ -41,27 +41,27 @@ class Attacked:
 def attacked_rows(metrics: Mapping[str, Any]) -> Iterator[Attacked]:
     """Every measure under every attack, in the order in which they were made."""
     columns = metrics.get("columns", {})  # earlier versions had none
-    for attack, told in metrics.get("recovered", {}).items():
-        for evaluation, sets in told["shares"].items():
+    for attack, recovery in metrics.get("recovered", {}).items():
+        for evaluation, sets in recovery["shares"].items():
             for set_name, measures in sets.items():
                 for measure, numbers in measures.items():
                     place = f"{evaluation}/{set_name}"
-                    held = columns.get(f"{place}/{measure}")
-                    display = display_from(held) if held else Column((measure,)).display
+                    stored = columns.get(f"{place}/{measure}")
+                    display = display_from(stored) if stored else Column((measure,)).display
                     cells = [show_value(display, numbers.get(model)) for model in MODELS]
                     share = numbers.get("share")
-                    said = f"{share['value']:.0%} [{share['low']:.0%}, {share['high']:.0%}]" if share else ""
-                    yield Attacked(attack, place, measure, cells, said, numbers["n"], bool(share), "share" in numbers)
+                    text = f"{share['value']:.0%} [{share['low']:.0%}, {share['high']:.0%}]" if share else ""
+                    yield Attacked(attack, place, measure, cells, text, numbers["n"], bool(share), "share" in numbers)
 
 
 def short_rows(metrics: Mapping[str, Any]) -> list[Attacked]:
     """One line an attack and set: the first measure that has a share, or else the first."""
-    found: dict[tuple[str, str], Attacked] = {}
+    short: dict[tuple[str, str], Attacked] = {}
     for row in attacked_rows(metrics):
         key = (row.attack, row.place)
-        if key not in found or (row.certain and not found[key].certain):
-            found[key] = row
-    return list(found.values())
+        if key not in short or (row.certain and not short[key].certain):
+            short[key] = row
+    return list(short.values())
 
 
 def is_attacks(column: Column, metrics: Mapping[str, Any]) -> bool:

@@ -65,12 +65,12 @@ def card(model: LanguageModel, folder: Path, config: Mapping[str, Any], metrics:
     Args:
         folder: where it was saved.
     """
-    run, held = metrics["run"], config["model"]
+    run, model_config = metrics["run"], config["model"]
     kind = "LoRA adapter" if model.weights.saves_adapter else "full weights"
     about = [f"{kind}, written by unlearnkit {__version__}, seed {run['seed']}.", *chosen(dict(metrics))]
     own, adapter = written(folder)
     base = adapter["base_model_name_or_path"] if adapter else model.source
-    licence = licence_of([base, held.get("hub")], held.get("package"))
+    licence = licence_of([base, model_config.get("hub")], model_config.get("package"))
     return model_card(
         title=f"{run['model']} after {run['method']} on {run['data']}",
         about=" ".join(about),
@@ -79,7 +79,7 @@ def card(model: LanguageModel, folder: Path, config: Mapping[str, Any], metrics:
         weights=str(model.model.dtype).removeprefix("torch."),
         autocast="bfloat16" if model.dtype == torch.bfloat16 else None,
         adapter_over=adapter["base_model_name_or_path"] if adapter else None,
-        base_model=held.get("hub") or model.source,
+        base_model=model_config.get("hub") or model.source,
         ends=model.ends,
         dated=model.template.writes_date(model.tokenizer),
         notes=unread(own, adapter),
@@ -118,7 +118,7 @@ def _origin(config: Mapping[str, Any], metrics: Mapping[str, Any], licence: str 
         "## Where it comes from\n",
         f"```\n{made}\n```\n" if made else "",
         f"- Versions: {versions}",
-        f"- Commit of unlearnkit: {found}" if (found := commit()) else "",
+        f"- Commit of unlearnkit: {revision}" if (revision := commit()) else "",
         f"- Data: {metrics['run']['data']}" + (f", rows {rows} (a hash of all of them)" if rows else ""),
         f"- Licence of the base, {base}: {licence or 'not known here; it holds for this model too'}",
     ]
@@ -139,15 +139,15 @@ def _table(metrics: Mapping[str, Any]) -> str:
         entry = after.get(column) or before[column]
         measure = f"{column[-1]} {arrow(column.display)}".strip()
         lines.append(f"| {'/'.join(column[:-1])} | {measure} | {cells[0]} | {cells[1]} | {entry.n or '-'} |")
-    told = "The arrow shows which way is better; brackets are 95 % intervals over prompts, not over seeds."
-    return "\n".join([*lines, "", told, ""])
+    legend = "The arrow shows which way is better; brackets are 95 % intervals over prompts, not over seeds."
+    return "\n".join([*lines, "", legend, ""])
 
 
 def _untried(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """What nobody may conclude from the numbers."""
     attacks = list(metrics["attacks"])
     targets = [str(part.get("_target_")) for part in (config.get("eval") or {}).values()]
-    found = [
+    untried = [
         f"Of attacks only {', '.join(attacks)}: no other attempt was made to bring back what was unlearnt."
         if attacks
         else "No attack: nothing was attempted to bring back what was unlearnt.",
@@ -155,8 +155,8 @@ def _untried(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         f"No other seed than {metrics['run']['seed']}: another training may come out otherwise.",
     ]
     if not any(target.startswith(GENERAL) for target in targets):
-        found.append("No general tasks (eval=general): what else the model has lost is not known.")
-    return "\n".join(["## What was not tried\n", *(f"- {line}" for line in found), ""])
+        untried.append("No general tasks (eval=general): what else the model has lost is not known.")
+    return "\n".join(["## What was not tried\n", *(f"- {line}" for line in untried), ""])
 
 
 def licence_of(sources: Sequence[str | None], package: str | None = None) -> str | None:
@@ -166,28 +166,28 @@ def licence_of(sources: Sequence[str | None], package: str | None = None) -> str
         package: that carries the weights, whose own licence is theirs.
     """
     for source in sources:
-        if source and (path := _card_of(source)) is not None and (found := _front(path).get("license")):
-            return str(found)
+        if source and (path := _card_of(source)) is not None and (licence := _front(path).get("license")):
+            return str(licence)
     try:
-        told = dict(metadata(package).items()) if package else {}  # type: ignore[attr-defined]
+        fields = dict(metadata(package).items()) if package else {}  # type: ignore[attr-defined]
     except PackageNotFoundError:
         return None
-    return told.get("License-Expression") or told.get("License")
+    return fields.get("License-Expression") or fields.get("License")
 
 
 def _card_of(source: str) -> Path | None:
     path = Path(source).expanduser() / "README.md"
     if path.is_file():
         return path
-    found = try_to_load_from_cache(source, "README.md") if HUB_ID.fullmatch(source) else None
-    return Path(found) if isinstance(found, str) else None
+    cached = try_to_load_from_cache(source, "README.md") if HUB_ID.fullmatch(source) else None
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def _front(path: Path) -> dict[str, Any]:
     """The YAML between the first two lines of three dashes."""
     try:
         text = path.read_text(encoding="utf-8")
-        held = yaml.safe_load(text.split("---\n")[1]) if text.startswith("---\n") else None
+        front_matter = yaml.safe_load(text.split("---\n")[1]) if text.startswith("---\n") else None
     except (OSError, ValueError, IndexError, yaml.YAMLError):
         return {}
-    return held if isinstance(held, dict) else {}
+    return front_matter if isinstance(front_matter, dict) else {}

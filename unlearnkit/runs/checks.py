@@ -39,14 +39,14 @@ def agreed_inputs(config: dict[str, Any], data: Data) -> dict[str, str]:
     """
     rows = f"other rows of the data '{data.name}'"
     own = [(rows, rows_of(data)), ("another config", _settings(config)), ("other code", code())]
-    found, first = ranks.from_first(lambda: (inputs(config, data), own))
+    content, first = ranks.from_first(lambda: (inputs(config, data), own))
     for (what, mine), (_, other) in zip(own, first, strict=True):
         if mine != other:
             raise UserError(
                 f"Rank {ranks.rank()} on {platform.node()} has {what} than rank zero",
                 "Give all machines the same files, the same command line and the same installation",
             )
-    return found
+    return content
 
 
 def _settings(config: dict[str, Any]) -> str:
@@ -140,7 +140,7 @@ def check_layers(stages: dict[str, Stage], path: str | None) -> None:
     if depth is None:
         return
     for stage in stages.values():
-        for layer in stage.named_layers():
+        for layer in stage.depths():
             number_of(layer, depth)
 
 

@@ -48,9 +48,9 @@ class Curve:
         """The point after `step` steps of the stage that is trained."""
         stage = self.context.stage
         with previewed(trained, list(self.stages.items()), self.context) as finished:
-            said = f"at step {step} of the stage '{stage}'"
+            phrase = f"at step {step} of the stage '{stage}'"
             numbers, *others = (
-                self.evaluations.compute(self.evaluations.measure(finished, Point(split, said, curve=True), start))
+                self.evaluations.compute(self.evaluations.measure(finished, Point(split, phrase, curve=True), start))
                 for split, start in ((self.split, self.start), *self.starts.items())
             )
         self.write(stage, step, numbers, dict(zip(self.starts, others, strict=True)))

@@ -57,7 +57,7 @@ class RunFolder:
         self.metrics: dict[str, Any] = {"run": {}, "columns": {}, "attacks": [], "moments": []}
         self.metrics |= {"before": None, "after": None, "curve": []}
         try:
-            kept, self.config = ranks.from_first(lambda: self._take(resume))
+            metrics, self.config = ranks.from_first(lambda: self._take(resume))
         except OSError as error:
             if error.errno in FULL:
                 raise
@@ -65,52 +65,52 @@ class RunFolder:
                 f"The run folder {folder} cannot be written: {error.strerror or error}",
                 "Choose another folder with hydra.run.dir=FOLDER",
             ) from error
-        if kept:
-            self.metrics = kept
-            self.started -= 60 * kept["run"].get("minutes", 0)
+        if metrics:
+            self.metrics = metrics
+            self.started -= 60 * metrics["run"].get("minutes", 0)
         self._write_card: Callable[[], None] = lambda: None
         self._check_shared()
 
     def _take(self, resume: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         """Make the folder this run's; the metrics that it holds of the run already, and the config with its dtype."""
         own(self.folder)
-        path, kept = self.folder / "config.yaml", self.folder / "metrics.json"
-        held: Any = read_config(self.folder) if path.is_file() else None
+        path, metrics_path = self.folder / "config.yaml", self.folder / "metrics.json"
+        earlier: Any = read_config(self.folder) if path.is_file() else None
         config = self.config
-        if held is not None and (dtype := held["model"].get("dtype")) and config["model"].get("dtype") == AUTO:
+        if earlier is not None and (dtype := earlier["model"].get("dtype")) and config["model"].get("dtype") == AUTO:
             config = {**config, "model": {**config["model"], "dtype": dtype}}  # another machine may choose otherwise
-        if held is not None and isinstance(held.get("tuned"), dict) and config["train"].get("tune"):
-            config = config_with(config, held["tuned"]["rate"])
-        if held is not None:
+        if earlier is not None and isinstance(earlier.get("tuned"), dict) and config["train"].get("tune"):
+            config = config_with(config, earlier["tuned"]["rate"])
+        if earlier is not None:
             if resume == "never":
                 raise UserError(
                     f"{self.folder} holds a run already, and resume=never",
                     "Choose another folder with hydra.run.dir=FOLDER, or set resume=auto to go on with it",
                 )
-            if changes := differences(held, config):
+            if changes := differences(earlier, config):
                 more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
                 raise UserError(
                     f"{self.folder} holds a run of another config: {'; '.join(changes[:3])}{more}",
                     "Choose another folder with hydra.run.dir=FOLDER, or give the settings and the files of the run"
                     " that is there",
                 )
-        if held is None:
+        if earlier is None:
             write(path, yaml.safe_dump(config, sort_keys=False))
         (self.folder / "records").mkdir(exist_ok=True)
-        metrics = read_metrics(kept) if held is not None and kept.is_file() else None
+        metrics = read_metrics(metrics_path) if earlier is not None and metrics_path.is_file() else None
         if metrics is None:
             forget_stages(self.folder)  # a curve that lay in lost metrics is measured again
         elif metrics["run"].get("finished"):
             self._remove_needless()  # where a process died at that
         return metrics, config
 
-    def write_tuned(self, told: dict[str, Any]) -> None:
+    def write_tuned(self, tuning: dict[str, Any]) -> None:
         """The learning rate that `train.tune` has chosen, in config.yaml too."""
         if "tuned" not in self.config:
-            self.config = config_with(self.config, told["rate"])
+            self.config = config_with(self.config, tuning["rate"])
         if ranks.is_first():
             write(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
-        self.metrics["tuned"] = told
+        self.metrics["tuned"] = tuning
         self._write_metrics()
 
     def begin(self, model: LanguageModel, columns: dict[str, Display], attacks: Iterable[str]) -> None:
@@ -136,7 +136,7 @@ class RunFolder:
         """All that the run is to leave behind is there."""
         return bool(self.metrics["run"].get("finished"))
 
-    def kept(self, name: str) -> Records | None:
+    def saved_records(self, name: str) -> Records | None:
         """The records of a moment that the run measured before it was cut off; None: it has to be measured."""
         moment = next((moment for moment in self.metrics["moments"] if moment["name"] == name), None)
         if moment is None:
@@ -168,9 +168,9 @@ class RunFolder:
         self._add({"name": name, "stage": None, "step": 0, "final": False}, records, numbers)
         self._write_metrics()
 
-    def write_recovered(self, attack: str, told: dict[str, Any]) -> None:
+    def write_recovered(self, attack: str, recovery: dict[str, Any]) -> None:
         """How much of what was unlearnt an attack brought back (`unlearnkit.runs.recovered`)."""
-        self.metrics.setdefault("recovered", {})[attack] = told
+        self.metrics.setdefault("recovered", {})[attack] = recovery
         self._write_metrics()
 
     def _add(self, row: dict[str, Any], records: Records, numbers: dict[str, Any]) -> None:
@@ -284,9 +284,9 @@ def read_metrics(path: Path) -> dict[str, Any]:
     fix = f"Restore it from a copy, or remove it (rm '{path}') and start the same command again: it is made anew"
     check(path, fix)
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(held["run"], dict):
-            return dict(held)
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(metrics["run"], dict):
+            return dict(metrics)
     except (OSError, ValueError, LookupError, TypeError):
         pass
     raise UserError(f"{path} is damaged: it is no run's metrics", fix)

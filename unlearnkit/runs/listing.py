@@ -45,8 +45,8 @@ class Listed:
     @cached_property
     def config(self) -> dict[str, Any]:
         """Dotted key -> value, with today's names; empty where it cannot be read."""
-        held = config_in(self.folder)
-        return flat(held) if held else {}
+        config = config_in(self.folder)
+        return flat(config) if config else {}
 
     def field(self, key: str) -> Any:
         """What it is called by in FIELDS, or what its config says."""
@@ -76,10 +76,10 @@ def read(folder: Path) -> Listed:
     """
     if (folder / "metrics.json").is_file():
         run = read_run(folder)
-        told = run.raw["run"]
-        minutes = told.get("minutes")
+        about = run.raw["run"]
+        minutes = about.get("minutes")
         known = float(minutes) if isinstance(minutes, int | float) else None
-        finished = bool(told.get("finished", True))  # an earlier version wrote its numbers at the end
+        finished = bool(about.get("finished", True))  # an earlier version wrote its numbers at the end
         numbers = run.after or run.before
         return Listed(folder, run.method, run.model, run.data, run.seed, finished, known, numbers)
     begun = Listed(folder, "", "", "", 0, False)
@@ -96,7 +96,7 @@ def chosen(runs: Sequence[Listed], filters: Sequence[str]) -> list[Listed]:
     Raises:
         UserError: what is no KEY=VALUE, or a key that no run has.
     """
-    kept = list(runs)
+    selected = list(runs)
     for words in filters:
         key, is_one, value = words.partition("=")
         if not is_one or not key:
@@ -105,21 +105,21 @@ def chosen(runs: Sequence[Listed], filters: Sequence[str]) -> list[Listed]:
         if runs and key not in known:
             what = f"No run has a key '{key}'.{nearest(key, known)}"
             raise UserError(what, f"Give one of {', '.join(FIELDS)}, or a dotted key of the runs' config.yaml.")
-        kept = [run for run in kept if _is(run.field(key), value, key in FIELDS or key in run.config)]
-    return kept
+        selected = [run for run in selected if _is(run.field(key), value, key in FIELDS or key in run.config)]
+    return selected
 
 
-def _is(held: Any, wanted: str, there: bool) -> bool:
+def _is(value: Any, pattern: str, there: bool) -> bool:
     if not there:
         return False
-    if isinstance(held, bool):
-        return wanted.lower() in (("true", "yes") if held else ("false", "no"))
-    if isinstance(held, int | float):
+    if isinstance(value, bool):
+        return pattern.lower() in (("true", "yes") if value else ("false", "no"))
+    if isinstance(value, int | float):
         try:
-            return float(wanted) == held
+            return float(pattern) == value
         except ValueError:
             return False
-    return fnmatchcase("null" if held is None else str(held), wanted)
+    return fnmatchcase("null" if value is None else str(value), pattern)
 
 
 def columns(runs: Sequence[Listed], patterns: Sequence[str]) -> list[Column]:
@@ -128,14 +128,14 @@ def columns(runs: Sequence[Listed], patterns: Sequence[str]) -> list[Column]:
     Raises:
         UserError: a pattern that no run has a column for.
     """
-    found = list(dict.fromkeys(column for run in runs for column in run.numbers))
+    available = list(dict.fromkeys(column for run in runs for column in run.numbers))
     if patterns:
-        return select_columns(found, patterns) if found else []
+        return select_columns(available, patterns) if available else []
     first: dict[tuple[str, ...], Column] = {}
-    for column in found:
+    for column in available:
         if column.display.better and column.display.role in ("forget", "retain") and not only_in_figures(column[-1]):
             first.setdefault((*column[:-2], column.display.role), column)
-    return list(first.values())[:MOST_CHOSEN] or [c for c in found if not only_in_figures(c[-1])][:2]
+    return list(first.values())[:MOST_CHOSEN] or [c for c in available if not only_in_figures(c[-1])][:2]
 
 
 def ordered(runs: Sequence[Listed], by: str, reverse: bool = False) -> list[Listed]:
@@ -149,10 +149,10 @@ def ordered(runs: Sequence[Listed], by: str, reverse: bool = False) -> list[List
     if by in FIELDS or by in keys:
         values = [run.field(by) for run in runs]
     else:
-        found = list(dict.fromkeys(column for run in runs for column in run.numbers))
-        hits = [column for column in found if fnmatchcase("/" + "/".join(column), "*/" + by)]
+        available = list(dict.fromkeys(column for run in runs for column in run.numbers))
+        hits = [column for column in available if fnmatchcase("/" + "/".join(column), "*/" + by)]
         if runs and not hits:
-            known = [*FIELDS, *("/".join(column) for column in found)]
+            known = [*FIELDS, *("/".join(column) for column in available)]
             raise UserError(f"No run has a column '{by}'.{nearest(by, known)}", f"There are: {', '.join(known)}")
         numbers = [next((run.numbers[column] for column in hits if column in run.numbers), None) for run in runs]
         values = [None if number is None or math.isnan(number.value) else number.value for number in numbers]

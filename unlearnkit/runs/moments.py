@@ -40,7 +40,7 @@ class Moment:
     final: bool = False
 
     @property
-    def said(self) -> str:
+    def phrase(self) -> str:
         """For errors."""
         when = f"after the stage '{self.stage}'" if self.stage else "before any stage"
         return f"{when}, under the attack '{self.name}'" if self.attack else when
@@ -52,8 +52,8 @@ class Moment:
             start: the records of the start model; None: this is the first.
         """
         if self.attack is None:
-            return evaluations.measure(self.model, Point("test", self.said), start)
-        return self.attack.measure(self.model, evaluations, self.said, start, "unlearned" if self.stage else START)
+            return evaluations.measure(self.model, Point("test", self.phrase), start)
+        return self.attack.measure(self.model, evaluations, self.phrase, start, "unlearned" if self.stage else START)
 
 
 def bind_attacks(attacks: Mapping[str, Attack], stages: Iterable[str], scene: Scene, evaluations: Evaluations) -> None:
@@ -69,13 +69,13 @@ def bind_attacks(attacks: Mapping[str, Attack], stages: Iterable[str], scene: Sc
                 f"Set attacks.{name}._target_= to a class of unlearnkit.attacks, or to one that inherits Attack",
             )
         if name in stages or name in (START, NEVER_KNEW) or "/" in name:
-            taken = ", ".join((START, NEVER_KNEW, *stages))
+            there = ", ".join((START, NEVER_KNEW, *stages))
             raise UserError(
-                f"The attack '{name}' is called as another moment of the run: {taken}",
+                f"The attack '{name}' is called as another moment of the run: {there}",
                 "Give it another name below attacks:",
             )
-        asked = [row for part in evaluations.parts.values() for row in part.forgotten()]
-        attack.bind(name, replace(scene, folder=scene.folder / name, asked=asked))
+        questions = [row for part in evaluations.parts.values() for row in part.forgotten()]
+        attack.bind(name, replace(scene, folder=scene.folder / name, questions=questions))
         for part in evaluations.parts.values():
             part.add(attack.brings)
 

@@ -26,7 +26,7 @@ Made = TypeVar("Made")
 LOCK, OWNER = ".owner.lock", ".owner"
 BEFORE = (LOCK, OWNER, ".lock", "error.txt", ".hydra", ".submitit")  # what may be there before a run has begun
 ANEW = "choose another folder with hydra.run.dir=FOLDER"
-_held: list[tuple[Path, FileLock]] = []
+_locks: list[tuple[Path, FileLock]] = []
 
 
 def owner(work: Callable[P, Made]) -> Callable[P, Made]:
@@ -38,8 +38,8 @@ def owner(work: Callable[P, Made]) -> Callable[P, Made]:
             with stoppable():
                 return work(*args, **kwargs)
         finally:
-            while _held:
-                folder, lock = _held.pop()
+            while _locks:
+                folder, lock = _locks.pop()
                 sums.let_go(folder)
                 (folder / OWNER).unlink(missing_ok=True)
                 lock.release()
@@ -54,7 +54,7 @@ def own(folder: Path) -> None:
         UserError: the folder is another process's, or holds something that no run has written.
         OSError: it cannot be written.
     """
-    if any(folder == taken for taken, _ in _held):
+    if any(folder == other for other, _ in _locks):
         return
     check_folder(folder)
     sweep(cache_folder())
@@ -67,7 +67,7 @@ def own(folder: Path) -> None:
             f"{folder} belongs to a run that is going on: {_owner(folder)}",
             f"Wait until it has ended and start this again, or {ANEW}",
         ) from None
-    _held.append((folder, lock))
+    _locks.append((folder, lock))
     sums.keep(folder)
     for left in folder.rglob(f"*{PARTIAL}"):
         shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
@@ -76,8 +76,8 @@ def own(folder: Path) -> None:
 
 def _owner(folder: Path) -> str:
     with contextlib.suppress(OSError):
-        if told := (folder / OWNER).read_text(errors="replace").strip():
-            return told
+        if text := (folder / OWNER).read_text(errors="replace").strip():
+            return text
     return "another process"
 
 
@@ -89,11 +89,11 @@ def check_folder(folder: Path) -> None:
     """
     if not folder.is_dir() or (folder / "config.yaml").is_file():
         return
-    found = sorted(path.name for path in folder.iterdir() if not _is_nothing(path))
-    if found:
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    names = sorted(path.name for path in folder.iterdir() if not _is_nothing(path))
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         raise UserError(
-            f"{folder} is no run's folder: it has no config.yaml, and holds {', '.join(found[:3])}{more}",
+            f"{folder} is no run's folder: it has no config.yaml, and holds {', '.join(names[:3])}{more}",
             f"Leave it alone and {ANEW}",
         )
 
@@ -125,10 +125,10 @@ def read_config(folder: Path) -> dict[str, object]:
     fix = f"Restore it from a copy, or {ANEW}; nothing there was changed"
     sums.check(path, fix)
     try:
-        held = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = first_line(error)
         raise UserError(f"{path} cannot be read: {reason}", fix) from None
-    if not isinstance(held, dict) or not isinstance(held.get("model"), dict) or "data" not in held:
+    if not isinstance(config, dict) or not isinstance(config.get("model"), dict) or "data" not in config:
         raise UserError(f"{path} is no run's: it has no model or no data", fix)
-    return held
+    return config

@@ -25,7 +25,7 @@ Log = dict[str, dict[str, Any]]
 
 def open_unlearning(records: Sequence[Record]) -> Log:
     """Metric -> its mean and its rows' values by their places; of each answer, of those beside it, of responses."""
-    found: Log = {}
+    log: Log = {}
     recall, f1 = RougeL("recall"), RougeL()
     for before, own in OPEN.items():
         rows = {str(n): r for n, r in enumerate(r for r in records if r.set == own and r.sample == 0)}
@@ -40,15 +40,15 @@ def open_unlearning(records: Sequence[Record]) -> Log:
             "Prob": {n: _likely(r.answer_log_probs) for n, r in rows.items() if r.answer_log_probs},
             "PARA_Prob": {n: _likely(right(r)[0]) for n, r in rows.items() if right(r)},
             "PERT_Prob": {n: _each(scored(r)) for n, r in rows.items() if scored(r)},
-            "ROUGE": {n: _said(r, recall, f1) for n, r in rows.items() if r.tokens},
+            "ROUGE": {n: _rouge(r, recall, f1) for n, r in rows.items() if r.tokens},
         }
-        for name, told in parts.items():
-            if told:
-                found[f"{before}_Q_A_{name}"] = _metric(told, "rougeL_recall" if name == "ROUGE" else "prob")
+        for name, entries in parts.items():
+            if entries:
+                log[f"{before}_Q_A_{name}"] = _metric(entries, "rougeL_recall" if name == "ROUGE" else "prob")
         ratios = {n: {"score": _ratio(scored(r), right(r)[0])} for n, r in rows.items() if scored(r) and right(r)}
         if own == "forget" and ratios:
-            found["forget_truth_ratio"] = _metric(ratios, "score", lambda ratio: min(ratio, 1 / max(ratio, 1e-300)))
-    return found
+            log["forget_truth_ratio"] = _metric(ratios, "score", lambda ratio: min(ratio, 1 / max(ratio, 1e-300)))
+    return log
 
 
 def _likely(log_probs: Sequence[float]) -> dict[str, float]:
@@ -56,21 +56,21 @@ def _likely(log_probs: Sequence[float]) -> dict[str, float]:
 
 
 def _each(rows: Sequence[Sequence[float]]) -> dict[str, list[float]]:
-    told = [_likely(row) for row in rows]
-    return {key: [one[key] for one in told] for key in ("prob", "avg_loss")}
+    values = [_likely(row) for row in rows]
+    return {key: [one[key] for one in values] for key in ("prob", "avg_loss")}
 
 
 def _ratio(wrong: Sequence[Sequence[float]], right: Sequence[float]) -> float:
     return math.exp(fmean(map(fmean, wrong))) / (math.exp(fmean(right)) + 1e-10)
 
 
-def _said(record: Record, recall: RougeL, f1: RougeL) -> dict[str, Any]:
+def _rouge(record: Record, recall: RougeL, f1: RougeL) -> dict[str, Any]:
     shares = {"rougeL_recall": recall.value(record, None), "rougeL_f1": f1.value(record, None)}
     return {**shares, "input": record.prompt, "ground_truth": record.answer, "generation": record.response}
 
 
-def _metric(rows: dict[str, dict[str, Any]], key: str, told: Callable[[float], float] = float) -> dict[str, Any]:
-    values = [fmean(row[key]) if isinstance(row[key], list) else told(row[key]) for row in rows.values()]
+def _metric(rows: dict[str, dict[str, Any]], key: str, value: Callable[[float], float] = float) -> dict[str, Any]:
+    values = [fmean(row[key]) if isinstance(row[key], list) else value(row[key]) for row in rows.values()]
     return {"agg_value": fmean(values), "value_by_index": rows}
 
 
@@ -93,11 +93,11 @@ def _write(args: argparse.Namespace) -> None:
             f"There are no records at {path}; there are: {', '.join(there) or 'none'}",
             "Name the first part with --moment and the second with --evaluation",
         )
-    found = open_unlearning(read_parquet(path))
-    if not found:
+    log = open_unlearning(read_parquet(path))
+    if not log:
         raise UserError(f"{path} has no record of {', '.join(OPEN.values())}", "Give a run on data=tofu")
-    write(args.output, json.dumps(found, indent=1))
-    print(f"{args.output}: {', '.join(found)}")
+    write(args.output, json.dumps(log, indent=1))
+    print(f"{args.output}: {', '.join(log)}")
 
 
 if __name__ == "__main__":

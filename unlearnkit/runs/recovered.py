@@ -40,25 +40,30 @@ def recovered(
         controls: moment -> evaluation -> records; the control and the attack on it stand beside the others where they
             were measured. Of an attack that looks inside, the start and the control are looked at in the same way.
     """
-    found = {"attack": dict(attack.found)} if attack.found else {}
+    details = {"attack": dict(attack.details)} if attack.details else {}
     own = attack.measured_by(evaluations)
     if own is not evaluations:
         seen = {"start": controls.get(f"{attack.name}/start", {}), "unlearned": attacked}
-        return {"shares": _seen(own, {**seen, "never_knew": controls.get(f"{attack.name}/{NEVER_KNEW}", {})}), **found}
+        return {
+            "shares": _seen(own, {**seen, "never_knew": controls.get(f"{attack.name}/{NEVER_KNEW}", {})}),
+            **details,
+        }
     beside = {"never_knew": NEVER_KNEW, "never_knew_attacked": f"{attack.name}/{NEVER_KNEW}"}
     models = {"start": start, "unlearned": unlearned, "attacked": attacked}
     models |= {name: controls[moment] for name, moment in beside.items() if moment in controls}
     shares = shares_of(evaluations, models)
     for name, sets in shares.items():
-        sets.update({place: _spoken(attack, evaluations.parts[name], told) for place, told in sets.items()})
-    return {"shares": shares, **found}
+        sets.update({place: _spoken(attack, evaluations.parts[name], measures) for place, measures in sets.items()})
+    return {"shares": shares, **details}
 
 
-def _spoken(attack: Attack, part: Part, told: Mapping[str, Any]) -> dict[str, Any]:
+def _spoken(attack: Attack, part: Part, measures: Mapping[str, Any]) -> dict[str, Any]:
     """What says how an attack went: its own measures alone where it brings some, and none that another one brings."""
     own = attack.brings(part)
     others = part.added if isinstance(part, Evaluation) else set()
-    return {measure: said for measure, said in told.items() if (measure in own if own else measure not in others)}
+    return {
+        measure: numbers for measure, numbers in measures.items() if (measure in own if own else measure not in others)
+    }
 
 
 def measured_by(moment: str, attacks: Mapping[str, Attack], evaluations: Evaluations) -> Evaluations:
@@ -73,15 +78,15 @@ def measured_by(moment: str, attacks: Mapping[str, Attack], evaluations: Evaluat
 
 def _seen(evaluations: Evaluations, models: Mapping[str, Records]) -> dict[str, Any]:
     """evaluation -> set -> measure -> its number of each model, without those of single layers."""
-    found: dict[str, Any] = {}
+    by_measure: dict[str, Any] = {}
     for model, records in models.items():
         for name, sets in evaluations.compute(records).items():
             for set_name, numbers in sets.items():
                 for measure, number in numbers.items():
                     if not only_in_figures(measure):
-                        row = found.setdefault(name, {}).setdefault(set_name, {}).setdefault(measure, {})
+                        row = by_measure.setdefault(name, {}).setdefault(set_name, {}).setdefault(measure, {})
                         row |= {model: number["value"], "n": number["n"]}
-    return found
+    return by_measure
 
 
 def attacked(
@@ -112,23 +117,25 @@ def shares_of(evaluations: Evaluations, models: Mapping[str, Records]) -> dict[s
         `halves` has each model's numbers over either half of the prompts, on the first of which a worst attack can be
         chosen and on the second reported; None where one half has none.
     """
-    found: dict[str, Any] = {}
+    shares: dict[str, Any] = {}
     for name, part in evaluations.parts.items():
         if not isinstance(part, Evaluation):
             continue
-        for set_name, wanted in part.sets.items():
+        for set_name, names in part.sets.items():
             role = part.data.role(set_name) if set_name in part.data.sets else None
-            for measure in wanted if role in ("forget", "holdout") else ():
-                said = part.measures[measure]
-                if isinstance(said, OfMeasures) or not said.better.get(role):
+            for measure in names if role in ("forget", "holdout") else ():
+                instance = part.measures[measure]
+                if isinstance(instance, OfMeasures) or not instance.better.get(role):
                     continue
                 values = {
-                    model: _values(said, role, [record for record in records.get(name, ()) if record.set == set_name])
+                    model: _values(
+                        instance, role, [record for record in records.get(name, ()) if record.set == set_name]
+                    )
                     for model, records in models.items()
                 }
-                if told := _compared(said, values):
-                    found.setdefault(name, {}).setdefault(set_name, {})[measure] = told
-    return found
+                if row := _compared(instance, values):
+                    shares.setdefault(name, {}).setdefault(set_name, {})[measure] = row
+    return shares
 
 
 def _compared(measure: Measure, values: Mapping[str, Values]) -> dict[str, Any] | None:
@@ -170,6 +177,6 @@ def share_of(start: Sequence[float], unlearned: Sequence[float], attacked: Seque
 
 def _values(measure: Measure, role: Role | None, records: Sequence[Record]) -> Values:
     """By the example alone, for an attack may ask it in other words."""
-    said = [(record, measure.value(record, role)) for record in records]
-    known = ((record, value) for record, value in said if value is not None)
+    pairs = [(record, measure.value(record, role)) for record in records]
+    known = ((record, value) for record, value in pairs if value is not None)
     return by_prompt(known, lambda record: record.id, measure.of_samples)

@@ -50,8 +50,8 @@ def _counts(column: Column, after: Numbers) -> bool:
 
 def _judging(columns: Sequence[Column]) -> list[Column]:
     """Of each set the columns of the data's own answers, and all of a set that has none."""
-    asked = {column[:-1] for column in columns if column[-1] in PREFERRED}
-    return [column for column in columns if column[-1] in PREFERRED or column[:-1] not in asked]
+    judged = {column[:-1] for column in columns if column[-1] in PREFERRED}
+    return [column for column in columns if column[-1] in PREFERRED or column[:-1] not in judged]
 
 
 def _is_apart(before: Estimate, after: Estimate) -> bool:
@@ -76,11 +76,11 @@ def better(metrics: Mapping[str, Any], config: Mapping[str, Any], lost: Column) 
         and splits_of(config["curve_split"])[0] != "test"
         and not any(stage.get("select") for stage in stages)
     ):
-        start, told = points[0], rule(list(points[0]), lost)
-        if told is not None:
-            held = Selection(told).columns(start)[1]
-            if any(share(held, point[held], start[held]) >= ENOUGH for point in points[1:] if held in point):
-                return f"train.select={_written(told)}"
+        start, select = points[0], rule(list(points[0]), lost)
+        if select is not None:
+            column = Selection(select).columns(start)[1]
+            if any(share(column, point[column], start[column]) >= ENOUGH for point in points[1:] if column in point):
+                return f"train.select={_written(select)}"
     return f"train.arguments.learning_rate={float(config['train']['arguments']['learning_rate']) / 4:g}"
 
 
@@ -96,25 +96,25 @@ def rule(columns: Sequence[Column], lost: Column | None = None) -> dict[str, Any
     forget, retain = (
         [c for c in columns if c.display.role == role and c.display.better] for role in ("forget", "retain")
     )
-    kept = [c for c in retain if c == lost] or sorted(filter(_is_share, retain), key=_preferred)
-    if not forget or not kept:
+    constraints = [c for c in retain if c == lost] or sorted(filter(_is_share, retain), key=_preferred)
+    if not forget or not constraints:
         return None
-    return {**_named(forget[0], forget), "while": {**_named(kept[0], retain), "at_least": ENOUGH}}
+    return {**_criterion(forget[0], forget), "while": {**_criterion(constraints[0], retain), "at_least": ENOUGH}}
 
 
 def _preferred(column: Column) -> int:
     return PREFERRED.index(column[-1]) if column[-1] in PREFERRED else len(PREFERRED)
 
 
-def _named(column: Column, beside: Sequence[Column]) -> dict[str, Any]:
+def _criterion(column: Column, beside: Sequence[Column]) -> dict[str, Any]:
     """A column as `train.select` asks for it; its set too, where its role has that measure twice."""
     several = sum(other[-1] == column[-1] for other in beside) > 1
-    asked = {"measure": column[-1], "role": column.display.role}
-    return {**asked, "set": column[-2]} if several else asked
+    criterion = {"measure": column[-1], "role": column.display.role}
+    return {**criterion, "set": column[-2]} if several else criterion
 
 
-def _written(told: Any) -> str:
+def _written(settings: Any) -> str:
     """As Hydra reads it on a command line."""
-    if isinstance(told, Mapping):
-        return "{" + ",".join(f"{key}:{_written(value)}" for key, value in told.items()) + "}"
-    return str(told)
+    if isinstance(settings, Mapping):
+        return "{" + ",".join(f"{key}:{_written(value)}" for key, value in settings.items()) + "}"
+    return str(settings)

@@ -65,14 +65,14 @@ def show(folder: Path, words: Sequence[str] = ()) -> None:
 def _under_attack(rows: Sequence[Attacked]) -> Table:
     several = len({row.place for row in rows}) > 1
     table = Table("attack", "measure", title="Under attack, over the same prompts", title_justify="left")
-    told = [place for place, name in enumerate(MODELS.values()) if any(row.cells[place] != "-" for row in rows)]
-    for place in told:
+    places = [place for place, name in enumerate(MODELS.values()) if any(row.cells[place] != "-" for row in rows)]
+    for place in places:
         table.add_column(list(MODELS.values())[place], justify="right")
     table.add_column("recovered")
     for row in rows:
         measure = f"{row.place}/{row.measure}" if several else row.measure
         table.add_row(
-            row.attack, measure, *(row.cells[place] for place in told), row.share or "no loss shown" * row.compared
+            row.attack, measure, *(row.cells[place] for place in places), row.share or "no loss shown" * row.compared
         )
     return table
 

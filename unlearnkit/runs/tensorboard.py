@@ -64,8 +64,8 @@ class TensorBoard:
                     self.writer.add_scalar("/".join((when, *column)), entry.value, 0)
         self._log_layers(after)
         for number, row in enumerate(answers[: self.answers]):
-            told = [f"**{key}**: {row[key]}" for key in ("prompt", "before", "after") if row.get(key) is not None]
-            self.writer.add_text(f"answers/{row.get('set', 'all')}", "\n\n".join(told), number)
+            lines = [f"**{key}**: {row[key]}" for key in ("prompt", "before", "after") if row.get(key) is not None]
+            self.writer.add_text(f"answers/{row.get('set', 'all')}", "\n\n".join(lines), number)
         self.writer.close()
 
     def _log_layers(self, numbers: Mapping[Column, Estimate]) -> None:

@@ -95,16 +95,16 @@ class WandB:
         self._log("curve", {key: value for key, value in row.items() if not only_in_figures(key.split("/")[-1])})
 
     def _log(self, place: str, row: dict[str, Any]) -> None:
-        named = {f"{place}/{key}": value for key, value in row.items() if key not in ("stage", STEPS)}
-        self.run.log({**named, STEPS: row.get(STEPS, 0)})
+        values = {f"{place}/{key}": value for key, value in row.items() if key not in ("stage", STEPS)}
+        self.run.log({**values, STEPS: row.get(STEPS, 0)})
 
     def finish(self, metrics: dict[str, Any], answers: list[dict[str, Any]]) -> None:
         import wandb
 
         before, after = before_and_after(metrics)
         for when, numbers in (("before", before), ("after", after)):
-            said = {"/".join((when, *c)): e.value for c, e in numbers.items() if not only_in_figures(c[-1])}
-            self.run.summary.update(said)
+            values = {"/".join((when, *c)): e.value for c, e in numbers.items() if not only_in_figures(c[-1])}
+            self.run.summary.update(values)
         self._log_layers({column: entry.value for column, entry in after.items() if only_in_figures(column[-1])})
         rows: list[list[Any]] = [
             ["/".join(column), when, entry.value, entry.low, entry.high, entry.n]
@@ -206,17 +206,17 @@ def _redacted_command() -> Iterator[None]:
 def described(config: dict[str, Any], group: str | None) -> dict[str, Any]:
     """A run's config with the names to group runs by at its top; of the sweep's own part only the name."""
     names = {key: dict(config.get(key) or {}).get("name") for key in ("model", "data")}
-    said = {f"{key}_name": name for key, name in names.items() if name}
-    return {**{key: value for key, value in config.items() if key != "sweep"}, **said, "sweep": group}
+    labels = {f"{key}_name": name for key, name in names.items() if name}
+    return {**{key: value for key, value in config.items() if key != "sweep"}, **labels, "sweep": group}
 
 
 @contextlib.contextmanager
 def staged_in(folder: Path) -> Iterator[None]:
     """Files of artifacts and tables wait in the run's own folder for `wandb sync`, not in the user's home."""
-    kept = os.environ.get("WANDB_DATA_DIR")
-    os.environ["WANDB_DATA_DIR"] = kept or str((folder / "wandb" / "data").resolve())
+    before = os.environ.get("WANDB_DATA_DIR")
+    os.environ["WANDB_DATA_DIR"] = before or str((folder / "wandb" / "data").resolve())
     try:
         yield
     finally:
-        if kept is None:
+        if before is None:
             del os.environ["WANDB_DATA_DIR"]

@@ -24,8 +24,8 @@ def rate_of(stage: Finetune) -> float:
 
 def with_rate(stages: Mapping[str, Stage], rate: float) -> dict[str, Stage]:
     """The same stages, changed in place: those that trained at the first training's rate do so at another."""
-    found = first_training(stages)
-    default = rate_of(found[1]) if found else None
+    training = first_training(stages)
+    default = rate_of(training[1]) if training else None
     for stage in stages.values():
         if isinstance(stage, Finetune) and RATE in stage.arguments and rate_of(stage) == default:
             stage.arguments = {**stage.arguments, RATE: rate}

@@ -93,14 +93,14 @@ class Tuning:
         if self._selection is None:
             self._need(rule(self._columns()))
 
-    def _need(self, told: dict[str, Any] | None) -> dict[str, Any]:
-        if told is None:
+    def _need(self, choice: dict[str, Any] | None) -> dict[str, Any]:
+        if choice is None:
             raise UserError(
                 "train.tune has nothing to choose by: the curves measure nothing on the forget side or nothing on the"
                 " retain side",
                 WRITE.replace("Write it as", "Say what counts with"),
             )
-        return told
+        return choice
 
     @property
     def _split(self) -> str:
@@ -193,10 +193,10 @@ class Trial:
 
     def __init__(self, folder: Path, shown: Mapping[str, Any]):
         self.folder, self.shown = folder, shown
-        told = ranks.from_first(lambda: checkpoints.marked(folder / POINTS)) or {}
-        self.points: list[dict[str, Any]] = told.get("points", [])
-        self.ended: bool = told.get("ended", False)
-        self.diverged: str | None = told.get("diverged")
+        saved = ranks.from_first(lambda: checkpoints.marked(folder / POINTS)) or {}
+        self.points: list[dict[str, Any]] = saved.get("points", [])
+        self.ended: bool = saved.get("ended", False)
+        self.diverged: str | None = saved.get("diverged")
 
     @property
     def numbers(self) -> dict[int, Numbers]:
@@ -228,9 +228,9 @@ class Trial:
 
     def _mark(self) -> None:
         if ranks.is_first():
-            told = {"points": self.points, "ended": self.ended, "diverged": self.diverged}
+            content = {"points": self.points, "ended": self.ended, "diverged": self.diverged}
             (self.folder / POINTS).mkdir(parents=True, exist_ok=True)
-            checkpoints.mark(self.folder / POINTS, told)
+            checkpoints.mark(self.folder / POINTS, content)
 
 
 def _say(text: str) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.packing import Packed, Tokens, pack
-from unlearnkit.models.reading import Wanted, read
+from unlearnkit.models.reading import Outputs, read
 
 
 @contextlib.contextmanager
@@ -56,11 +56,11 @@ def places_in(packed: Packed, stream: str, tokens: list[Tokens], places: list[in
     An answer's first logits are those of its prompt's last token, which says where the prompt begins.
     """
     first = packed.streams[stream].start
-    found = []
+    indices = []
     for (prompt, _), length, place in zip(tokens, packed.lengths[stream], places, strict=True):
-        found.append(int(packed.keep[first]) - (len(prompt) - 1) + place)
+        indices.append(int(packed.keep[first]) - (len(prompt) - 1) + place)
         first += length
-    return found
+    return indices
 
 
 @torch.no_grad()
@@ -87,7 +87,7 @@ def gather(
             packed = pack({"prompts": tokens[start:end]}, share_prompts=False)
             where = places_in(packed, "prompts", tokens[start:end], places[start:end])
             with model.current() as network:
-                made = read(network, packed.to(model.device), Wanted(logits=False, layers=frozenset({layer})))
+                made = read(network, packed.to(model.device), Outputs(logits=False, layers=frozenset({layer})))
             keys.append(seen[0][where].float())
             states.append(made.state(layer)[where].float())
             start = end

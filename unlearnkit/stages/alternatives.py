@@ -38,10 +38,10 @@ def invent(streams: Mapping[str, Stream], model: LanguageModel, seed: int, steps
 
 def _check_room(name: str, stream: Alternatives, examples: list[Example], model: LanguageModel) -> None:
     for example in examples:
-        asked = len(model.template.encode_prompt(model.tokenizer, request(example)))
-        if asked + stream.tokens > model.max_length:
+        tokens = len(model.template.encode_prompt(model.tokenizer, request(example)))
+        if tokens + stream.tokens > model.max_length:
             raise UserError(
-                f"To ask for an alternative to the answer of '{example.id}' takes {asked} tokens and up to"
+                f"To ask for an alternative to the answer of '{example.id}' takes {tokens} tokens and up to"
                 f" {stream.tokens} for it: the context of '{model.name}' holds {model.max_length}",
                 f"Set streams.{name}.tokens= lower, shorten the example, or choose a model with a longer context",
             )
@@ -59,9 +59,9 @@ def _sampled(stream: Alternatives, examples: list[Example], model: LanguageModel
             weights.network = network
             start = replace(model, weights=weights)
             for number in range(ROUNDS):
-                found = _different(examples, every)
+                drawn = _different(examples, every)
                 short = [
-                    asked for asked, texts in zip(requests, found.values(), strict=True) if len(texts) < stream.count
+                    asked for asked, texts in zip(requests, drawn.values(), strict=True) if len(texts) < stream.count
                 ]
                 records = records_of({"alternatives": short}, {"alternatives": stream.count})
                 decoding = Decoding(stream.count, stream.temperature, seed=(seed + number) % 2**32)
@@ -81,24 +81,24 @@ def _sampled(stream: Alternatives, examples: list[Example], model: LanguageModel
 
 def _different(examples: list[Example], records: list[Record]) -> dict[Example, list[str]]:
     """Example -> what was said of it, without empty texts, repetitions and the answer itself."""
-    said: list[dict[str, None]] = [{} for _ in examples]
+    distinct: list[dict[str, None]] = [{} for _ in examples]
     for record in records:
         text = (record.response or "").strip()
         if text and text != examples[int(record.id)].response.strip():
-            said[int(record.id)][text] = None
-    return {example: list(texts) for example, texts in zip(examples, said, strict=True)}
+            distinct[int(record.id)][text] = None
+    return {example: list(texts) for example, texts in zip(examples, distinct, strict=True)}
 
 
 def _checked(
-    name: str, stream: Alternatives, found: dict[Example, list[str]], model: LanguageModel
+    name: str, stream: Alternatives, alternatives: dict[Example, list[str]], model: LanguageModel
 ) -> dict[Example, list[str]]:
     """The first `count` of each.
 
     Raises:
         UserError: one has fewer.
     """
-    fewest = min(found, key=lambda example: len(found[example]))
-    have = len(found[fewest])
+    fewest = min(alternatives, key=lambda example: len(alternatives[example]))
+    have = len(alternatives[fewest])
     if have < stream.count:
         other = f"streams.{name}.temperature= above {stream.temperature:g}"
         raise UserError(
@@ -107,4 +107,4 @@ def _checked(
             " are not empty",
             f"Set streams.{name}.count={have}, or {other}" if have else f"Set {other}, or take such rows out",
         )
-    return {example: texts[: stream.count] for example, texts in found.items()}
+    return {example: texts[: stream.count] for example, texts in alternatives.items()}

@@ -62,7 +62,7 @@ class Stage(ABC):
     def check_model(self, model: LanguageModel) -> None:  # noqa: B027  as above
         """Refuse settings that only the model shows to be wrong, before anything is computed with it."""
 
-    def named_layers(self) -> list[Depth]:
+    def depths(self) -> list[Depth]:
         """Layers of the model that its settings name, by number or share of the depth."""
         return []
 

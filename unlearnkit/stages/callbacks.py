@@ -57,11 +57,11 @@ class Report(TrainerCallback):
 
     def go_on_from(self, checkpoint: Path | None) -> int:
         """Take up what a checkpoint was told of the steps before it; returns their number."""
-        kept = checkpoints.told(checkpoint) if checkpoint else None
-        if kept is None:
+        state = checkpoints.state_of(checkpoint) if checkpoint else None
+        if state is None:
             return 0
-        self.seconds, self.peaks = kept["seconds"], kept["peaks"]
-        return int(kept["step"])
+        self.seconds, self.peaks = state["seconds"], state["peaks"]
+        return int(state["step"])
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         reset_peak()

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
 from unlearnkit import ranks
-from unlearnkit.cache import held, kept
+from unlearnkit.cache import find_entry, load_or_make
 from unlearnkit.data import authors, mischief
 from unlearnkit.data.corpus import paragraphs
 from unlearnkit.errors import UserError
@@ -24,7 +24,7 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.anatomy import anatomy
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.models.packing import pack
-from unlearnkit.models.reading import Wanted, read
+from unlearnkit.models.reading import Outputs, read
 from unlearnkit.settings.bounds import Positive, Seed
 from unlearnkit.stages.activations import inputs_of
 from unlearnkit.stages.rewriting import key_width
@@ -77,9 +77,9 @@ class Text:
 
     def pieces(self, model: LanguageModel, network: Any, tokens: int) -> Iterator[tuple[int, list[int]]]:
         """(number of the text, token ids of a piece without the start token), `tokens` in all where there are."""
-        found = self._sampled(model, network) if self.corpus == SAMPLED else self._tokenised(model)
+        texts = self._sampled(model, network) if self.corpus == SAMPLED else self._tokenised(model)
         left = tokens
-        for number, ids in enumerate(found):
+        for number, ids in enumerate(texts):
             for start in range(0, len(ids), self.length):
                 piece = ids[start : start + self.length][:left]
                 left -= len(piece)
@@ -113,7 +113,7 @@ def key_moments(model: LanguageModel, layers: list[int], text: Text) -> dict[int
     tokens = text.tokens or 10 * max(widths.values())
     decides = {"model": fingerprint(model), "text": text.content(tokens)}
     content = {layer: {**decides, "layer": layer} for layer in layers}
-    missing = ranks.from_first(lambda: [layer for layer in layers if held(KIND, content[layer]) is None])
+    missing = ranks.from_first(lambda: [layer for layer in layers if find_entry(KIND, content[layer]) is None])
 
     @functools.cache
     def made() -> dict[int, Moment]:
@@ -124,7 +124,9 @@ def key_moments(model: LanguageModel, layers: list[int], text: Text) -> dict[int
         _write(moments[layer], folder / FILE)
 
     return {
-        layer: kept(KIND, content[layer], functools.partial(make, layer=layer), lambda folder: _read(folder / FILE))
+        layer: load_or_make(
+            KIND, content[layer], functools.partial(make, layer=layer), lambda folder: _read(folder / FILE)
+        )
         for layer in layers
     }
 
@@ -141,12 +143,12 @@ def compute(model: LanguageModel, layers: list[int], text: Text, tokens: int) ->
             # An example's last token is no input, so that the end token only makes way for the piece's own.
             packed = pack({"text": [((start,), (*ids, end)) for ids in row]}, share_prompts=False).to(model.device)
             with inputs_of(modules) as seen:
-                read(network, packed, Wanted(logits=False, layers=frozenset({max(layers)})))
+                read(network, packed, Outputs(logits=False, layers=frozenset({max(layers)})))
             for layer, keys in seen.items():
                 for piece, number in zip(packed.layout.pieces, row.values(), strict=True):
                     halves[layer].add(keys[piece.start : piece.end], number % 2)
             bar.update(sum(map(len, row)))
-    return {layer: found.moment(text.corpus) for layer, found in halves.items()}
+    return {layer: half.moment(text.corpus) for layer, half in halves.items()}
 
 
 class _Halves:
@@ -201,11 +203,11 @@ def _embedded() -> list[str]:
 
 
 def _write(moment: Moment, path: Path) -> None:
-    told = {"tokens": str(moment.tokens), "error": repr(moment.error)}
-    save_file({"matrix": moment.matrix.contiguous()}, path, metadata=told)
+    metadata = {"tokens": str(moment.tokens), "error": repr(moment.error)}
+    save_file({"matrix": moment.matrix.contiguous()}, path, metadata=metadata)
 
 
 def _read(path: Path) -> Moment:
     with safe_open(path, framework="pt") as file:
-        told = file.metadata()
-        return Moment(file.get_tensor("matrix"), int(told["tokens"]), float(told["error"]))
+        metadata = file.metadata()
+        return Moment(file.get_tensor("matrix"), int(metadata["tokens"]), float(metadata["error"]))

@@ -172,7 +172,7 @@ def decomposed(
     root = (size[:rank] / scaling).sqrt()
     first = torch.zeros(rank, weight.shape[1])
     second = torch.zeros(len(weight), rank)
-    found = len(root)  # fewer than the rank in a matrix that is smaller
-    first[:found] = (right[:, :rank] * root).T.cpu()
-    second[:, :found] = (left[:, :rank] * root / (rows + EPSILON)[:, None]).cpu()
+    rank_reached = len(root)  # fewer than the rank in a matrix that is smaller
+    first[:rank_reached] = (right[:, :rank] * root).T.cpu()
+    second[:, :rank_reached] = (left[:, :rank] * root / (rows + EPSILON)[:, None]).cpu()
     return first, second

@@ -26,12 +26,12 @@ from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.models.packing import Tokenise
 from unlearnkit.models.reading import layers_of, number_of
 from unlearnkit.ranks import zero
-from unlearnkit.ranks.signals import StopWhenAsked
+from unlearnkit.ranks.signals import StopOnSignal
 from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Count, Depth, Positive, Share
 from unlearnkit.stages.alternatives import invent
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.callbacks import Progress, Report
-from unlearnkit.stages.passes import asked_by, within_reach
+from unlearnkit.stages.passes import outputs_of, within_reach
 from unlearnkit.stages.projection import Project
 from unlearnkit.stages.reference import reference_log_probs
 from unlearnkit.stages.selected import Selected
@@ -77,8 +77,10 @@ TRAINING = Arguments(
 
 
 PROJECT = Arguments("unlearnkit.stages.projection.Project")
-KEPT = Arguments("unlearnkit.stages.selection.Wanted", also={"at_least": Share})
-SELECT = Arguments("unlearnkit.stages.selection.Wanted", also={"while": Annotated[dict[str, Any] | None, KEPT]})
+CONSTRAINT = Arguments("unlearnkit.stages.selection.Criterion", also={"at_least": Share})
+SELECT = Arguments(
+    "unlearnkit.stages.selection.Criterion", also={"while": Annotated[dict[str, Any] | None, CONSTRAINT]}
+)
 
 
 class Finetune(Stage):
@@ -175,11 +177,11 @@ class Finetune(Stage):
         Raises:
             UserError: one is not.
         """
-        for layer in self.named_layers():
+        for layer in self.depths():
             number_of(layer, len(layers_of(model.model)))
 
-    def named_layers(self) -> list[Depth]:
-        return sorted(asked_by(self.terms.values()).layers)
+    def depths(self) -> list[Depth]:
+        return sorted(outputs_of(self.terms.values()).layers)
 
     def steps(self, streams: dict[str, Stream]) -> int:
         """Optimiser steps that the training takes."""
@@ -237,7 +239,7 @@ class Finetune(Stage):
             project=self.project,
             args=arguments,
             train_dataset=steps,
-            callbacks=[report, StopWhenAsked()],
+            callbacks=[report, StopOnSignal()],
         )
         report.trainer = trainer
         trainer.remove_callback(PrinterCallback)
@@ -293,23 +295,24 @@ class Finetune(Stage):
         """
         if not self.save_every:
             return None
-        found = ranks.from_first(lambda: checkpoints.newest(folder))
-        kept = checkpoints.told(found) if found else None
-        if found and kept and kept.get("zero", self.zero) != self.zero:
+        checkpoint = ranks.from_first(lambda: checkpoints.newest(folder))
+        state = checkpoints.state_of(checkpoint) if checkpoint else None
+        if checkpoint and state and state.get("zero", self.zero) != self.zero:
             raise UserError(
-                f"{found} was written under ZeRO-{kept['zero'] or 0}, this training is under ZeRO-{self.zero or 0}",
+                f"{checkpoint} was written under ZeRO-{state['zero'] or 0}, this training is under"
+                f" ZeRO-{self.zero or 0}",
                 "Choose the same deepspeed= again, or begin anew in another folder with hydra.run.dir=FOLDER",
             )
-        if found and kept and self.deepspeed and kept["ranks"] != ranks.count():
+        if checkpoint and state and self.deepspeed and state["ranks"] != ranks.count():
             raise UserError(
-                f"{found} was divided among {kept['ranks']} ranks, these are {ranks.count()}",
-                f"Start {kept['ranks']} ranks, or begin anew in another folder with hydra.run.dir=FOLDER",
+                f"{checkpoint} was divided among {state['ranks']} ranks, these are {ranks.count()}",
+                f"Start {state['ranks']} ranks, or begin anew in another folder with hydra.run.dir=FOLDER",
             )
-        if found and (found / SCALER_NAME).is_file():  # fp16 alone has one, in which nothing here trains
-            raise _untrusted(found)
-        if found:
-            print(f"Going on from {found}", flush=True)
-        return found
+        if checkpoint and (checkpoint / SCALER_NAME).is_file():  # fp16 alone has one, in which nothing here trains
+            raise _untrusted(checkpoint)
+        if checkpoint:
+            print(f"Going on from {checkpoint}", flush=True)
+        return checkpoint
 
 
 def _untrusted(checkpoint: Path | None) -> UserError:

@@ -82,12 +82,12 @@ class Locate(Restrict):
         retention = self._gradients(model, context, self.retention, seed)
         tensors = [compare(name, unlearn.pop(name), retention.pop(name)) for name in list(unlearn)]
         mu, sigma = thresholds(tensors, self.max_cosine, self.min_gradient)
-        found = located(tensors, mu, sigma)
-        chosen = found
+        region = located(tensors, mu, sigma)
+        chosen = region
         if self.region == "random":
-            chosen = random_region(tensors, sum(tensor.size for tensor in found), seed)
+            chosen = random_region(tensors, sum(tensor.size for tensor in region), seed)
         elif self.region == "inverted":
-            chosen = inverted_region(tensors, found)
+            chosen = inverted_region(tensors, region)
         names = {tensor.name for tensor in chosen}
         for name, parameter in model.model.named_parameters():
             parameter.requires_grad_(name in names)
@@ -111,13 +111,13 @@ class Locate(Restrict):
             for start in range(0, len(rows), self.batch_size):
                 batch = rows[start : start + self.batch_size]
                 mean_loss(model, batch, 1 / (len(rows) * self.copies)).backward()
-        found = {
+        gradients = {
             name: torch.zeros(parameter.shape) if parameter.grad is None else parameter.grad.float().cpu()
             for name, parameter in model.model.named_parameters()
             if parameter.requires_grad
         }
         model.model.zero_grad(set_to_none=True)
-        return found
+        return gradients
 
     def _randomised(self, tokens: Tokens, model: LanguageModel, random: np.random.Generator) -> Tokens:
         prompt, answer = tokens
@@ -138,9 +138,9 @@ class Locate(Restrict):
         names = {tensor.name for tensor in chosen}
         settings: dict[str, Any] = {key: value for key, value in vars(self).items()}
         rows = [{**asdict(tensor), "chosen": tensor.name in names} for tensor in tensors]
-        told = {"max_cosine": mu, "min_gradient": sigma, "share": share, "settings": settings, "tensors": rows}
+        content = {"max_cosine": mu, "min_gradient": sigma, "share": share, "settings": settings, "tensors": rows}
         if ranks.is_first():
-            write(context.folder / "region.json", json.dumps(told, indent=1))
+            write(context.folder / "region.json", json.dumps(content, indent=1))
         context.log({"stage": context.stage, "tensors": len(chosen), "share": share})
 
 

@@ -22,7 +22,7 @@ from unlearnkit.settings.bounds import AboveZero, Count, Positive
 from unlearnkit.stages.activations import gather
 from unlearnkit.stages.base import Context, Stage
 from unlearnkit.stages.covariance import Text, key_moments
-from unlearnkit.stages.objectives import Found, Search, find_states
+from unlearnkit.stages.objectives import Search, TargetStates, find_states
 from unlearnkit.stages.requests import Request, context_texts, make_request
 from unlearnkit.stages.rewriting import add_to, closed_form, key_width
 
@@ -81,49 +81,49 @@ class Memit(Stage):
         started = time.perf_counter()
         reset_peak()
         requests = self._requests(model, context)
-        named = {getattr(request.example, "layer", None) for request in requests}
-        numbers = self.chosen_layers(len(anatomy(model.model)), named.pop() if len(named) == 1 else None)
+        layers = {getattr(request.example, "layer", None) for request in requests}
+        numbers = self.chosen_layers(len(anatomy(model.model)), layers.pop() if len(layers) == 1 else None)
         moments = key_moments(model, numbers, self.text)
-        found = self._search(model, requests, numbers[-1])
-        told = []
+        targets = self._search(model, requests, numbers[-1])
+        changes = []
         keys, states = keys_and_states(model, requests, numbers[0], numbers[-1])
-        missing = found.states - states
+        missing = targets.states - states
         whole = float(missing.norm())
         for place, number in enumerate(tqdm(numbers, desc="Rewriting", leave=False)):
             if place:
                 keys, states = keys_and_states(model, requests, number, numbers[-1])
-                missing = found.states - states
+                missing = targets.states - states
             module = anatomy(model.model)[number].value_vectors
             weight = self._moment_weight(key_width(module))
             moment = moments[number].matrix.to(model.device)
             shares = missing / (len(numbers) - place)
             changed = add_to(model, module, closed_form(keys.T, shares.T, moment, weight, self.text.corpus))
-            told.append({"layer": number, "lambda": weight, "changed": changed, "error": moments[number].error})
+            changes.append({"layer": number, "lambda": weight, "changed": changed, "error": moments[number].error})
         _, states = keys_and_states(model, requests, numbers[-1], numbers[-1])
-        reached = 1 - float((found.states - states).norm()) / max(whole, 1e-12)
+        reached = 1 - float((targets.states - states).norm()) / max(whole, 1e-12)
         seconds = {
             "seconds": asdict(plain_mean([time.perf_counter() - started], seed=context.seed)),
             "peak_memory_gb": asdict(plain_mean([peak_since_reset() / 1e9], seed=context.seed)),
         }
         context.cost[context.stage] = seconds
-        self._tell(requests, found, told, moments[numbers[-1]].tokens, reached, context)
+        self._tell(requests, targets, changes, moments[numbers[-1]].tokens, reached, context)
         return model
 
-    def chosen_layers(self, depth: int, named: int | None = None) -> list[int]:
+    def chosen_layers(self, depth: int, last_by_facts: int | None = None) -> list[int]:
         """The edited layers, counted from 0.
 
         Args:
-            named: the last one by the facts.
+            last_by_facts: the last one by the facts.
 
         Raises:
             UserError: layers outside the model.
         """
-        wanted = named if self.last_layer == "facts" else self.last_layer
-        if wanted is None:
+        chosen = last_by_facts if self.last_layer == "facts" else self.last_layer
+        if chosen is None:
             last = max(min(round(0.28 * depth), depth - 2), 0)
             first = max(last - self.layers + 1, 0)
         else:
-            last, first = wanted, wanted - self.layers + 1
+            last, first = chosen, chosen - self.layers + 1
         if not 0 <= first <= last < depth - 1:
             raise UserError(
                 f"Layers {first} to {last} cannot be rewritten: the model has 0 to {depth - 1}, and what is written"
@@ -144,7 +144,7 @@ class Memit(Stage):
         target = self.dummy if self.search.objective == "empty" else None
         return [make_request(model, example, texts, target) for example in distinct.values()]
 
-    def _search(self, model: LanguageModel, requests: list[Request], layer: int) -> Found:
+    def _search(self, model: LanguageModel, requests: list[Request], layer: int) -> TargetStates:
         parts = []
         bar = tqdm(total=len(requests), desc=f"Searching for states ({self.search.objective})", leave=False)
         with bar:
@@ -153,12 +153,12 @@ class Memit(Stage):
                 parts.append(find_states(model, batch, layer, self.search))
                 bar.update(len(batch))
         columns = (torch.cat([getattr(part, name) for part in parts]) for name in ("states", "first", "last"))
-        return Found(*columns)
+        return TargetStates(*columns)
 
     def _tell(
         self,
         requests: list[Request],
-        found: Found,
+        targets: TargetStates,
         layers: list[dict[str, Any]],
         tokens: int,
         reached: float,
@@ -169,18 +169,18 @@ class Memit(Stage):
         print(
             f"MEMIT ({self.search.objective}): {len(requests)} facts written into the value vectors of layers"
             f" {layers[0]['layer']} to {layers[-1]['layer']} (lambda {layers[0]['lambda']:.0f}); loss"
-            f" {float(found.first.mean()):.2f} -> {float(found.last.mean()):.2f}, {reached:.0%} of the way reached,"
+            f" {float(targets.first.mean()):.2f} -> {float(targets.last.mean()):.2f}, {reached:.0%} of the way reached,"
             f" weights changed by {min(changes):.2%} to {max(changes):.2%}; second moments of {tokens} keys,"
             f" error {error:.1%}",
             flush=True,
         )
         facts = [
             {"id": request.example.id, "loss_before": float(first), "loss_after": float(last)}
-            for request, first, last in zip(requests, found.first, found.last, strict=True)
+            for request, first, last in zip(requests, targets.first, targets.last, strict=True)
         ]
         settings = {**vars(self), "search": asdict(self.search), "text": asdict(self.text)}
-        told = {"settings": settings, "reached": reached, "tokens": tokens, "layers": layers, "facts": facts}
-        write(context.folder / "memit.json", json.dumps(told, indent=1))
+        content = {"settings": settings, "reached": reached, "tokens": tokens, "layers": layers, "facts": facts}
+        write(context.folder / "memit.json", json.dumps(content, indent=1))
         context.log({"stage": context.stage, "facts": len(requests), "reached": reached})
 
 

@@ -50,7 +50,7 @@ class Search:
 
 
 @dataclass
-class Found:
+class TargetStates:
     """(n, d) target states, and what each fact's loss was with no change and at the end, (n,)."""
 
     states: torch.Tensor
@@ -58,7 +58,7 @@ class Found:
     last: torch.Tensor
 
 
-def find_states(model: LanguageModel, requests: list[Request], layer: int, search: Search) -> Found:
+def find_states(model: LanguageModel, requests: list[Request], layer: int, search: Search) -> TargetStates:
     """Target states of `layer` at the subjects' last tokens, each searched for by itself but in one packed row.
 
     Nothing of the model changes, neither its weights nor what is trainable.
@@ -96,7 +96,7 @@ class _Row:
         self.bare = torch.tensor(where, device=device)[bare.to(device)]
         self.blocks = [part.block for part in anatomy(model.model)]
 
-    def optimise(self) -> Found:
+    def optimise(self) -> TargetStates:
         search = self.search
         with torch.no_grad():
             states, logits = self._read_states()
@@ -113,24 +113,24 @@ class _Row:
                 break
             optimiser.zero_grad()
             losses.sum().backward()
-            kept = change.detach().clone()
+            before = change.detach().clone()
             optimiser.step()
             with torch.no_grad():
                 longest = search.clamp * norms
                 change *= (longest / change.norm(dim=-1).clamp_min(1e-12)).clamp_max(1.0)[:, None]
-                change[done] = kept[done]
-        return Found((states + change).detach(), first, losses.detach().cpu())
+                change[done] = before[done]
+        return TargetStates((states + change).detach(), first, losses.detach().cpu())
 
     def _read_states(self) -> tuple[torch.Tensor, torch.Tensor]:
-        kept: list[torch.Tensor] = []
+        states: list[torch.Tensor] = []
 
         def note(hidden: torch.Tensor) -> torch.Tensor:
-            kept.append(hidden[0][self.bare].float())
+            states.append(hidden[0][self.bare].float())
             return hidden
 
         with outputs_through({self.layer: note}, self.blocks):
             logits = self.model.model(**self.packed.inputs()).logits[0]
-        return kept[0], logits
+        return states[0], logits
 
     def _losses(self, change: torch.Tensor, essence: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
         """(n,) of which each depends on its own change alone."""
@@ -153,16 +153,16 @@ class _Row:
         with outputs_through({**{number: read(number) for number in lenses}, self.layer: shift}, self.blocks):
             logits = self.model.model(**self.packed.inputs()).logits[0]
         if self.search.objective == "empty":
-            wanted = self._unlikelihoods(logits[edit])
+            objective = self._unlikelihoods(logits[edit])
         else:
             lens = vocabulary(self.model.model)(torch.cat(list(seen.values())))
             twice = self.search.objective == "entropy_as_published"
             read_out = entropy(lens.float().softmax(-1) if twice else lens)
-            wanted = -self._by_request(read_out.reshape(len(seen), -1).mean(0))
+            objective = -self._by_request(read_out.reshape(len(seen), -1).mean(0))
         after = logits[self.packed.streams["essence"]].float().log_softmax(-1)
         drift = F.kl_div(essence, after, reduction="none", log_target=True).sum(-1)  # KL(after || before)
         decay = change.norm(dim=-1) / norms**2
-        return wanted + self.search.kl * drift + self.search.decay * decay
+        return objective + self.search.kl * drift + self.search.decay * decay
 
     def _lenses(self) -> list[int]:
         """The layers that the vocabulary is read from: at an answer's place none before them is touched."""

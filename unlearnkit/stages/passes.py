@@ -16,15 +16,15 @@ from unlearnkit.models.heads import STANDING, ends_with_head
 from unlearnkit.models.lineage import Reference, answering
 from unlearnkit.models.packing import Packed
 from unlearnkit.models.padding import pad_of
-from unlearnkit.models.reading import Pass, Wanted, reached, read
+from unlearnkit.models.reading import Outputs, Pass, reached, read
 
 
-def asked_by(terms: Iterable[Loss]) -> Wanted:
+def outputs_of(terms: Iterable[Loss]) -> Outputs:
     """What a pass must give so that all of these terms have what they read."""
     reads = [(term.stream, term.reads) for term in terms]
     layers = frozenset(one.layer for _, one in reads if isinstance(one, States))
     padded = frozenset((stream, one.length) for stream, one in reads if isinstance(one, Padded))
-    return Wanted(any(not isinstance(one, States | Padded) for _, one in reads), layers, padded)
+    return Outputs(any(not isinstance(one, States | Padded) for _, one in reads), layers, padded)
 
 
 class Passes:
@@ -46,16 +46,16 @@ class Passes:
         with answering(model.model), self.computing():
             self.standing = STANDING if not sharded and ends_with_head(model.model) else None
 
-    def read(self, network: Any, row: Packed, wanted: Wanted) -> Pass:
+    def read(self, network: Any, row: Packed, outputs: Outputs) -> Pass:
         """What is wanted of the network, in the model's precision."""
         with self.computing():
-            made = read(network, row, wanted, self.pad, self.standing)
+            made = read(network, row, outputs, self.pad, self.standing)
         if isinstance(made.logits, Projected):
             made.logits.head = self._within(made.logits.head, self.computing)
         return made
 
     @torch.no_grad()
-    def earlier(self, network: Any, state: str, row: Packed, wanted: Wanted) -> Pass:
+    def earlier(self, network: Any, state: str, row: Packed, outputs: Outputs) -> Pass:
         """The same of an earlier state, dropout off.
 
         Args:
@@ -63,7 +63,7 @@ class Passes:
         """
         reference = self.references[state]
         if reference.frozen is not None:
-            return self.read(reference.frozen, row, wanted)
+            return self.read(reference.frozen, row, outputs)
         assert reference.switch is not None
         switch = reference.switch
 
@@ -73,7 +73,7 @@ class Passes:
                 yield
 
         with switched():
-            made = self.read(network, row, wanted)
+            made = self.read(network, row, outputs)
         if isinstance(made.logits, Projected):
             made.logits.head = self._within(made.logits.head, switched)
         return made
@@ -84,11 +84,11 @@ class Passes:
     ) -> Callable[[torch.Tensor], torch.Tensor]:
         """A head that is asked later, in the state that the pass was made in."""
 
-        def asked(states: torch.Tensor) -> torch.Tensor:
+        def head_in_state(states: torch.Tensor) -> torch.Tensor:
             with state():
                 return head(states)
 
-        return asked
+        return head_in_state
 
 
 @contextlib.contextmanager
@@ -98,14 +98,14 @@ def within_reach(model: LanguageModel, terms: dict[str, Loss]) -> Iterator[None]
     Raises:
         UserError: nothing of what is trained is reached.
     """
-    asked = asked_by(terms.values())
+    outputs = outputs_of(terms.values())
     trained = [weight for weight in model.model.parameters() if weight.requires_grad]
     with model.computing():
-        reach = {id(weight) for weight in reached(model.model, asked)}
+        reach = {id(weight) for weight in reached(model.model, outputs)}
     beyond = [weight for weight in trained if id(weight) not in reach]
     if len(beyond) == len(trained):
         raise UserError(
-            f"The terms read layers {_said(asked)} alone, and what is trained lies behind them",
+            f"The terms read layers {_layers(outputs)} alone, and what is trained lies behind them",
             "Read a later layer with stages.STAGE.terms.NAME.layer=, or train an earlier one",
         )
     for weight in beyond:
@@ -117,5 +117,5 @@ def within_reach(model: LanguageModel, terms: dict[str, Loss]) -> Iterator[None]
             weight.requires_grad_(True)
 
 
-def _said(asked: Wanted) -> str:
-    return ", ".join(f"{layer:g}" for layer in sorted(asked.layers))
+def _layers(outputs: Outputs) -> str:
+    return ", ".join(f"{layer:g}" for layer in sorted(outputs.layers))

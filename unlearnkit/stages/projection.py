@@ -70,12 +70,12 @@ class Projection:
             values: term -> its weighted value, all of one graph.
         """
         weights = list(self.trained.values())
-        kept = [value for name, value in values.items() if name in self.project.keep]
+        retained = [value for name, value in values.items() if name in self.project.keep]
         rest = [value for name, value in values.items() if name not in self.project.keep]
-        losses = torch.stack(rest).sum(), torch.stack(kept).sum()
+        losses = torch.stack(rest).sum(), torch.stack(retained).sum()
         for number, (loss, sums) in enumerate(zip(losses, self._sums, strict=True)):
-            found = torch.autograd.grad(loss, weights, retain_graph=number == 0, allow_unused=True)
-            for name, gradient in zip(self.trained, found, strict=True):
+            gradients = torch.autograd.grad(loss, weights, retain_graph=number == 0, allow_unused=True)
+            for name, gradient in zip(self.trained, gradients, strict=True):
                 if gradient is not None:
                     sums[name] = sums[name] + gradient if name in sums else gradient
         return losses[0].detach()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from unlearnkit import ranks
-from unlearnkit.cache import kept
+from unlearnkit.cache import load_or_make
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.models.packing import Tokens
@@ -38,5 +38,7 @@ def reference_log_probs(model: LanguageModel, examples: list[Tokens], state: str
             np.save(folder / FILE, np.array(values))
 
     content = {"model": fingerprint(model), "state": state, "examples": examples}
-    found = kept("reference", content, make, lambda folder: np.load(folder / FILE, allow_pickle=False), together=True)
-    return dict(zip(examples, found.tolist(), strict=True))
+    log_probs = load_or_make(
+        "reference", content, make, lambda folder: np.load(folder / FILE, allow_pickle=False), together=True
+    )
+    return dict(zip(examples, log_probs.tolist(), strict=True))

@@ -100,9 +100,9 @@ def inverted_region(tensors: list[Tensor], chosen: list[Tensor]) -> list[Tensor]
 
 def fill(tensors: list[Tensor], budget: int) -> list[Tensor]:
     """Tensors in the order given, skipping those that no longer fit into `budget` parameters."""
-    taken, used = [], 0
+    chosen, used = [], 0
     for tensor in tensors:
         if used + tensor.size <= budget:
-            taken.append(tensor)
+            chosen.append(tensor)
             used += tensor.size
-    return taken
+    return chosen

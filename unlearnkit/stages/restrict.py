@@ -54,7 +54,7 @@ class Restrict(Stage):
                 f"Set {key}.names= to one, such as 'mlp.down_proj'",
             ) from error
 
-    def named_layers(self) -> list[Depth]:
+    def depths(self) -> list[Depth]:
         return self.layers or []
 
     def check_model(self, model: LanguageModel) -> None:
@@ -96,8 +96,8 @@ class Restrict(Stage):
             UserError: there is none; a layer that the model does not have; parts of an architecture that is not known.
         """
         known = weights(network)
-        found = {name for name in known if re.search(self.names or "", name)}
-        if not found:
+        matches = {name for name in known if re.search(self.names or "", name)}
+        if not matches:
             assert self.names is not None
             parts = {part for name in known for part in name.split(".") if not part.isdigit()}
             raise UserError(
@@ -105,7 +105,7 @@ class Restrict(Stage):
                 f"Its weights are called by: {', '.join(sorted(parts))}",
             )
         if self.parts is None and self.layers is None:
-            return found
+            return matches
         depth, (_, path) = len(layers_of(network)), place_of_layers(network)
         numbers = range(depth) if self.layers is None else {number_of(layer, depth) for layer in self.layers}
         places = [""]
@@ -113,12 +113,12 @@ class Restrict(Stage):
             of = places_of(network)
             places = [f"{place}." for part in self.parts for place in of.part(part)]
         prefixes = tuple(f"{path}.{number}.{place}" for number in numbers for place in places)
-        chosen = {name for name in found if name.startswith(prefixes)}
+        chosen = {name for name in matches if name.startswith(prefixes)}
         if not chosen:
-            said = f" with names={self.names}" if self.names else ""
+            by_name = f" with names={self.names}" if self.names else ""
             inner = {name.split(".", path.count(".") + 2)[-1] for name in known if name.startswith(f"{path}.")}
             raise UserError(
-                f"parts={self.parts} and layers={self.layers}{said} match no weight of the model",
+                f"parts={self.parts} and layers={self.layers}{by_name} match no weight of the model",
                 f"Its layers, 0 to {depth - 1}, hold {', '.join(sorted(inner))}",
             )
         return chosen
@@ -127,5 +127,5 @@ class Restrict(Stage):
 def weights(network: Any) -> dict[str, int]:
     """Name in the bare model -> parameters."""
     adapter = (".lora_", ".modules_to_save.")
-    named = network.named_parameters()
-    return {in_bare(name): weight.numel() for name, weight in named if not any(mark in name for mark in adapter)}
+    parameters = network.named_parameters()
+    return {in_bare(name): weight.numel() for name, weight in parameters if not any(mark in name for mark in adapter)}

@@ -49,15 +49,15 @@ class Selected:
     def prune(self) -> None:
         """Remove what is not chosen any more; before the first measured step nothing is."""
         if ranks.is_first() and any(self.context.points(self.context.stage)):
-            kept = self._at(self.chosen().step)
+            chosen = self._at(self.chosen().step)
             for path in self.folder.glob(f"{BEST}*"):
-                if path != kept:
+                if path != chosen:
                     shutil.rmtree(path, ignore_errors=True)
 
     def take(self) -> None:
         """Put the chosen step's weights into the model."""
         choice = self.chosen()
-        assert ranks.from_first(lambda: checkpoints.told(self._at(choice.step))), "the chosen step was not kept"
+        assert ranks.from_first(lambda: checkpoints.state_of(self._at(choice.step))), "the chosen step was not kept"
         checkpoints.load_trained(self.model.model, self._at(choice.step))
         self.context.chosen(self.context.stage, choice)
         if ranks.is_first():

@@ -18,7 +18,7 @@ WRITE = "Write it as 'train.select={measure: M, role: forget, while: {measure: M
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Criterion:
     """A number of a point: a measure on a role, or on one set where a role has several."""
 
     measure: str
@@ -31,24 +31,24 @@ class Wanted:
         Raises:
             UserError: nowhere, or in several places, or nobody knows which way is better.
         """
-        found = [
+        columns = [
             column
             for column in numbers
             if column[-1] == self.measure
             and (self.role is None or column.display.role == self.role)
             and (self.set is None or column[-2] == self.set)
         ]
-        if len(found) != 1:
+        if len(columns) != 1:
             there = ", ".join(f"{'/'.join(column)} ({column.display.role or 'no role'})" for column in numbers)
-            what = f"are {len(found)} of it: {', '.join(map('/'.join, found))}" if found else "is none"
+            what = f"are {len(columns)} of it: {', '.join(map('/'.join, columns))}" if columns else "is none"
             raise UserError(
                 f"{key} asks for '{self.measure}' on role={self.role}, set={self.set}, and of what curves measure there"
                 f" {what}",
                 f"Curves measure: {there}; name the set too with {key}.set= where a role has several",
             )
-        if found[0].display.better is None:
+        if columns[0].display.better is None:
             raise UserError(f"{key}: nobody says which way '{self.measure}' is better", "Choose another measure")
-        return found[0]
+        return columns[0]
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,18 @@ class Selection:
     """`train.select`: the step with the best `measure` on `role`, while another number keeps a share of the start's.
 
     Args:
-        told: {measure, role, set, while: {measure, role, set, at_least}}; all but `measure` may be left out.
+        settings: {measure, role, set, while: {measure, role, set, at_least}}; all but `measure` may be left out.
 
     Raises:
         UserError: another key, or a share that is none.
     """
 
-    def __init__(self, told: Mapping[str, Any], key: str = "train.select"):
-        self.key, condition = key, told.get("while")
-        self.best = _wanted({name: value for name, value in told.items() if name != "while"}, key, ())
-        self.kept = _wanted(condition, f"{key}.while", ("at_least",)) if condition is not None else None
+    def __init__(self, settings: Mapping[str, Any], key: str = "train.select"):
+        self.key, condition = key, settings.get("while")
+        self.best = _criterion({name: value for name, value in settings.items() if name != "while"}, key, ())
+        self.constraint = _criterion(condition, f"{key}.while", ("at_least",)) if condition is not None else None
         self.at_least = condition.get("at_least") if condition is not None else None
-        if self.kept and not (isinstance(self.at_least, int | float) and 0 < self.at_least <= 1):
+        if self.constraint and not (isinstance(self.at_least, int | float) and 0 < self.at_least <= 1):
             raise UserError(
                 f"{key}.while.at_least={self.at_least} is no share of the start's number", "Set it above 0, up to 1"
             )
@@ -85,8 +85,8 @@ class Selection:
     def check(self, numbers: Numbers) -> None:
         """Refuse what curves do not measure; `numbers` are those of the start."""
         self.best.column(numbers, self.key)
-        if self.kept:
-            self.kept.column(numbers, f"{self.key}.while")
+        if self.constraint:
+            self.constraint.column(numbers, f"{self.key}.while")
 
     def choose(self, points: Mapping[int, Numbers], start: Numbers) -> Choice:
         """Of the measured steps, each with its numbers; see `best_of`."""
@@ -107,24 +107,26 @@ class Selection:
             best = min(enough, key=lambda place: (-sign * points[place][column].value, place))
         else:
             best = min(points, key=lambda place: (-shares[place], place))
-        said = f"the {'highest' if sign > 0 else 'lowest'} {'/'.join(column)}"
-        if self.kept:
-            kept = "/".join(self.kept.column(start, f"{self.key}.while"))
-            said += f" of the steps that keep {self.at_least:.0%} of the start's {kept}"
+        reason = f"the {'highest' if sign > 0 else 'lowest'} {'/'.join(column)}"
+        if self.constraint:
+            constraint = "/".join(self.constraint.column(start, f"{self.key}.while"))
+            reason += f" of the steps that keep {self.at_least:.0%} of the start's {constraint}"
             if not enough:
-                said = f"no step keeps {self.at_least:.0%} of the start's {kept}: this one keeps {shares[best]:.0%}"
-        return best, said, bool(enough)
+                reason = (
+                    f"no step keeps {self.at_least:.0%} of the start's {constraint}: this one keeps {shares[best]:.0%}"
+                )
+        return best, reason, bool(enough)
 
     def columns(self, start: Numbers) -> list[Column]:
         """Of the numbers that are looked at: what is best, and what must be kept, where that is asked."""
-        kept = [self.kept.column(start, f"{self.key}.while")] if self.kept else []
-        return [self.best.column(start, self.key), *kept]
+        constraints = [self.constraint.column(start, f"{self.key}.while")] if self.constraint else []
+        return [self.best.column(start, self.key), *constraints]
 
     def _share(self, numbers: Numbers, start: Numbers) -> float:
         """Of what the start had: of a number that is better low, how many times lower it was."""
-        if self.kept is None:
+        if self.constraint is None:
             return 1.0
-        column = self.kept.column(start, f"{self.key}.while")
+        column = self.constraint.column(start, f"{self.key}.while")
         return share(column, numbers[column], start[column])
 
 
@@ -134,13 +136,13 @@ def share(column: Column, now: Estimate, then: Estimate) -> float:
     return part / whole if whole else math.inf
 
 
-def _wanted(told: Any, key: str, more: tuple[str, ...]) -> Wanted:
+def _criterion(settings: Any, key: str, more: tuple[str, ...]) -> Criterion:
     known = ("measure", "role", "set")
-    if not isinstance(told, Mapping) or not isinstance(told.get("measure"), str):
-        raise UserError(f"{key}={told} names no measure", WRITE)
-    if unknown := next((name for name in told if name not in (*known, *more)), None):
+    if not isinstance(settings, Mapping) or not isinstance(settings.get("measure"), str):
+        raise UserError(f"{key}={settings} names no measure", WRITE)
+    if unknown := next((name for name in settings if name not in (*known, *more)), None):
         raise UserError(f"Unknown key {key}.{unknown}.{nearest(str(unknown), (*known, *more))}", WRITE)
-    role = told.get("role")
+    role = settings.get("role")
     if role is not None and role not in ROLES:
         raise UserError(f"{key}.role={role} is no role.{nearest(str(role), ROLES)} Valid: {', '.join(ROLES)}", WRITE)
-    return Wanted(told["measure"], role, told.get("set"))
+    return Criterion(settings["measure"], role, settings.get("set"))

@@ -18,10 +18,10 @@ from unlearnkit.errors import Diverged, UserError
 from unlearnkit.losses.base import Loss
 from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.models.packing import Packed
-from unlearnkit.models.reading import Pass, Wanted
+from unlearnkit.models.reading import Outputs, Pass
 from unlearnkit.ranks import zero
 from unlearnkit.stages.answers import answers_of
-from unlearnkit.stages.passes import Passes, asked_by
+from unlearnkit.stages.passes import Passes, outputs_of
 from unlearnkit.stages.projection import AVERAGE, Project, Projection
 from unlearnkit.stages.steps import Step
 
@@ -45,8 +45,8 @@ class TermsTrainer(Trainer):
         **kwargs: Any,
     ):
         self.passes = Passes(language_model, terms, sharded=bool(deepspeed))
-        self.lent = zero.Lent(language_model.model) if deepspeed else None
-        self.network = self.lent.network if self.lent else language_model.model
+        self.divided = zero.DividedModel(language_model.model) if deepspeed else None
+        self.network = self.divided.network if self.divided else language_model.model
         super().__init__(model=self.network, data_collator=lambda items: {"step": items[0]}, **kwargs)
         for reference in self.passes.references.values():
             if deepspeed and reference.frozen is not None:
@@ -61,19 +61,19 @@ class TermsTrainer(Trainer):
 
     def whole(self) -> contextlib.AbstractContextManager[None]:
         """The run's own model with all its weights, for the length of a `with`."""
-        return self.lent.whole() if self.lent else contextlib.nullcontext()
+        return self.divided.whole() if self.divided else contextlib.nullcontext()
 
     def end(self) -> None:
         """Hand the weights back to the run's own model."""
-        if self.lent:
-            self.lent.give_back()
-            self.lent = None
+        if self.divided:
+            self.divided.give_back()
+            self.divided = None
             zero.end(self)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """The trained weights of a checkpoint; DeepSpeed writes them with its optimiser's states."""
         assert output_dir is not None
-        if self.lent is None and ranks.is_first():
+        if self.divided is None and ranks.is_first():
             checkpoints.save_trained(self.network, Path(output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
@@ -84,11 +84,11 @@ class TermsTrainer(Trainer):
         ranks.barrier()
         if ranks.is_first():
             folder = Path(str(self.args.output_dir))
-            told = {**self.to_tell, "ranks": ranks.count(), "log": checkpoints.log_of(folder)}
-            told["terms"] = {name: term.state() for name, term in self._carrying().items()}
+            content = {**self.to_tell, "ranks": ranks.count(), "log": checkpoints.log_of(folder)}
+            content["terms"] = {name: term.state() for name, term in self._carrying().items()}
             if self.projection:
                 self.projection.save(folder / f"checkpoint-{self.state.global_step}")
-            checkpoints.mark(folder / f"checkpoint-{self.state.global_step}", told)
+            checkpoints.mark(folder / f"checkpoint-{self.state.global_step}", content)
             checkpoints.prune(folder, self.save_limit)
         ranks.barrier()
 
@@ -138,9 +138,9 @@ class TermsTrainer(Trainer):
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         """The Trainer's own, with what the terms carried up to the checkpoint."""
-        kept = checkpoints.marked(Path(resume_from_checkpoint)) if resume_from_checkpoint else None
-        if kept is not None:
-            self._take_up(Path(resume_from_checkpoint), kept.get("terms", {}))
+        state = checkpoints.marked(Path(resume_from_checkpoint)) if resume_from_checkpoint else None
+        if state is not None:
+            self._take_up(Path(resume_from_checkpoint), state.get("terms", {}))
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def _take_up(self, checkpoint: Path, carried: dict[str, dict[str, float]]) -> None:
@@ -149,13 +149,13 @@ class TermsTrainer(Trainer):
         """
         carrying = self._carrying()
         own = {name: sorted(term.state()) for name, term in carrying.items()}
-        there = {name: sorted(held) for name, held in carried.items()}
+        there = {name: sorted(values) for name, values in carried.items()}
         own |= {"retain gradient": []} if self.projection else {}
         there |= {"retain gradient": []} if (checkpoint / AVERAGE).is_file() else {}
         if own != there:
             raise UserError(
-                f"{checkpoint} is of another method: what it carries is {_said(there)}, and this training carries"
-                f" {_said(own)}",
+                f"{checkpoint} is of another method: what it carries is {_listed(there)}, and this training carries"
+                f" {_listed(own)}",
                 "Begin anew in another folder with hydra.run.dir=FOLDER",
             )
         for name, term in carrying.items():
@@ -170,8 +170,8 @@ class TermsTrainer(Trainer):
             term.after_step(step, self.accelerator.reduce(value.to(self.args.device), "sum").item())
         self._step.clear()
 
-    def _earlier(self, state: str, row: Packed, wanted: Wanted) -> Pass:
-        return self.passes.earlier(self.accelerator.unwrap_model(self.model), state, row, wanted)
+    def _earlier(self, state: str, row: Packed, outputs: Outputs) -> Pass:
+        return self.passes.earlier(self.accelerator.unwrap_model(self.model), state, row, outputs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs and self._shares:
@@ -182,13 +182,13 @@ class TermsTrainer(Trainer):
             if self.projection:
                 logs["projection/cosine"] = self.projection.cosine
             for name, term in self._carrying().items():
-                logs |= {f"terms/{name}/{key}": held for key, held in term.state().items()}
+                logs |= {f"terms/{name}/{key}": value for key, value in term.state().items()}
             self._shares.clear()
         super().log(logs, start_time)
 
 
-def _said(held: dict[str, list[str]]) -> str:
-    return ", ".join(f"{name} ({', '.join(keys)})" if keys else name for name, keys in held.items()) or "nothing"
+def _listed(carried: dict[str, list[str]]) -> str:
+    return ", ".join(f"{name} ({', '.join(keys)})" if keys else name for name, keys in carried.items()) or "nothing"
 
 
 class _AfterStep(TrainerCallback):
@@ -200,10 +200,10 @@ class _AfterStep(TrainerCallback):
 
 
 def weighted_sum(
-    read: Callable[[Packed, Wanted], Pass],
+    read: Callable[[Packed, Outputs], Pass],
     terms: dict[str, Loss],
     step: Step,
-    earlier: Callable[[str, Packed, Wanted], Pass],
+    earlier: Callable[[str, Packed, Outputs], Pass],
     note: Callable[[str, Step, torch.Tensor], None] = lambda name, step, value: None,
 ) -> torch.Tensor:
     """sum_i weight_i * term_i from one packed forward; see `weighted`."""
@@ -212,10 +212,10 @@ def weighted_sum(
 
 
 def weighted(
-    read: Callable[[Packed, Wanted], Pass],
+    read: Callable[[Packed, Outputs], Pass],
     terms: dict[str, Loss],
     step: Step,
-    earlier: Callable[[str, Packed, Wanted], Pass],
+    earlier: Callable[[str, Packed, Outputs], Pass],
     note: Callable[[str, Step, torch.Tensor], None] = lambda name, step, value: None,
 ) -> dict[str, torch.Tensor]:
     """Term -> weight * value, all from one packed forward.
@@ -225,12 +225,12 @@ def weighted(
         earlier: the same of an earlier state of the model, by the state's name.
         note: sees every term's value.
     """
-    made = read(step.packed, asked_by(terms.values()))
+    made = read(step.packed, outputs_of(terms.values()))
     compared: dict[str, list[Loss]] = {}
     for term in terms.values():
         if term.needs_reference and step.reference is not None and step.packed.lengths[term.stream]:
             compared.setdefault(term.against, []).append(term)
-    references = {state: earlier(state, step.reference, asked_by(some)) for state, some in compared.items()}  # type: ignore[arg-type]
+    references = {state: earlier(state, step.reference, outputs_of(some)) for state, some in compared.items()}  # type: ignore[arg-type]
     values = {}
     for name, term in terms.items():
         if not step.packed.lengths[term.stream]:  # no row of a list that holds two sides fell into this micro-batch

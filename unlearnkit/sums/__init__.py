@@ -19,38 +19,38 @@ SUMS = "SHA256SUMS"
 # A log grows line by line and has a sum once it is whole (`note`); a report may be made again by anyone at any time.
 LOG = "log.jsonl"
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
-_kept: list[Path] = []  # the folders in which this process notes what it writes
+_folders: list[Path] = []  # the folders in which this process notes what it writes
 
 
 def keep(folder: Path) -> None:
     """Note from now on the digest of what is written whole in a folder, or below it."""
-    if folder not in _kept:
-        _kept.append(folder)
+    if folder not in _folders:
+        _folders.append(folder)
 
 
 def let_go(folder: Path) -> None:
     """The opposite of `keep`."""
-    if folder in _kept:
-        _kept.remove(folder)
+    if folder in _folders:
+        _folders.remove(folder)
 
 
 @contextlib.contextmanager
-def told(path: Path, partial: Path) -> Iterator[None]:
+def renaming(path: Path, partial: Path) -> Iterator[None]:
     """`path` may have the old digest or that of `partial` during a `with`, and has the new one after it."""
-    folder = next((folder for folder in _kept if path.is_relative_to(folder)), None)
+    folder = next((folder for folder in _folders if path.is_relative_to(folder)), None)
     passing = any(part == "checkpoints" or part.endswith(".partial") for part in path.parts)
     if folder is None or passing or path.suffix == ".html" or path.name == LOG:
         yield
         return
-    name, new, held = path.relative_to(folder).as_posix(), sha256(partial), read(folder)
-    _write(folder, {**held, name: {*held.get(name, ()), new}})
+    name, new, by_file = path.relative_to(folder).as_posix(), sha256(partial), read(folder)
+    _write(folder, {**by_file, name: {*by_file.get(name, ()), new}})
     yield
-    _write(folder, {**held, name: {new}})
+    _write(folder, {**by_file, name: {new}})
 
 
 def note(path: Path) -> None:
     """Note the digest of a file that has grown to its end."""
-    for folder in _kept:
+    for folder in _folders:
         if path.is_relative_to(folder) and path.is_file():
             _write(folder, {**read(folder), path.relative_to(folder).as_posix(): {sha256(path)}})
 
@@ -67,11 +67,11 @@ def read(folder: Path) -> dict[str, set[str]]:
         lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return {}
-    held: dict[str, set[str]] = {}
+    by_file: dict[str, set[str]] = {}
     for line in lines:
-        if found := _LINE.fullmatch(line):
-            held.setdefault(found[2], set()).add(found[1])
-    return held
+        if match := _LINE.fullmatch(line):
+            by_file.setdefault(match[2], set()).add(match[1])
+    return by_file
 
 
 def is_damaged(path: Path) -> bool:
@@ -93,8 +93,8 @@ def check(path: Path, fix: str) -> None:
         raise UserError(f"{path} is damaged: it is not as it was written ({SUMS})", fix)
 
 
-def _write(folder: Path, held: dict[str, set[str]]) -> None:
-    lines = [f"{digest}  {name}\n" for name, digests in held.items() for digest in sorted(digests)]
+def _write(folder: Path, by_file: dict[str, set[str]]) -> None:
+    lines = [f"{digest}  {name}\n" for name, digests in by_file.items() for digest in sorted(digests)]
     partial = folder / f"{SUMS}.{os.getpid()}.partial"
     try:
         partial.write_text("".join(lines), encoding="utf-8")

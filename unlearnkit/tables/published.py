@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unlearnkit import measures as m
-from unlearnkit.data.roles import NAMED, OF_BENCHMARKS
+from unlearnkit.data.roles import BY_NAME, OF_BENCHMARKS
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.display import accuracy
 
@@ -66,6 +66,6 @@ def _today(path: tuple[str, ...]) -> Column:
     *places, name, measure = path
     attack = ("system",) if name.endswith(PREFIXED) else ()
     name, measure = name.removesuffix(PREFIXED), RENAMED.get(measure, measure)
-    known, role = MEASURES.get(measure) if len(path) > 2 else None, NAMED.get(name) or OF_BENCHMARKS.get(name)
+    known, role = MEASURES.get(measure) if len(path) > 2 else None, BY_NAME.get(name) or OF_BENCHMARKS.get(name)
     display = known.display(role) if known else accuracy(role) if measure == "acc" and role else None
     return Column((*attack, *places, name, measure), display)
