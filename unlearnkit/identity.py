@@ -25,6 +25,7 @@ NO_MATTER = re.compile(
     r"|(^|\.)judge\.(api_key_env|concurrency|timeout|retries)$"
     r"|\barguments\.(logging_\w+|save_\w+|report_to|run_name|disable_tqdm|output_dir)$"
 )
+LATER = {"model.quantise": None}  # keys that earlier configs lack -> the value that says what was done without them
 INPUTS = "inputs"  # of a run's config.yaml: see `unlearnkit.inputs`
 OF_SWEEPS = ("sweep", "scale")
 ABSENT = object()
@@ -79,7 +80,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 
 def fingerprint(config: dict[str, Any]) -> str:
     """Ten hexadecimal digits of all that decides a run's result; the order of keys does not count."""
-    decides = {key: value for key, value in flat(redacted(config)).items() if not NO_MATTER.search(key)}
+    decides = _deciding(redacted(config))
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
@@ -87,12 +88,21 @@ def differences(held: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """What two configs say differently, of all that decides a run's result; their inputs where both tell of them."""
     if INPUTS not in held or INPUTS not in wanted:
         held, wanted = ({key: part for key, part in side.items() if key != INPUTS} for side in (held, wanted))
-    old, new = flat(renamed(held)), flat(yaml.safe_load(yaml.safe_dump(wanted)))
+    old, new = _deciding(renamed(held)), _deciding(yaml.safe_load(yaml.safe_dump(wanted)))
     return [
         f"{key} is {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"
         for key in dict.fromkeys([*old, *new])
-        if old.get(key, ABSENT) != new.get(key, ABSENT) and not NO_MATTER.search(key)
+        if old.get(key, ABSENT) != new.get(key, ABSENT)
     ]
+
+
+def _deciding(config: dict[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value, of all that decides a run's result."""
+    return {
+        key: value
+        for key, value in flat(config).items()
+        if not NO_MATTER.search(key) and (key not in LATER or value != LATER[key])
+    }
 
 
 def config_in(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from huggingface_hub import try_to_load_from_cache
 
 from unlearnkit.settings.sizes import of_text
 
+BASE = "the start model"  # what errors call it
 Configs = Mapping[str, Mapping[str, Any]]  # what a model is called in an error -> its config.json
 
 
@@ -22,9 +23,11 @@ def configs_of(config: Mapping[str, Any], others: Mapping[str, str] = {}) -> dic
         others: further models, by what errors call them, in a folder or of a hub id.
     """
     control = (config.get("controls") or {}).get("never_knew") or {}
-    named = {"the start model": config.get("model") or {}, "the control never_knew": control}
+    named = {BASE: config.get("model") or {}, "the control never_knew": control}
     sources = {said: str(part.get("path") or part.get("hub") or "") for said, part in named.items()}
     found = {said: config_at(source) for said, source in {**sources, **others}.items() if source}
+    rounded = {"quantization_config": {"quantise": way}} if (way := named[BASE].get("quantise")) else {}
+    found[BASE] = {**found.get(BASE, {}), **rounded}
     return {said: read for said, read in found.items() if read}
 
 

@@ -178,6 +178,14 @@ class Finetune(Stage):
         for layer in self.named_layers():
             number_of(layer, len(layers_of(model.model)))
 
+    def beside(self, said: str, taught: bool) -> UserError | None:
+        if not self.deepspeed:
+            return None
+        return UserError(
+            f"The weights of {said} are quantised, and DeepSpeed divides and sends weights that are numbers",
+            "Set deepspeed=none: every rank holds the quantised weights, and gradients and optimiser are an adapter's",
+        )
+
     def named_layers(self) -> list[Depth]:
         return sorted(asked_by(self.terms.values()).layers)
 
