@@ -87,7 +87,7 @@ def check_quantised(
         over: the base, where what is loaded is an adapter over it.
 
     Raises:
-        UserError: it does not, or what `quantise` needs is not there.
+        UserError: it does not.
     """
     held = getattr(config, "quantization_config", None) is not None
     if held and quantise:
@@ -114,8 +114,16 @@ def check_quantised(
             f"Take its base with model.path={over} or model.hub=, or {leave}; `python -m unlearnkit.measure RUN`"
             " measures a run's own adapter",
         )
+
+
+def check_package(quantise: Quantise) -> None:
+    """What rounds the weights is installed.
+
+    Raises:
+        UserError: it is not.
+    """
+    package = WAYS[BITSANDBYTES].package
     if quantise and not WAYS[BITSANDBYTES].installed():
-        package = WAYS[BITSANDBYTES].package
         raise UserError(
             f"model.quantise={quantise} needs the package {package}: not installed",
             f"pip install {package}; or leave model.quantise= out",
@@ -154,5 +162,6 @@ def exact(said: str, to: str) -> UserError:
     """What `check_exact` says of a model that is called so."""
     return UserError(
         f"The weights of {said} are quantised, so that none can be {to} without being rounded anew",
-        "Take the model's unquantised weights, or a method or an attack that leaves them as they are",
+        "Take the model's unquantised weights (without model.quantise=), or a method or an attack that leaves them as"
+        " they are",
     )
