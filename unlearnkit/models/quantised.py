@@ -21,6 +21,7 @@ from unlearnkit.models.anatomy import bare
 Quantise = Literal["nf4"] | None
 BESIDE = ("modules_to_save", "trainable_token_indices", "target_parameters")  # LoRA settings that train the base's own
 BITSANDBYTES = "BitsAndBytesConfig"
+NF4 = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,14 @@ def nf4(computed_in: torch.dtype) -> Any:
     Args:
         computed_in: what a product takes them back to.
     """
-    own = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True, "bnb_4bit_compute_dtype": computed_in}
-    return settings(BITSANDBYTES, 4, own)
+    return settings(BITSANDBYTES, 4, {**NF4, "bnb_4bit_compute_dtype": computed_in})
+
+
+def written_nf4(computed_in: torch.dtype) -> str:
+    """The same as Python."""
+    own = {**WAYS[BITSANDBYTES].arguments(4), **NF4}
+    said = ", ".join(f"{key}={value!r}" for key, value in own.items())
+    return f"{BITSANDBYTES}({said}, bnb_4bit_compute_dtype={computed_in})"
 
 
 def check_quantised(

@@ -1,7 +1,7 @@
 """Linear layers in NF4 without their weights: the bytes that bitsandbytes holds of one, and what a product makes.
 
-A stand-in for `bitsandbytes.nn.Linear4bit`, which a machine that plans need not have. Its matrix is whole for the length
-of each product, forward and backward, in the type that is computed in; nothing of that is kept.
+A stand-in for `bitsandbytes.nn.Linear4bit`, which a machine that plans need not have. Its matrix is whole for the
+length of each product, forward and backward, in the type that is computed in; nothing of that is kept.
 """
 
 from __future__ import annotations
