@@ -1,4 +1,4 @@
-"""`model.quantise=nf4` with the real bitsandbytes: trained beside, resumed, saved, read again; refused before weights."""
+"""`model.quantise=nf4` with bitsandbytes: trained beside, resumed, saved, read again; refused before weights are read."""
 
 import copy
 import dataclasses

@@ -124,8 +124,6 @@ def model_card(
     front |= {"library_name": library, "tags": ["unlearning", *tags]}
     own = f"4-bit NF4, the others in {weights}" if quantise else weights
     said = f"Weights in {own}" + (f", a forward pass in {autocast} under autocast" if autocast else "")
-        f", a forward pass in {autocast} under autocast" if autocast else ""
-    )
     written = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n# {title}\n\n{about}\n",
         f"## How to load it\n\n{said}: another type gives other answers. Beside this folder (`model`):\n",
