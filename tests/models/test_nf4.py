@@ -1,4 +1,4 @@
-"""`model.quantise=nf4` with bitsandbytes: trained beside, resumed, saved, read again; refused before weights are read."""
+"""`model.quantise=nf4` with bitsandbytes: trained beside, resumed, saved, read again; refused before weights are."""
 
 import copy
 import dataclasses
