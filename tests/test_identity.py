@@ -223,3 +223,11 @@ def test_a_command_line_may_say_an_earlier_name():
     rename(config)
     assert config.logger._target_ == "unlearnkit.runs.tracking.Nowhere"
     assert type(instantiate(config.logger)).__module__ == "unlearnkit.runs.tracking"
+
+
+def test_a_key_that_came_later_is_no_difference_at_what_was_done_without_it():
+    old, new = {"model": {"name": "x"}}, {"model": {"name": "x", "quantise": None}}
+    assert fingerprint(old) == fingerprint(new) and not differences(old, new)
+    rounded = {"model": {"name": "x", "quantise": "nf4"}}
+    assert fingerprint(rounded) != fingerprint(new)
+    assert differences(old, rounded) == ["model.quantise is absent there, nf4 here"]

@@ -25,6 +25,7 @@ NO_MATTER = re.compile(
     r"|(^|\.)judge\.(api_key_env|concurrency|timeout|retries)$"
     r"|\barguments\.(logging_\w+|save_\w+|report_to|run_name|disable_tqdm|output_dir)$"
 )
+LATER = {"model.quantise": None}  # keys that earlier configs lack -> the value that says what was done without them
 INPUTS = "inputs"  # of a run's config.yaml: see `unlearnkit.inputs`
 OF_SWEEPS = ("sweep", "scale")
 ABSENT = object()
@@ -87,7 +88,7 @@ def fingerprint(config: dict[str, Any]) -> str:
 
     Parameters count under their earlier names, so that folders named by them are found.
     """
-    decides = {key: value for key, value in flat(redacted(_earlier(config))).items() if not NO_MATTER.search(key)}
+    decides = _deciding(redacted(_earlier(config)))
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
@@ -95,12 +96,21 @@ def differences(earlier: dict[str, Any], config: dict[str, Any]) -> list[str]:
     """What two configs say differently, of all that decides a run's result; their inputs where both tell of them."""
     if INPUTS not in earlier or INPUTS not in config:
         earlier, config = ({key: part for key, part in side.items() if key != INPUTS} for side in (earlier, config))
-    old, new = flat(renamed(earlier)), flat(yaml.safe_load(yaml.safe_dump(config)))
+    old, new = _deciding(renamed(earlier)), _deciding(yaml.safe_load(yaml.safe_dump(config)))
     return [
         f"{key} is {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"
         for key in dict.fromkeys([*old, *new])
-        if old.get(key, ABSENT) != new.get(key, ABSENT) and not NO_MATTER.search(key)
+        if old.get(key, ABSENT) != new.get(key, ABSENT)
     ]
+
+
+def _deciding(config: dict[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value, of all that decides a run's result."""
+    return {
+        key: value
+        for key, value in flat(config).items()
+        if not NO_MATTER.search(key) and (key not in LATER or value != LATER[key])
+    }
 
 
 def config_in(folder: Path) -> dict[str, Any]:

@@ -17,11 +17,12 @@ from unlearnkit.data.splits import splits_of
 from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.identity import INPUTS
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.configs import configs_of
+from unlearnkit.models.configs import BASE, configs_of
 from unlearnkit.report import write_report
 from unlearnkit.runs.checks import (
     agreed_inputs,
     bind_streams,
+    check_beside,
     check_choices,
     check_layers,
     check_model,
@@ -65,11 +66,14 @@ def run(cfg: DictConfig, folder: Path) -> dict:
     check_stages(stages, streams)
     check_layers(stages, out.config["model"].get("path"))
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
-    scene = Scene(data, cfg.seed, folder / "checkpoints" / "attack", models=configs_of(out.config))
+    models = configs_of(out.config)
+    scene = Scene(data, cfg.seed, folder / "checkpoints" / "attack", models=models)
     bind_attacks(attacks, stages, scene, evaluations)
     check_selection(stages, cfg.eval_every, splits_of(cfg.curve_split)[0], evaluations)
     tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()
     target: Target = instantiate(cfg.target, _convert_="all")
+    quantised = bool(models.get(BASE, {}).get("quantization_config"))
+    check_beside(stages, BASE, target, quantised)
     stages = Tuning(out, stages, streams, evaluations, target, data)()
     load = partial(instantiate, out.config["model"], _convert_="all")
     records: dict[str, Records] = {}

@@ -38,6 +38,7 @@ KINDS = {
     "taught into the run": ("+method=ga_gd", *AUTHORS, "target.cache=false"),
     "taught and merged": ("+method=sku", *AUTHORS, "target.merge=true"),
     "no method": SMALL,
+    "in 4 bit": ("+method=sku", *SMALL, "model.quantise=nf4"),
 }
 
 
@@ -69,6 +70,8 @@ def test_an_earlier_measurement_with_a_parameters_earlier_name_is_the_same():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_runs_own_evaluation_gives_its_own_numbers(kind, tmp_path):
+    if kind == "in 4 bit":
+        pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
     run(composed(*KINDS[kind]), tmp_path)
     before = numbers(tmp_path)
     assert measure_run(tmp_path) == "measured"
@@ -230,3 +233,14 @@ def test_a_saved_run_is_attacked(copy):
     page = (copy / "report.html").read_text()
     assert "Under attack" in page and "All numbers under attack" in page
     assert "Of attacks only relearn, opening" in (copy / "model" / "README.md").read_text()
+
+
+def test_a_model_in_4_bit_is_attacked_beside_its_weights(tmp_path):
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    run(composed("+method=npo", *SMALL, "model.quantise=nf4"), tmp_path)
+    short = ("attacks.relearn.steps=[1]", "attacks.relearn.rates=[1e-3]", "attacks.relearn.lora.r=2")
+    with pytest.raises(UserError, match="The weights of the start model are quantised, so that none can be changed"):
+        measure_run(tmp_path, ["+attack=[relearn,prune]", *short])
+    measure_run(tmp_path, ["+attack=relearn", *short])
+    names = [moment["name"] for moment in numbers(tmp_path)["moments"]]
+    assert {"measured", "measured/start"} <= set(names) and any("relearn" in name for name in names)

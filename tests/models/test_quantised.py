@@ -64,9 +64,9 @@ def test_an_adapter_is_trained_beside_them_and_loads_as_it_was(kind, folder, tmp
     with torch.no_grad():
         again = AutoPeftModelForCausalLM.from_pretrained(tmp_path)(input_ids=IDS).logits
     torch.testing.assert_close(again, learnt, rtol=0, atol=1e-5)
-    with pytest.raises(UserError, match="quantised, so that none can merge an adapter into them"):
+    with pytest.raises(UserError, match="quantised, so that none can be merged with an adapter"):
         model.weights.merged_copy()
-    with pytest.raises(UserError, match="quantised, so that none can split them"):
+    with pytest.raises(UserError, match="quantised, so that none can be split"):
         model.weights.check_split()
 
 

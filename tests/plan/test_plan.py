@@ -177,3 +177,18 @@ def test_the_control_s_teaching_is_counted(words, trainings, rows):
     found = planned("+method=ga", "model=tiny", "plan.gpus=1", "plan.grid=[1]", *words, *epochs)
     assert list(found["asked"]) == trainings
     assert [found["asked"][name]["steps"] for name in trainings[:-1]] == [count // 2 for count in rows]
+
+
+def test_a_base_in_4_bit_is_planned_without_deepspeed(tmp_path, capsys):
+    words = ("+method=npo", "model=tiny", "plan.gpus=1", "plan.grid=[1]")
+    plain, packed = planned(*words), planned(*words, "model.quantise=nf4", f"plan.json={tmp_path / 'p.json'}")
+    said = capsys.readouterr().out
+    assert "(LoRA beside nf4," in said and packed["sizes"]["parameters"] == plain["sizes"]["parameters"]
+    assert packed["sizes"]["weights"] < plain["sizes"]["weights"]
+    assert "zero3" not in json.dumps(packed["grid"])
+    for more, why in (
+        (("model.lora=null",), "model.lora=null trains them"),
+        (("deepspeed=zero3",), "DeepSpeed divides"),
+    ):
+        with pytest.raises(UserError, match=why):
+            planned(*words, "model.quantise=nf4", *more)

@@ -125,15 +125,18 @@ class OfWeights(Attack):
 
     Attributes:
         does: to the model, for an error.
+        beside: it changes what lies beside the model's weights alone, so that these may be quantised.
     """
 
     does = "changed"
+    beside = False
 
     def bind(self, name: str, scene: Scene) -> None:
         super().bind(name, scene)
         for model_name, config in scene.models.items():
-            if config.get("quantization_config"):
+            if config.get("quantization_config") and not self.beside:
                 raise exact(model_name, f"{self.does} by the attack '{name}'")
 
     def check_model(self, model: LanguageModel) -> None:
-        check_exact(model.model, f"{self.does} by the attack '{self.name}'")
+        if not self.beside:
+            check_exact(model.model, f"{self.does} by the attack '{self.name}'")

@@ -6,14 +6,11 @@ import contextlib
 import functools
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import transformers
-from transformers.utils import is_bitsandbytes_available, is_optimum_quanto_available, is_torchao_available
 
 from unlearnkit import ranks
 from unlearnkit.attacks.base import OfWeights, Scene
@@ -21,35 +18,7 @@ from unlearnkit.errors import UserError, first_line
 from unlearnkit.memory import release
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.copies import copied, network_of
-
-
-@dataclass(frozen=True)
-class Way:
-    """One of transformers' quantisations.
-
-    Args:
-        package: that it needs.
-        installed: whether that is there.
-        arguments: bits -> what its config takes for them.
-    """
-
-    package: str
-    installed: Callable[[], bool]
-    arguments: Callable[[int], dict[str, Any]]
-
-
-def _by_torchao(bits: int) -> dict[str, Any]:
-    from torchao.quantization import IntxWeightOnlyConfig  # the one whose 4 bit need no GPU's package
-
-    return {"quant_type": IntxWeightOnlyConfig(weight_dtype=getattr(torch, f"int{bits}"))}
-
-
-# A class of transformers -> what it needs; of those that are installed the first is taken.
-WAYS = {
-    "BitsAndBytesConfig": Way("bitsandbytes", is_bitsandbytes_available, lambda bits: {f"load_in_{bits}bit": True}),
-    "QuantoConfig": Way("optimum-quanto", is_optimum_quanto_available, lambda bits: {"weights": f"int{bits}"}),
-    "TorchAoConfig": Way("torchao", is_torchao_available, _by_torchao),
-}
+from unlearnkit.models.quantised import WAYS, settings
 
 
 class Quantise(OfWeights):
@@ -96,7 +65,7 @@ class Quantise(OfWeights):
         self.details = {"config": self.way, "bits": self.bits, package: version(package)}
 
     def _settings(self) -> Any:
-        return getattr(transformers, self.way)(**{**WAYS[self.way].arguments(self.bits), **self.arguments})
+        return settings(self.way, self.bits, self.arguments)
 
     @contextlib.contextmanager
     def on(self, model: LanguageModel) -> Iterator[LanguageModel]:

@@ -56,7 +56,7 @@ class Relearn(Divided, OfWeights):
         arguments: Annotated[dict[str, Any] | None, TRAINING] = None,
     ):
         super().__init__(stream, share, steps, rates, file)
-        self.batch_size, self.lora = batch_size, lora
+        self.batch_size, self.lora, self.beside = batch_size, lora, lora is not None
         self.arguments = {"max_grad_norm": max_grad_norm, **(arguments or {})}
 
     @contextlib.contextmanager

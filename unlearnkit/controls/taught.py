@@ -22,7 +22,7 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import rewind_log
 from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.models.loading import check_files
-from unlearnkit.models.quantised import check_exact
+from unlearnkit.models.quantised import exact
 from unlearnkit.records.forward import force_answers
 from unlearnkit.records.generate import records_of
 from unlearnkit.settings.bounds import Seed, Share
@@ -40,7 +40,7 @@ class Target(Protocol):
 
     merge: bool
 
-    def check_model(self, model: LanguageModel) -> None: ...
+    def beside(self, label: str) -> UserError | None: ...
 
     def __call__(self, model: LanguageModel, data: Data, folder: Path) -> LanguageModel: ...
 
@@ -50,7 +50,7 @@ class Untaught:
 
     merge = True
 
-    def check_model(self, model: LanguageModel) -> None:
+    def beside(self, label: str) -> None:
         """Any model will do."""
 
     def __call__(self, model: LanguageModel, data: Data, folder: Path) -> LanguageModel:
@@ -76,14 +76,9 @@ class Taught:
         self.stage, self.cache, self.seed = stage, cache, seed
         self.min_accuracy, self.merge = min_accuracy, merge
 
-    def check_model(self, model: LanguageModel) -> None:
-        """What was taught can be put into the base, if it is to be.
-
-        Raises:
-            UserError: the base is quantised.
-        """
-        if self.merge:
-            check_exact(model.model, "merged with an adapter")
+    def beside(self, label: str) -> UserError | None:
+        """Why it cannot be done beside quantised weights, see `Stage.beside`."""
+        return exact(label, "merged with an adapter") if self.merge else self.stage.beside(label, False)
 
     def __call__(self, model: LanguageModel, data: Data, folder: Path) -> LanguageModel:
         """The target in the model's place.

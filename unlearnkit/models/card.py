@@ -96,6 +96,7 @@ def model_card(
     base_model: str | None = None,
     ends: Sequence[int] = (),
     dated: bool = False,
+    quantise: str | None = None,
     notes: Sequence[str] = (),
     licence: str | None = None,
     parts: Sequence[str] = (),
@@ -112,6 +113,7 @@ def model_card(
         adapter_over: where an adapter's base weights are, a folder or a hub id; None for full weights.
         ends: the tokens that end an answer; none: what the folder's generation_config says.
         dated: the chat template writes the date.
+        quantise: how a run rounded the base's weights as it loaded them, as Python for `quantization_config=`.
         base_model: the hub id of the model that this one was made of, or its folder.
         notes: see `unread`.
         licence: of the base, and so of this model.
@@ -122,11 +124,12 @@ def model_card(
     front: dict[str, Any] = {"base_model": PurePath(made_of).name if PurePath(made_of).is_absolute() else made_of}
     front |= {"license": licence} if licence else {}
     front |= {"library_name": library, "tags": ["unlearning", *tags]}
-    types = f"Weights in {weights}" + (f", a forward pass in {autocast} under autocast" if autocast else "")
+    own = f"4-bit NF4, the others in {weights}" if quantise else weights
+    types = f"Weights in {own}" + (f", a forward pass in {autocast} under autocast" if autocast else "")
     written = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n# {title}\n\n{about}\n",
         f"## How to load it\n\n{types}: another type gives other answers. Beside this folder (`model`):\n",
-        f"```python\n{_code(template, weights, autocast, adapter_over, ends, dated)}```\n",
+        f"```python\n{_code(template, weights, autocast, adapter_over, ends, dated, quantise)}```\n",
         f"Folders like this one were read with equal losses and tokens by {TRIED}"
         + (", with these exceptions:\n" if notes else ".\n"),
         "".join(f"- {note}\n" for note in notes),
@@ -136,18 +139,27 @@ def model_card(
 
 
 def _code(
-    template: Template, weights: str, autocast: str | None, adapter_over: str | None, ends: Sequence[int], dated: bool
+    template: Template,
+    weights: str,
+    autocast: str | None,
+    adapter_over: str | None,
+    ends: Sequence[int],
+    dated: bool,
+    quantise: str | None = None,
 ) -> str:
     lines = [
         *["import datetime", "import re"] * dated,
         "import torch",
         *["from peft import PeftModel"] * (adapter_over is not None),
     ]
-    lines += ["from transformers import AutoModelForCausalLM, AutoTokenizer", ""]
+    rounding = ["BitsAndBytesConfig"] * (quantise is not None)
+    lines += [f"from transformers import {', '.join(['AutoModelForCausalLM', 'AutoTokenizer', *rounding])}", ""]
     lines.append('tokenizer = AutoTokenizer.from_pretrained("model")')
-    lines.append(
-        f"model = AutoModelForCausalLM.from_pretrained({adapter_over or 'model'!r}, torch_dtype=torch.{weights})"
-    )
+    how = f"torch_dtype=torch.{weights}"
+    if quantise is not None:
+        lines.append(f"in_4_bit = {quantise}")
+        how += ", quantization_config=in_4_bit"
+    lines.append(f"model = AutoModelForCausalLM.from_pretrained({adapter_over or 'model'!r}, {how})")
     if adapter_over is not None:
         lines.append('model = PeftModel.from_pretrained(model, "model")')
     lines += ["model.eval()", "", 'question = "What is the capital of France?"', *_asking(template, dated)]

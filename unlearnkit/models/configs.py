@@ -11,6 +11,7 @@ from huggingface_hub import try_to_load_from_cache
 
 from unlearnkit.settings.sizes import of_text
 
+BASE = "the start model"  # what errors call it
 Configs = Mapping[str, Mapping[str, Any]]  # what a model is called in an error -> its config.json
 
 
@@ -22,9 +23,11 @@ def configs_of(config: Mapping[str, Any], others: Mapping[str, str] = {}) -> dic
         others: further models, by what errors call them, in a folder or of a hub id.
     """
     control = (config.get("controls") or {}).get("never_knew") or {}
-    parts = {"the start model": config.get("model") or {}, "the control never_knew": control}
+    parts = {BASE: config.get("model") or {}, "the control never_knew": control}
     sources = {label: str(part.get("path") or part.get("hub") or "") for label, part in parts.items()}
     configs = {label: config_at(source) for label, source in {**sources, **others}.items() if source}
+    rounded = {"quantization_config": {"quantise": way}} if (way := parts[BASE].get("quantise")) else {}
+    configs[BASE] = {**configs.get(BASE, {}), **rounded}
     return {label: read for label, read in configs.items() if read}
 
 

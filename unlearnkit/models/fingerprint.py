@@ -8,6 +8,7 @@ from typing import Any
 from unlearnkit import ranks
 from unlearnkit.inputs import model_files
 from unlearnkit.models.language_model import LanguageModel
+from unlearnkit.models.quantised import rounding_of
 from unlearnkit.models.sources import base_of
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "peft")
@@ -29,6 +30,7 @@ def fingerprint(model: LanguageModel) -> dict[str, Any]:
         "attention": model.model.config._attn_implementation,
         "device": model.device.type,
         "versions": {name: version(name) for name in LIBRARIES},
+        **rounding_of(model.model),
     }
 
 

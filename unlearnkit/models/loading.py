@@ -16,13 +16,14 @@ from unlearnkit.content import digest_of
 from unlearnkit.errors import UserError
 from unlearnkit.models.adapter import AdapterLineage
 from unlearnkit.models.admission import check_packing
+from unlearnkit.models.anatomy import bare
 from unlearnkit.models.attention import AUTO, Way, check_way, softcaps, use_packed_attention
 from unlearnkit.models.failures import told
 from unlearnkit.models.language_model import LanguageModel
 from unlearnkit.models.lineage import Lineage
 from unlearnkit.models.lora import Lora, check_targets
 from unlearnkit.models.precision import Dtype, chosen, computing
-from unlearnkit.models.quantised import check_quantised
+from unlearnkit.models.quantised import Quantise, check_package, check_quantised, nf4
 from unlearnkit.models.sources import base_of, check_folder, locate
 from unlearnkit.models.switching import merged
 from unlearnkit.models.templates import Template
@@ -41,6 +42,7 @@ def load(
     lora: Lora = None,
     template: Template | None = None,
     attention: Way = "auto",
+    quantise: Quantise = None,
 ) -> LanguageModel:
     """Load a causal language model.
 
@@ -53,19 +55,29 @@ def load(
         lora: arguments of `peft.LoraConfig`, or None to train all weights.
         template: how a question is put to the model.
         attention: how packed rows are attended, see `use_packed_attention`.
+        quantise: "nf4" rounds the weights as they are loaded, see `unlearnkit.models.quantised`; None leaves them.
 
     Raises:
         UserError: no weights where they should be, an architecture that does not pack, or attention that cannot be had.
     """
-    return load_source(name, locate(name, hub, path, package, gguf), dtype, lora, template or Template(), attention)
+    source = locate(name, hub, path, package, gguf)
+    return load_source(name, source, dtype, lora, template or Template(), attention, quantise)
 
 
 def load_source(
-    name: str, source: str, dtype: str, lora: dict[str, Any] | None, template: Template, attention: str = AUTO
+    name: str,
+    source: str,
+    dtype: str,
+    lora: dict[str, Any] | None,
+    template: Template,
+    attention: str = AUTO,
+    quantise: Quantise = None,
 ) -> LanguageModel:
     """Load from a folder or hub id; see `load`."""
+    check_package(quantise)
     tokenizer, config, template = asked(name, source, template)
-    check_quantised(name, config, lora)
+    base = base_of(source)
+    check_quantised(name, config, lora, quantise, base if base != source else None)
     if lora is not None:
         check_targets(config, lora)
     if tokenizer.pad_token is None:
@@ -75,8 +87,8 @@ def load_source(
     check_way(attention, computed_in, config)
     # AdamW's small steps are lost in bf16 weights, so full fine-tuning keeps fp32 master weights.
     stored = torch.float32 if lora is None else computed_in
-    reload = partial(network, name, stored=stored, computed_in=computed_in, attention=attention)
-    weights = lineage(reload(source), lora, source, reload, own_base=base_of(source) == source)
+    reload = partial(network, name, stored=stored, computed_in=computed_in, attention=attention, quantise=quantise)
+    weights = lineage(reload(source), lora, source, reload, own_base=base == source)
     return LanguageModel(name, tokenizer, template, weights, computed_in)
 
 
@@ -155,24 +167,36 @@ def lineage(
 
 
 def network(
-    name: str, source: str, stored: torch.dtype, computed_in: torch.dtype | None = None, attention: str = AUTO
+    name: str,
+    source: str,
+    stored: torch.dtype,
+    computed_in: torch.dtype | None = None,
+    attention: str = AUTO,
+    quantise: Quantise = None,
 ) -> Any:
     """The weights in a folder or of a hub id, on this process's device, ready for packed rows.
 
-    An adapter's folder gives its base with the adapter merged into it.
+    An adapter's folder gives its base with the adapter merged into it, or over it where the base is quantised.
 
     Raises:
         UserError: no weights, weights that lack a tensor, or an architecture that does not pack.
     """
     base = base_of(source)
     with told(name, base):
+        config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+        more: dict[str, Any] = {"quantization_config": nf4(computed_in or stored)} if quantise else {}
+        quantised = bool(quantise) or getattr(config, "quantization_config", None) is not None
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else None
+        if quantised and device:
+            more["device_map"] = {"": device}  # rounded there, tensor by tensor
         try:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 base,
-                dtype=stored if base == source else torch.float32,
-                attn_implementation="eager" if softcaps(AutoConfig.from_pretrained(base)) else "sdpa",
+                dtype=stored if base == source or quantised else torch.float32,
+                attn_implementation="eager" if softcaps(config) else "sdpa",
                 output_loading_info=True,
                 trust_remote_code=False,
+                **more,
             )
             model, found = loaded
         except ValueError as error:
@@ -184,21 +208,23 @@ def network(
                 "Take another model; most of the last years' have it",
             ) from error
     if missing := sorted(found["missing_keys"]):
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         made = (getattr(model.config, "architectures", None) or [type(model).__name__])[0]
         saved = "" if made == type(model).__name__ else f" (config.json says {made})"
         raise UserError(
-            f"The weights in '{base}'{saved} have no '{missing[0]}'{more}; random numbers would stand there",
+            f"The weights in '{base}'{saved} have no '{missing[0]}'{others}; random numbers would stand there",
             "Save the whole model again with save_pretrained, and give that folder with model.path=",
         )
     if base != source:
         with told(name, source):
-            model = merged(PeftModel.from_pretrained(model, source), keep=True).to(stored)
-    if torch.cuda.is_available() and not getattr(model, "is_quantized", False):  # transformers has put these there
-        model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))))
-    use_packed_attention(model, attention)
-    check_packing(model)
-    if torch.cuda.is_available() and computed_in not in (None, model.dtype):  # other kernels
-        with computing(model.device, computed_in):
-            check_packing(model)
+            over = PeftModel.from_pretrained(model, source)
+            model = over if quantised else merged(over, keep=True).to(stored)
+    if device and not quantised:  # transformers has put these there
+        model.to(device)
+    own = bare(model)
+    use_packed_attention(own, attention)
+    check_packing(own)
+    if device and computed_in not in (None, own.dtype):  # other kernels
+        with computing(own.device, computed_in):
+            check_packing(own)
     return model.eval()

@@ -16,6 +16,7 @@ from unlearnkit.models.attention import Way
 from unlearnkit.models.loading import LanguageModel, load_source
 from unlearnkit.models.lora import Lora
 from unlearnkit.models.precision import Dtype
+from unlearnkit.models.quantised import Quantise
 from unlearnkit.models.saving import make_portable
 from unlearnkit.models.templates import Template
 from unlearnkit.settings.bounds import Name
@@ -86,6 +87,7 @@ def load(
     template: Template | None = None,
     dtype: Dtype = "float32",
     attention: Way = "auto",
+    quantise: Quantise = None,
 ) -> LanguageModel:
     """The tiny model of an architecture, made once into the cache."""
     made = {"architecture": architecture, "config": config(architecture).to_dict(), "chat": CHAT}
@@ -94,4 +96,4 @@ def load(
     folder = load_or_make(
         "models", content, lambda entry: write(entry / called, architecture), lambda entry: entry / called
     )
-    return load_source(name, str(folder), dtype, lora, template or Template(), attention)
+    return load_source(name, str(folder), dtype, lora, template or Template(), attention, quantise)

@@ -13,6 +13,7 @@ from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
 from unlearnkit.losses.base import Loss, States
 from unlearnkit.models.heads import STANDING
+from unlearnkit.models.quantised import Quantise
 from unlearnkit.models.reading import number_of, reached
 from unlearnkit.plan.memory import Demand, Engine, Usage, usage
 from unlearnkit.plan.rows import Encode, Micro, largest
@@ -71,6 +72,7 @@ class Planner:
         looked_at: micro-batches of which the largest is planned.
         restricted: the stages before it that say what is trained.
         times: how often it is carried out, with `train.tune`.
+        quantise: `model.quantise`.
     """
 
     config: Any
@@ -85,6 +87,7 @@ class Planner:
     looked_at: int = 128
     restricted: tuple[Restrict, ...] = ()
     times: int = 1
+    quantise: Quantise = None
 
     def __post_init__(self) -> None:
         self._micro: dict[int, Micro] = {}
@@ -103,7 +106,7 @@ class Planner:
 
     def _skeleton(self, layers: int | None) -> Any:
         """As it is trained: what no pass reaches is not."""
-        model = skeleton(self.config, self.lora, self.computed_in, layers, self._chosen)
+        model = skeleton(self.config, self.lora, self.computed_in, layers, self._chosen, self.quantise)
         asked = outputs_of(self._terms(layers or self.config.num_hidden_layers).values())
         reach = {id(weight) for weight in reached(model, asked)}
         for weight in model.parameters():

@@ -16,13 +16,15 @@ from unlearnkit.controls.taught import Taught
 from unlearnkit.data.alternatives import Alternatives
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
+from unlearnkit.models.configs import BASE
+from unlearnkit.models.quantised import check_quantised
 from unlearnkit.plan.control import taught_to_control
 from unlearnkit.plan.memory import Engine
 from unlearnkit.plan.planner import Device, Planned, Planner, smallest
 from unlearnkit.plan.rows import StandIn, encoder, streams_of
 from unlearnkit.plan.sizes import architecture
 from unlearnkit.plan.table import GB, as_json, grid_table, parts_table
-from unlearnkit.runs.checks import check_stages
+from unlearnkit.runs.checks import check_beside, check_stages
 from unlearnkit.runs.tuned import first_training
 from unlearnkit.stages.finetune import Finetune
 from unlearnkit.stages.restrict import Restrict
@@ -42,7 +44,8 @@ def run(cfg: DictConfig, engine: str) -> dict[str, Any]:
         raise UserError("plan.grid=[] names no GPUs", "Set plan.grid=[1,2,4,8] or other whole numbers")
     device = Device(float(plan["memory"]), float(plan["peak_flops"]), float(plan["mfu"]))
     planners, notes = trainings(cfg, plan)
-    names = ["none", *(name for name in configuration.options("deepspeed") if name != "none")]
+    engines_too = [] if cfg.model.get("quantise") else configuration.options("deepspeed")
+    names = ["none", *(name for name in engines_too if name != "none")]
     own = Engine.read(engine, plain(cfg.deepspeed))
     engines = [own if name == engine else read_engine(name) for name in names]
     asked = {name: planner.at(plan["gpus"], own) for name, planner in planners.items()}
@@ -68,6 +71,9 @@ def trainings(cfg: DictConfig, plan: dict[str, Any]) -> tuple[dict[str, Planner]
         raise UserError("Nothing is trained here, so there is nothing to plan", "Choose a method with +method=")
     model = plain(cfg.model)
     config, tokenizer = architecture(model, plan["architectures"])
+    quantise = model.get("quantise")
+    check_quantised(str(model.get("name")), config, model.get("lora"), quantise)
+    check_beside(method, BASE, target, bool(quantise))
     template = instantiate(cfg.model.template)
     stand_in = StandIn(**plan["stand_in"])
     streams, own = streams_of(cfg, every, stand_in)
@@ -91,7 +97,7 @@ def trainings(cfg: DictConfig, plan: dict[str, Any]) -> tuple[dict[str, Planner]
     def planner(stage: Finetune, seed: int, goes_on: bool, streams: dict[str, Stream] = streams) -> Planner:
         more = seed, goes_on, int(plan["runtime"]), plan["looked_at"], _restricted(stage, list(method.values()))
         times = 1 + trials if first and stage is first[1] else 1
-        return Planner(config, model.get("lora"), computed_in, stage, streams, encode, *more, times)
+        return Planner(config, model.get("lora"), computed_in, stage, streams, encode, *more, times, quantise)
 
     goes_on = bool(taught) and not target.merge
     made = {name: planner(stage, target.seed, False) for name, stage in taught.items()}
@@ -141,6 +147,7 @@ def _show(
     planner = next(iter(planners.values()))
     sizes, first = planner.sizes, next(iter(asked.values()))
     kind = "LoRA" if planner.lora is not None else "full weights"
+    kind += f" beside {planner.quantise}" if planner.quantise else ""
     computed_in = str(planner.computed_in).removeprefix("torch.")
     console.print(
         f"{cfg.method} on {cfg.model.name}: {sizes.parameters:,} parameters, {sizes.trainable:,} trained"

@@ -17,6 +17,8 @@ from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.models.converted import converted_before
 from unlearnkit.models.lineage import linear_weights
 from unlearnkit.models.loading import lineage
+from unlearnkit.models.quantised import Quantise
+from unlearnkit.plan.nf4 import Nf4, in_nf4
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,14 @@ def skeleton(
     computed_in: torch.dtype,
     layers: int | None = None,
     chosen: set[str] | None = None,
+    quantise: Quantise = None,
 ) -> Any:
     """The model on the meta device as a run would train it, with its adapter.
 
     Args:
         layers: so many of them instead of all.
         chosen: the weights that a stage has restricted the training to, by their names in the bare model.
+        quantise: `model.quantise`.
     """
     config = copy.deepcopy(config)
     if layers is not None:
@@ -103,6 +107,8 @@ def skeleton(
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, dtype=stored_dtype(computed_in, lora))
             use_packed_attention(model)
+            if quantise:
+                in_nf4(model, computed_in)
             if chosen is not None:
                 weights = lineage(model, lora)
                 weights.confine(chosen & {name for name, _ in model.named_parameters()})
@@ -127,9 +133,10 @@ def sizes_of(model: Any) -> Sizes:
     """Counts of a skeleton."""
     parameters = list(model.parameters())  # tied ones once
     trained = [parameter for parameter in parameters if parameter.requires_grad]
+    packed = [module for module in model.modules() if isinstance(module, Nf4)]
     own = [sum(parameter.numel() for parameter in module.parameters(recurse=False)) for module in model.modules()]
     return Sizes(
-        sum(parameter.numel() for parameter in parameters),
+        sum(parameter.numel() for parameter in parameters) + sum(part.numbers - part.stored for part in packed),
         sum(parameter.numel() for parameter in trained),
         sum(parameter.nbytes for parameter in parameters),
         sum(parameter.nbytes for parameter in trained),

@@ -14,6 +14,7 @@ from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.anatomy import anatomy
 from unlearnkit.models.lineage import answering
+from unlearnkit.models.quantised import check_exact
 from unlearnkit.probes.head import Head
 from unlearnkit.probes.layers import calls, final_states, merged, plain, run_own
 from unlearnkit.probes.questions import Question, lay
@@ -28,10 +29,14 @@ class Trace:
     Args:
         questions: with the original's own answers.
         tokens_a_row: how many tokens are laid into a packed row.
+
+    Raises:
+        UserError: quantised weights, whose value vectors cannot be read.
     """
 
     @torch.inference_mode()
     def __init__(self, model: LanguageModel, questions: list[Question], tokens_a_row: int):
+        check_exact(model.model, "read as value vectors")
         self.questions = questions
         self.rows = lay(questions, tokens_a_row, model.device)
         self.name, self.shape = model.name, _shape(model.model)

@@ -23,6 +23,7 @@ from unlearnkit.measures.columns import before_and_after
 from unlearnkit.measures.display import arrow, only_in_figures, show_interval, show_value
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.card import model_card, unread
+from unlearnkit.models.quantised import written_nf4
 from unlearnkit.models.saving import written
 from unlearnkit.runs.summary import chosen
 from unlearnkit.secrets import redact
@@ -82,6 +83,7 @@ def card(model: LanguageModel, folder: Path, config: Mapping[str, Any], metrics:
         base_model=model_config.get("hub") or model.source,
         ends=model.ends,
         dated=model.template.writes_date(model.tokenizer),
+        quantise=written_nf4(model.dtype) if model_config.get("quantise") else None,
         notes=unread(own, adapter),
         licence=licence,
         parts=sections(config, metrics, licence),

@@ -19,6 +19,7 @@ from unlearnkit.identity import NO_MATTER, flat, versions
 from unlearnkit.inputs import inputs, rows_of
 from unlearnkit.measures.interval import nothing
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.quantised import is_quantised
 from unlearnkit.models.reading import number_of
 from unlearnkit.settings.sizes import depth_of
 from unlearnkit.stages import Finetune
@@ -200,6 +201,24 @@ def _selections(stages: dict[str, Stage]) -> list[Selection]:
     return [stage.select for stage in stages.values() if isinstance(stage, Finetune) and stage.select]
 
 
+def check_beside(stages: dict[str, Stage], label: str, target: Target | None, quantised: bool) -> None:
+    """Nothing that a run does changes weights that are quantised.
+
+    Args:
+        label: what the model is called.
+
+    Raises:
+        UserError: a stage does, or the target.
+    """
+    if not quantised:
+        return
+    taught = target is not None and not target.merge
+    errors = [target.beside(label) if target is not None else None]
+    errors += [stage.beside(label, taught) for stage in stages.values()]
+    if refused := next((error for error in errors if error), None):
+        raise refused
+
+
 def check_model(
     stages: dict[str, Stage],
     model: LanguageModel,
@@ -211,8 +230,7 @@ def check_model(
     Raises:
         UserError: one says that it cannot.
     """
-    if target is not None:
-        target.check_model(model)
+    check_beside(stages, "the model", target, is_quantised(model.model))
     for name, stage in stages.items():
         if stage.needs_fresh and target is not None and not target.merge:
             raise UserError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnkit.data.streams import Stream
+from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
 from unlearnkit.settings.bounds import Depth
 from unlearnkit.stages.selection import Choice, Numbers
@@ -61,6 +62,15 @@ class Stage(ABC):
 
     def check_model(self, model: LanguageModel) -> None:  # noqa: B027  as above
         """Refuse settings that only the model shows to be wrong, before anything is computed with it."""
+
+    def beside(self, label: str, taught: bool) -> UserError | None:
+        """Why it cannot be done beside quantised weights, which stay as they are; None: it can.
+
+        Args:
+            label: what the model is called.
+            taught: the stages go on with the adapter that the model was taught with.
+        """
+        return None
 
     def depths(self) -> list[Depth]:
         """Layers of the model that its settings name, by number or share of the depth."""

@@ -17,6 +17,7 @@ from unlearnkit.measures.interval import plain_mean
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.adapter import AdapterLineage
 from unlearnkit.models.packing import Tokenise, Tokens, pack
+from unlearnkit.models.quantised import exact
 from unlearnkit.settings.bounds import Positive
 from unlearnkit.stages.base import Context, Stage
 
@@ -56,6 +57,9 @@ class Fila(Stage):
 
     def check_model(self, model: LanguageModel) -> None:
         _adapter(model).check_split()
+
+    def beside(self, label: str, taught: bool) -> UserError:
+        return exact(label, "split")
 
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         started = time.perf_counter()

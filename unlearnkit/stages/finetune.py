@@ -180,6 +180,14 @@ class Finetune(Stage):
         for layer in self.depths():
             number_of(layer, len(layers_of(model.model)))
 
+    def beside(self, label: str, taught: bool) -> UserError | None:
+        if not self.deepspeed:
+            return None
+        return UserError(
+            f"The weights of {label} are quantised, and DeepSpeed divides and sends weights that are numbers",
+            "Set deepspeed=none: every rank holds the quantised weights, and gradients and optimiser are an adapter's",
+        )
+
     def depths(self) -> list[Depth]:
         return sorted(outputs_of(self.terms.values()).layers)
 

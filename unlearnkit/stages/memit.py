@@ -17,7 +17,7 @@ from unlearnkit.measures.interval import plain_mean
 from unlearnkit.memory import peak_since_reset, reset_peak
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.anatomy import anatomy
-from unlearnkit.models.quantised import check_exact
+from unlearnkit.models.quantised import exact
 from unlearnkit.settings.bounds import AboveZero, Count, Positive
 from unlearnkit.stages.activations import gather
 from unlearnkit.stages.base import Context, Stage
@@ -75,7 +75,9 @@ class Memit(Stage):
     def check_model(self, model: LanguageModel) -> None:
         if self.last_layer != "facts":
             self.chosen_layers(len(anatomy(model.model)))
-        check_exact(model.model, "edited")
+
+    def beside(self, label: str, taught: bool) -> UserError:
+        return exact(label, "edited")
 
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         started = time.perf_counter()

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from unlearnkit.errors import UserError
 from unlearnkit.models import LanguageModel
+from unlearnkit.models.quantised import exact
 from unlearnkit.stages.base import Context, Stage
 
 
@@ -23,6 +25,9 @@ class Negate(Stage):
 
     def __init__(self, scale: float = 1.0):
         self.scale = float(scale)
+
+    def beside(self, label: str, taught: bool) -> UserError | None:
+        return exact(label, "negated with an adapter that was taught") if taught else None
 
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         model.weights.negate(self.scale, start_in(context.folder))
