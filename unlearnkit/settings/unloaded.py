@@ -11,13 +11,17 @@ import multiprocessing
 import os
 import sys
 import types
-from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
+from collections.abc import Callable, Iterator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import spec_from_file_location
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from unlearnkit.errors import UserError
 
+# Modules of libraries that hold a config's class and little else: these are read, without the rest of their library.
+CONFIGS = ("transformers.training_args", "peft.config", "peft.tuners.lora.config")
 SLOW = "torch"  # where it is imported already, there is nothing to wait for
 PATIENCE = 20.0  # seconds, after which the check waits for the libraries
 
@@ -45,6 +49,9 @@ class Unloaded:
     def __getitem__(self, key: object) -> Unloaded:
         return self
 
+    def __iter__(self) -> Iterator[object]:
+        return iter(())
+
     def __or__(self, other: object) -> Unloaded:
         return self
 
@@ -52,6 +59,11 @@ class Unloaded:
 
     def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[type, ...]:
         return (Unknown,)
+
+
+def unknown(kind: object) -> bool:
+    """Nothing can be said of what this is or makes."""
+    return isinstance(kind, Unloaded) or (isinstance(kind, type) and issubclass(kind, Unknown))
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -62,6 +74,11 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         known = top == __name__.partition(".")[0] or top in sys.stdlib_module_names
         if known or not isinstance(sys.modules.get(top, Unloaded()), Unloaded):
             return None
+        library = PathFinder.find_spec(top) if name in CONFIGS else None
+        if library is not None and library.submodule_search_locations:
+            parts = name.split(".")[1:]
+            file = Path(library.submodule_search_locations[0], *parts).with_suffix(".py")
+            return spec_from_file_location(name, file)
         return ModuleSpec(name, self, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> Any:
