@@ -10,11 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_check import CONFIGS, check, config, refused, wrong_values
+from refused import CONFIGS, refused, wrong_values
 
 from unlearnkit.settings.fits import found
 from unlearnkit.settings.readers import reader
-from unlearnkit.settings.run import Run
 from unlearnkit.settings.yaml import FOLDER
 
 TESTS = Path(__file__).parents[1]
@@ -27,14 +26,17 @@ from unlearnkit.settings import unloaded
 sys.meta_path.insert(0, unloaded.Finder())
 """
 SIGNATURES = """
-from test_unloaded import signature
+from settings.test_unloaded import signature
 print(json.dumps({name: signature(name) for name in sys.argv[1:]}))
 """
 REFUSALS = """
-from test_unloaded import CONFIGS, Run, check, config, sample
-from unlearnkit.errors import UserError
 import copy
 from omegaconf import OmegaConf
+from refused import CONFIGS, config
+from settings.test_unloaded import sample
+from unlearnkit.errors import UserError
+from unlearnkit.settings.check import check
+from unlearnkit.settings.run import Run
 
 def said(words, key=None, value=None):
     cfg = copy.deepcopy(config(*words))
@@ -80,7 +82,7 @@ def sample():
 
 
 def python(script, *words):
-    path = [str(TESTS), str(TESTS / "settings"), str(TESTS.parent)]
+    path = [str(TESTS), str(TESTS.parent)]
     script = f"import sys; sys.path[:0] = {path}\n{script}"
     done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
