@@ -21,19 +21,17 @@ TARGET = re.compile(r"_target_: (unlearnkit[\w.]+)")
 OF_LIBRARIES = ("transformers.training_args.TrainingArguments", "peft.tuners.lora.config.LoraConfig")
 UNLOADED = """
 import json, sys
-import hydra, omegaconf, pytest
+from settings.test_unloaded import sample, signature  # what is imported by now is no stand-in
 from unlearnkit.settings import unloaded
 sys.meta_path.insert(0, unloaded.Finder())
 """
 SIGNATURES = """
-from settings.test_unloaded import signature
 print(json.dumps({name: signature(name) for name in sys.argv[1:]}))
 """
 REFUSALS = """
 import copy
 from omegaconf import OmegaConf
 from refused import CONFIGS, config
-from settings.test_unloaded import sample
 from unlearnkit.errors import UserError
 from unlearnkit.settings.check import check
 from unlearnkit.settings.run import Run
