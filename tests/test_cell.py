@@ -97,6 +97,7 @@ def test_every_sweep_in_seconds(name, smoked, monkeypatch):
     assert came["out"].count(": done already") == len(already)
     assert all(came["after"][run] == then for run, then in came["before"].items())
     assert (sweep.folder / "table.md").is_file() and (sweep.folder / "report.html").is_file()
+    assert (sweep.folder / "matched.md").is_file() == ("matched" in sweep.spec)
     for figure in sweep.spec.get("figures", []):
         assert list(sweep.folder.glob(f"{figure}*.png")) and list(sweep.folder.glob(f"{figure}*.svg"))
     assert not [cell for cell in sweep.cells if "sweep:" in (cell.folder / "config.yaml").read_text()]

@@ -18,7 +18,7 @@ from unlearnkit.plots.frontier import (
     markdown,
     mean_points,
     page,
-    read_curve,
+    read_curves,
     reported,
     unlearned_at,
 )
@@ -58,9 +58,9 @@ def seeds(method="ga", rate=1e-3, count=3):
     ]
 
 
-def test_read_curve(tmp_path):
+def test_read_curves(tmp_path):
     write(tmp_path / "a", "ga", 3, {0: (0.1, 0.9), 5: None, 10: (0.6, 0.7)}, rate="3e-4", split="test")
-    found = read_curve(read_run(tmp_path / "a"))
+    (found,) = read_curves(read_run(tmp_path / "a"))
     assert found == Curve("tiny on authors", "ga", 3e-4, 3, "test", [Point(0, 0.1, 0.9, 9), Point(10, 0.6, 0.7, 9)])
     assert found.points[1].average == pytest.approx(0.65)
 
@@ -68,7 +68,7 @@ def test_read_curve(tmp_path):
 def test_a_run_without_a_curve(tmp_path):
     write(tmp_path / "a", "ga", 0, {})
     write(tmp_path / "b", "ga", 0, {0: None})
-    assert read_curve(read_run(tmp_path / "a")) is None and read_curve(read_run(tmp_path / "b")) is None
+    assert not read_curves(read_run(tmp_path / "a")) and not read_curves(read_run(tmp_path / "b"))
 
 
 @pytest.mark.parametrize(

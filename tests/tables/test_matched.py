@@ -176,3 +176,14 @@ def test_the_command(folder, capsys):
     assert "keeps 90% of the start's utility" in out and "keeps 80% of the start's utility" in out
     assert out.count("| sku |") == 2 and "50.0%" in out and "30.0%" in out
     assert main([str(folder), "--keep", "normal/known_answers"]) == 2
+
+
+def test_a_utility_that_one_split_did_not_measure_is_not_the_one(tmp_path):
+    """Few prompts may have no known answer among them: the next measure of the retain side is taken."""
+    write(tmp_path / "r", "sku", ["validation", "test"], VALID, beside=TESTED)
+    body = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    for point in body["curve"]:
+        del point["beside"]["test"]["safety"]["normal"]["known_answers"]
+    (tmp_path / "r" / "metrics.json").write_text(json.dumps(body))
+    with pytest.raises(UserError, match="nothing of the retain side that could be matched"):
+        matched(collect(tmp_path), 0.9)

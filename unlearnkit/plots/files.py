@@ -17,7 +17,7 @@ from unlearnkit.plots.robustness import robustness
 from unlearnkit.plots.steps import steps
 from unlearnkit.plots.tradeoff import tradeoff
 from unlearnkit.tables.compare import DONE, grouped
-from unlearnkit.tables.reading import Run, collect, read_run
+from unlearnkit.tables.reading import Run, collect, on_test, read_run
 from unlearnkit.tables.variants import told_apart
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 def draw(name: str, folder: Path) -> list[Path]:
     """Write FOLDER/NAME.png and .svg from every run below the folder; returns the files."""
-    return save(FIGURES[name](told_apart(collect(folder))), folder / name)
+    return save(FIGURES[name](told_apart([on_test(run) for run in collect(folder)])), folder / name)
 
 
 def write(sweep: Sweep) -> list[Path]:
@@ -63,7 +63,7 @@ def write(sweep: Sweep) -> list[Path]:
             raise UserError(what, f"Figures are: {', '.join(FIGURES)}.")
     groups: dict[tuple[str, str], list[Run]] = {}
     for key, cells in grouped(sweep).items() if wanted else ():
-        groups[key] = told_apart([read_run(cell.folder) for cell in cells if cell.state == DONE])
+        groups[key] = told_apart([on_test(read_run(cell.folder)) for cell in cells if cell.state == DONE])
     files = []
     for name in wanted:
         for (model, data), runs in groups.items():

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 from unlearnkit import configuration
-from unlearnkit.data.splits import splits_of
 from unlearnkit.errors import UserError
 from unlearnkit.files import write
 from unlearnkit.identity import config_in
@@ -22,13 +21,12 @@ from unlearnkit.measures.display import show_interval, show_value
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.measures.success import Success
 from unlearnkit.tables import Cell, mean_over_seeds
-from unlearnkit.tables.reading import Run, collect, curve_numbers
+from unlearnkit.tables.reading import SPLIT, VALIDATION, Run, collect, curve_numbers, curves_of
 from unlearnkit.tables.variants import told_apart
 
 RATE = Success().display("forget")  # how the numbers are shown
 MEASURE = "success"
-SPLIT, LEARNING_RATE = "curve_split", "train.arguments.learning_rate"  # a curve's own fields say these
-VALIDATION = "validation"  # the split that steps are chosen on
+LEARNING_RATE = "train.arguments.learning_rate"
 
 
 @dataclass(frozen=True)
@@ -57,19 +55,20 @@ class Curve:
     points: list[Point]
 
 
-def read_curve(run: Run) -> Curve | None:
-    """The curve of Success on both sides that a run measured; None where there is none."""
-    points = []
-    for row in run.raw.get("curve", []):
-        sides = {c.display.role: e for c, e in curve_numbers(run, row).items() if c[-1] == MEASURE}
-        if {"forget", "retain"} <= sides.keys():
-            unlearn, retention = sides["forget"], sides["retain"]
-            points.append(Point(row["step"], unlearn.value, retention.value, min(unlearn.n, retention.n)))
-    if not points:
-        return None
-    config = config_in(run.folder)
-    rate = float(config["train"]["arguments"]["learning_rate"])
-    return Curve(f"{run.model} on {run.data}", run.method, rate, run.seed, splits_of(config["curve_split"])[0], points)
+def read_curves(run: Run) -> list[Curve]:
+    """The curves of Success on both sides that a run measured, one a split; empty where there is none."""
+    found = []
+    for split, rows in curves_of(run).items():
+        points = []
+        for row in rows:
+            sides = {c.display.role: e for c, e in curve_numbers(run, row).items() if c[-1] == MEASURE}
+            if {"forget", "retain"} <= sides.keys():
+                unlearn, retention = sides["forget"], sides["retain"]
+                points.append(Point(row["step"], unlearn.value, retention.value, min(unlearn.n, retention.n)))
+        if points:
+            rate = float(config_in(run.folder)["train"]["arguments"]["learning_rate"])
+            found.append(Curve(f"{run.model} on {run.data}", run.method, rate, run.seed, split, points))
+    return found
 
 
 def unlearned_at(points: Sequence[Point], retention: float) -> Point | None:
@@ -189,8 +188,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--retention", type=float, nargs="+", default=[0.9, 0.8, 0.7], help="marks, in 0 to 1")
     parser.add_argument("--html", type=Path, help="write the figure to this file")
     options = parser.parse_args(argv)
-    runs = told_apart([run for run in collect(options.folder) if read_curve(run)], unsaid=(SPLIT, LEARNING_RATE))
-    curves = [curve for run in runs if (curve := read_curve(run))]
+    runs = told_apart([run for run in collect(options.folder) if read_curves(run)], unsaid=(SPLIT, LEARNING_RATE))
+    curves = [curve for run in runs for curve in read_curves(run)]
     if not curves:
         raise UserError(
             f"No run below {options.folder} has a curve of Unlearn and Retention Success",

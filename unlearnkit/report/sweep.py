@@ -16,7 +16,7 @@ from unlearnkit.report.curves import heat_maps, loss_figures, sweep_figures
 from unlearnkit.report.page import gzipped, render, write_page
 from unlearnkit.report.reading import read_config, read_lines
 from unlearnkit.tables.published import column
-from unlearnkit.tables.reading import Run, read_run
+from unlearnkit.tables.reading import Run, on_test, read_run
 from unlearnkit.tables.variants import base, title_of, told_apart
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def write_sweep(sweep: Sweep) -> Path:
             f"No run of the sweep '{sweep.name}' is finished: none of its {len(sweep.cells)} cells has its numbers",
             f"Run it: python -m unlearnkit +sweep={sweep.name}{scale}",
         )
-    runs = told_apart([read_run(folder) for folder in dict.fromkeys(cell.folder for cell in done)])
+    runs = told_apart([on_test(read_run(folder)) for folder in dict.fromkeys(cell.folder for cell in done)])
     titles = method_titles(sweep.spec, runs)
     blocks = grouped(runs, titles)
     charts = charts_of(blocks, columns_of(sweep.spec))

@@ -12,8 +12,8 @@ from unlearnkit.errors import UserError, exit_code
 from unlearnkit.files import write as write_text
 from unlearnkit.tables import aggregate, latex, markdown, write
 from unlearnkit.tables.compare import DONE, command
-from unlearnkit.tables.matched import BOTH, SPLIT, TEST, VALIDATION, matched
-from unlearnkit.tables.reading import Run, collect, read_run
+from unlearnkit.tables.matched import BOTH, text_of
+from unlearnkit.tables.reading import SPLIT, TEST, VALIDATION, Run, collect, read_run
 from unlearnkit.tables.variants import base, told_apart
 
 
@@ -61,13 +61,8 @@ def of_folder(args: argparse.Namespace) -> str:
 
 
 def at_matched(args: argparse.Namespace, runs: Sequence[Run]) -> str:
-    """A table a share."""
-    parts = []
-    for share in args.matched:
-        tables = matched(runs, share, args.forget, args.keep, args.methods, args.columns)
-        said = f"Each method at the checkpoint, chosen on validation, that keeps {share:.0%} of the start's utility:"
-        parts += [said, "", *((latex if args.latex else markdown)(table) for table in tables)]
-    return "\n".join(parts)
+    render = latex if args.latex else markdown
+    return text_of(runs, args.matched, args.forget, args.keep, args.methods, args.columns, render)
 
 
 def sweep_at_matched(args: argparse.Namespace) -> str:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearnkit.files import write as write_text
-from unlearnkit.tables.compare import command, compare
+from unlearnkit.tables.compare import DONE, command, compare
 from unlearnkit.tables.leaderboard import leaderboards
+from unlearnkit.tables.matched import has_both, text_of
+from unlearnkit.tables.reading import read_run
 from unlearnkit.tables.render_csv import csv_of
 from unlearnkit.tables.render_html import html_fragment, html_page
 from unlearnkit.tables.render_latex import latex_of
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 def write(sweep: Sweep) -> list[Path]:
     """table.md, .tex, .csv and .html in the sweep's folder, of what is done; none where it has no columns.
 
-    A sweep with a `leaderboard` has leaderboard.md and .html beside them.
+    A sweep with a `leaderboard` has leaderboard.md and .html beside them. One with `matched`, which are shares of the
+    start's utility, has matched.md of the cells whose curves are of validation and of test.
 
     Raises:
         UserError: numbers or claims of the sweep's YAML that are not as they should be.
@@ -42,6 +45,10 @@ def write(sweep: Sweep) -> list[Path]:
             "leaderboard.md": markdown_of(boards, told, makes),
             "leaderboard.html": html_page(boards, told, makes),
         }
+    if shares := sweep.spec.get("matched"):
+        runs = [read_run(cell.folder) for cell in sweep.cells if cell.state == DONE]
+        if curves := [run for run in runs if has_both(run)]:
+            named["matched.md"] = text_of(curves, [float(share) for share in shares])
     sweep.folder.mkdir(parents=True, exist_ok=True)
     files = [sweep.folder / name for name in named]
     for file, text in zip(files, named.values(), strict=True):

@@ -10,24 +10,23 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from unlearnkit.data.splits import splits_of
 from unlearnkit.errors import UserError
 from unlearnkit.identity import config_in
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.stages.selection import share
 from unlearnkit.tables.aggregate import Table, aggregate, select_columns
-from unlearnkit.tables.reading import Points, Run, points_of
+from unlearnkit.tables.reading import SPLIT, TEST, VALIDATION, Points, Run, curves_of, points_of
+from unlearnkit.tables.render_markdown import markdown
 from unlearnkit.tables.variants import told_apart
 
-SPLIT, RATE = "curve_split", "train.arguments.learning_rate"
+RATE = "train.arguments.learning_rate"
 SOURCE = "source"  # of a view: the run's own folder
-VALIDATION, TEST = "validation", "test"
 BOTH = f"[{VALIDATION},{TEST}]"
 KEPT = ("known_answers", "success", "answer_perplexity")  # of the retain side, what utility is, the first that is there
 Place = tuple[int, float]  # a step and a learning rate
@@ -84,14 +83,37 @@ def matched(
     return tables
 
 
+def text_of(
+    runs: Sequence[Run],
+    shares: Sequence[float],
+    forget: str | None = None,
+    keep: str | None = None,
+    methods: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    render: Callable[[Table], str] = markdown,
+) -> str:
+    """The tables of every share below each other; see `matched`."""
+    parts = []
+    for at in shares:
+        tables = matched(runs, at, forget, keep, methods, columns)
+        said = f"Each method at the checkpoint, chosen on validation, that keeps {at:.0%} of the start's utility:"
+        parts += [said, "", *map(render, tables)]
+    return "\n".join(parts)
+
+
+def has_both(run: Run) -> bool:
+    """Whether its curves are of validation and of test."""
+    return {VALIDATION, TEST} <= curves_of(run).keys()
+
+
 def views(run: Run) -> list[Run]:
     """A run once for each split that its curve was measured on, as if it had been measured on that alone."""
-    first, *others = splits_of(config_in(run.folder).get(SPLIT, VALIDATION))
-    found = [replace(run, raw={**run.raw, SPLIT: first})]
-    for name in others:
-        curve = [{**row, "metrics": row["beside"][name]} for row in run.raw["curve"] if name in row.get("beside", {})]
-        raw = {**run.raw, "curve": curve, SPLIT: name, SOURCE: run.folder}
-        found += [replace(run, folder=run.folder / name, raw=raw)] * bool(curve)
+    (first, rows), *others = curves_of(run).items()
+    found = [replace(run, raw={**run.raw, "curve": rows, SPLIT: first})]
+    for name, curve in others:
+        found.append(
+            replace(run, folder=run.folder / name, raw={**run.raw, "curve": curve, SPLIT: name, SOURCE: run.folder})
+        )
     return found
 
 
@@ -103,7 +125,8 @@ def _of_method(group: Sequence[Run], at: float, forget: str | None, keep: str | 
     if lacking := next((name for name, own in sides.items() if not own), None):
         return [], f"left out, for no run of it has a curve on {lacking}"
     curves = {run.folder: points_of(run) for run in group}
-    known = list(dict.fromkeys(column for run in group for column in curves[run.folder]))
+    first, *others = curves.values()
+    known = [column for column in first if all(column in other for other in others)]
     best, kept = _column(known, forget, "forget"), _column(known, keep, "retain")
     there = _places(sides[TEST], curves, rates, best)
     choice = choose(sides[VALIDATION], curves, rates, best, kept, at, there)

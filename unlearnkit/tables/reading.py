@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from unlearnkit.data.splits import splits_of
 from unlearnkit.errors import UserError
+from unlearnkit.identity import config_in
 from unlearnkit.measures.columns import Column, before_and_after, flatten
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.sums import check
 from unlearnkit.tables.published import today
 
 Points = dict[int, Estimate]  # by step
+SPLIT, VALIDATION, TEST = "curve_split", "validation", "test"
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,23 @@ def curve_numbers(run: Run, row: dict[str, Any]) -> dict[Column, Estimate]:
     shown = run.raw.get("columns")
     found = flatten(row["metrics"], shown)
     return found if shown is not None else today(found)
+
+
+def curves_of(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """A run's curve on each split that it was measured on, the one that settings are chosen on first."""
+    first, *others = splits_of(config_in(run.folder).get(SPLIT, VALIDATION))
+    rows = run.raw.get("curve") or []
+    beside = {
+        name: [{**row, "metrics": row["beside"][name]} for row in rows if name in row.get("beside", {})]
+        for name in others
+    }
+    return {first: rows, **{name: curve for name, curve in beside.items() if curve}}
+
+
+def on_test(run: Run) -> Run:
+    """The run with its curve on test in the first one's place, where it has both: what a paper's figures are of."""
+    curves = curves_of(run)
+    return replace(run, raw={**run.raw, "curve": curves[TEST]}) if TEST in curves else run
 
 
 def collect(folder: Path) -> list[Run]:
