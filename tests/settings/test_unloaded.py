@@ -48,9 +48,13 @@ def said(words, key=None, value=None):
 print(json.dumps([[said(words) for words in CONFIGS], [said(*wrong) for wrong in sample()]]))
 """
 EARLY = """
-import sys, time
+import sys
 from unlearnkit.errors import UserError
 from unlearnkit.settings import unloaded
+
+def endless():
+    while True:
+        pass
 
 def wrong():
     print("not shown")
@@ -62,8 +66,8 @@ try:
 except UserError as error:
     print(error)
 unloaded.early(lambda: 1 / 0)
-unloaded.PATIENCE = 0.1
-unloaded.early(lambda: time.sleep(60))
+unloaded.PATIENCE = 1
+unloaded.early(endless)
 print("torch" in sys.modules)
 """
 

@@ -23,7 +23,7 @@ from unlearnkit.errors import UserError
 # Modules of libraries that hold a config's class and little else: these are read, without the rest of their library.
 CONFIGS = ("transformers.training_args", "peft.config", "peft.tuners.lora.config")
 SLOW = "torch"  # where it is imported already, there is nothing to wait for
-PATIENCE = 20.0  # seconds, after which the check waits for the libraries
+PATIENCE = 20  # seconds of CPU, after which the check waits for the libraries
 
 
 class Unknown:
@@ -101,7 +101,7 @@ def early(check: Callable[[], object]) -> None:
     process.start()
     sending.close()
     try:
-        told = receiving.recv() if receiving.poll(PATIENCE) else None
+        told = receiving.recv()
     except EOFError:  # whatever the check could not do there
         told = None
     finally:
@@ -113,6 +113,9 @@ def early(check: Callable[[], object]) -> None:
 
 def _tell(check: Callable[[], object], sending: Connection) -> None:
     """In the process of its own, which says nothing but this."""
+    import resource  # Unix has it, as it has fork
+
+    resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE))
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
