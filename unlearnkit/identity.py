@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -78,7 +79,13 @@ PARAMETERS = {
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
-    """A composed config as plain data, without Hydra's part and the sweep's."""
+    """A composed config as plain data, without Hydra's part and the sweep's.
+
+    The paper's part goes first: almost every setting reads its row, which else is looked up for each of them anew.
+    """
+    if isinstance(paper := config.get("paper"), DictConfig):
+        config = copy.deepcopy(config)
+        OmegaConf.update(config, "paper", OmegaConf.to_container(paper, resolve=True), merge=False)
     parts = {str(key): config[key] for key in config if key not in ("hydra", *OF_SWEEPS)}
     return {key: OmegaConf.to_container(p, resolve=True) if OmegaConf.is_config(p) else p for key, p in parts.items()}
 

@@ -22,7 +22,7 @@ from unlearnkit.stages.base import Context
 from unlearnkit.stages.finetune import TRAINING, Finetune
 
 STREAM = "relearn"
-LORA = Arguments("peft.LoraConfig")
+LORA = Arguments("peft.tuners.lora.config.LoraConfig")
 
 
 class Relearn(Divided, OfWeights):

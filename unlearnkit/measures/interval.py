@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 DRAWS = 4000  # of a Monte Carlo quantile: 2.5 % are met to 0.25 %
-LARGEST_LOG = math.log(np.finfo(float).max)  # the exp of more is no number: it is written as the largest one
+LARGEST_LOG = math.log(sys.float_info.max)  # the exp of more is no number: it is written as the largest one
 
 
 @dataclass(frozen=True)

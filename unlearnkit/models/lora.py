@@ -14,7 +14,7 @@ from unlearnkit.settings.bounds import Arguments, Bound
 Lora = Annotated[
     dict[str, Any] | None,
     Arguments(
-        "peft.LoraConfig",
+        "peft.tuners.lora.config.LoraConfig",
         but={
             "task_type": "Leave it out: every model here is a causal language model",
             "peft_type": "Leave it out: it is LORA",

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from unlearnkit.errors import UserError
 from unlearnkit.models.converted import converted
-from unlearnkit.models.strangers import place_error, stranger
+from unlearnkit.settings.strangers import check_place, place_error, stranger
 
 ADAPTER = "adapter_config.json"  # a folder with this file holds an adapter
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -25,18 +25,12 @@ def locate(name: str, hub: str | None, path: str | None, package: str | None, gg
     Raises:
         UserError: no weights are named, or what is named is no model's folder or no hub id.
     """
+    check_place(path, None if package else hub)
     if path:
-        if wrong := place_error("model.path", str(path)):
-            raise wrong
-        folder = Path(path).expanduser().absolute()  # an adapter's file says where its base lies
-        if not any((folder / name).is_file() for name in ("config.json", ADAPTER)):
-            raise stranger(str(path), folder)
-        return str(folder)
+        return str(Path(path).expanduser().absolute())  # an adapter's file says where its base lies
     if package:
         return str(converted(name, package, gguf or ""))
     if hub:
-        if wrong := place_error("model.hub", hub):
-            raise wrong
         return hub
     raise UserError(f"Model '{name}' names no weights", "Set model.path=FOLDER or model.hub=ORG/NAME")
 

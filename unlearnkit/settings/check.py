@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
+from functools import partial
 from typing import Any
 
 from hydra.conf import HydraConf
@@ -18,6 +19,7 @@ from unlearnkit.settings.fits import Fault, faults
 from unlearnkit.settings.references import of_yaml, read_by, references, unread_of_rows
 from unlearnkit.settings.rows import faults_of_paper, faults_of_rows
 from unlearnkit.settings.tree import keys_of, meant
+from unlearnkit.settings.unloaded import early
 from unlearnkit.settings.words import bare
 from unlearnkit.settings.yaml import ADDED, groups, options
 
@@ -36,6 +38,11 @@ def check(config: DictConfig, reader: type, resolved: bool = False) -> None:
     Raises:
         UserError: the first such key.
     """
+    early(partial(_check, config, reader, resolved))
+    _check(config, reader, resolved)
+
+
+def _check(config: DictConfig, reader: type, resolved: bool) -> None:
     names = references(config)
     _check_names(config, reader, names)
     model = config.get("model")

@@ -14,6 +14,7 @@ from unlearnkit.errors import first_line
 from unlearnkit.files import writable
 from unlearnkit.settings.bounds import Arguments, Bound, Made, Word
 from unlearnkit.settings.readers import OF_HYDRA, Reader, found, reader
+from unlearnkit.settings.unloaded import unknown
 from unlearnkit.settings.words import LISTS, MAPPINGS, bare, described, members, shown, written
 
 
@@ -37,7 +38,7 @@ def faults(value: Any, hint: Any, key: str) -> Iterator[Fault]:
     if isinstance(value, str) and not writable(value):
         yield Fault(key, "holds a lone surrogate, which no file can hold", "text of whole characters")
         return
-    if value is None and _takes_none(hint):
+    if unknown(hint) or (value is None and _takes_none(hint)):
         return
     if isinstance(value, Mapping) and "_target_" in value:
         yield from _node(value, hint, marks, key)

@@ -10,6 +10,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
+from unlearnkit.settings.unloaded import unknown
+
 OF_HYDRA = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")
 
 
@@ -51,7 +53,7 @@ def _reader(target: Any) -> Reader:
     return Reader(
         {name: hints.get(name, Any) for name in own},
         frozenset(name for name, parameter in own.items() if parameter.default is parameter.empty),
-        inspect.Parameter.VAR_KEYWORD in kinds,
+        inspect.Parameter.VAR_KEYWORD in kinds or unknown(target),
         made if isinstance(made, type) else None,
     )
 

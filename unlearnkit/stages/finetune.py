@@ -41,7 +41,7 @@ from unlearnkit.stages.trainer import TermsTrainer
 
 # Of transformers' arguments those that a training here reads; what has a key of its own is set there.
 TRAINING = Arguments(
-    "transformers.TrainingArguments",
+    "transformers.training_args.TrainingArguments",
     but={
         "max_steps": "Set PLACE.max_steps=",
         "num_train_epochs": "Set PLACE.epochs= with PLACE.max_steps=null",

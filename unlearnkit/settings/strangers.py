@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unlearnkit.errors import UserError
 
+CONFIGS = ("config.json", "adapter_config.json")
 ROWS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 PACKED = (".zip", ".gz", ".tgz", ".tar", ".xz", ".bz2", ".zst", ".7z")
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
@@ -27,6 +28,19 @@ OTHERS = {  # files by which a folder of another library is known -> what it is
 GIVE = "Give a folder written by save_pretrained, with config.json, *.safetensors and a tokenizer"
 URL = re.compile(r"^(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co|hf-mirror\.com)/(?P<id>[^?#\s]+)")
 ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def check_place(path: str | None, hub: str | None) -> None:
+    """Refuse a model's path or hub id that none can be at; a path goes before a hub id.
+
+    Raises:
+        UserError: no folder with a model's config is there, or it is no hub id.
+    """
+    key, value = ("model.path", path) if path else ("model.hub", hub)
+    if value and (wrong := place_error(key, str(value))):
+        raise wrong
+    if path and not any((Path(path).expanduser() / name).is_file() for name in CONFIGS):
+        raise stranger(str(path), Path(path).expanduser().absolute())
 
 
 def place_error(key: str, value: str) -> UserError | None:

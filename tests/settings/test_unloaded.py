@@ -1,0 +1,132 @@
+"""A check without the libraries says what the check with them says, or nothing; each reads in a process of its own."""
+
+import inspect
+import json
+import random
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from refused import CONFIGS, refused, wrong_values
+
+from unlearnkit.settings.fits import found
+from unlearnkit.settings.readers import reader
+from unlearnkit.settings.yaml import FOLDER
+
+TESTS = Path(__file__).parents[1]
+TARGET = re.compile(r"_target_: (unlearnkit[\w.]+)")
+OF_LIBRARIES = ("transformers.training_args.TrainingArguments", "peft.tuners.lora.config.LoraConfig")
+UNLOADED = """
+import json, sys
+from settings.test_unloaded import sample, signature  # what is imported by now is no stand-in
+from unlearnkit.settings import unloaded
+sys.meta_path.insert(0, unloaded.Finder())
+"""
+SIGNATURES = """
+print(json.dumps({name: signature(name) for name in sys.argv[1:]}))
+"""
+REFUSALS = """
+import copy
+from omegaconf import OmegaConf
+from refused import CONFIGS, config
+from unlearnkit.errors import UserError
+from unlearnkit.settings.check import check
+from unlearnkit.settings.run import Run
+
+def said(words, key=None, value=None):
+    cfg = copy.deepcopy(config(*words))
+    if key is not None:
+        OmegaConf.update(cfg, key, value, merge=False, force_add=True)
+    try:
+        check(cfg, Run)
+    except UserError as error:
+        return str(error)
+
+print(json.dumps([[said(words) for words in CONFIGS], [said(*wrong) for wrong in sample()]]))
+"""
+EARLY = """
+import sys
+from unlearnkit.errors import UserError
+from unlearnkit.settings import unloaded
+
+def endless():
+    while True:
+        pass
+
+def wrong():
+    print("not shown")
+    import torch
+    raise UserError(type(torch).__name__, "mend it")
+
+try:
+    unloaded.early(wrong)
+except UserError as error:
+    print(error)
+unloaded.early(lambda: 1 / 0)
+unloaded.PATIENCE = 1
+unloaded.early(endless)
+print("torch" in sys.modules)
+"""
+
+
+def signature(name):
+    """What is known of a target, as plain data; a name's annotation as Python shows it."""
+    read = reader(found(name))
+    hints = {key: repr(hint) for key, hint in read.parameters.items()}
+    return [hints, sorted(read.required), read.takes_all, read.makes and read.makes.__name__]
+
+
+def sample():
+    return random.Random(1).sample(list(wrong_values()), 40)
+
+
+def python(script, *words):
+    path = [str(TESTS), str(TESTS.parent)]
+    script = f"import sys; sys.path[:0] = {path}\n{script}"
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_target_has_the_signature_that_it_has_with_the_libraries():
+    texts = (path.read_text() for path in FOLDER.rglob("*.yaml"))
+    targets = sorted({name for text in texts for name in TARGET.findall(text)})
+    told = json.loads(python(UNLOADED + SIGNATURES, *targets, *OF_LIBRARIES))
+    assert len(targets) > 80
+    for name in targets:
+        assert told[name] == signature(name), name
+        own = inspect.signature(found(name)).parameters.values()
+        assert list(told[name][0]) == [p.name for p in own if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)], name
+    for name in OF_LIBRARIES:  # whose enums are not read
+        (hints, required, *_), (true, needed, *_) = told[name], signature(name)
+        assert list(hints) == list(true) and required == needed
+        differing = [key for key in hints if hints[key] != true[key]]
+        assert len(differing) < 10 and all("Unloaded" in hints[key] for key in differing), differing
+
+
+def test_what_is_refused_is_refused_in_the_same_words_and_what_is_right_is_not():
+    right, wrong = json.loads(python(UNLOADED + REFUSALS))
+    assert right == [None] * len(CONFIGS)
+    for told, (words, key, value) in zip(wrong, sample(), strict=True):
+        assert told in (None, str(refused(words, key, value))), (words, key, value)
+    assert sum(told is not None for told in wrong) > 35
+
+
+def test_a_check_that_comes_to_nothing_lets_pass_and_leaves_nothing():
+    assert python(EARLY).splitlines() == ["Unloaded", "mend it", "False"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["train.max_steps=-3", "train.arguments.learning_rate=fast", "stages.finetune.terms.forget.beta=abc"],
+)
+def test_a_wrong_value_is_told_within_six_seconds_of_cpu(word, tmp_path):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    words = [sys.executable, "-m", "unlearnkit", "+method=npo", "model=tiny", word]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 2 and done.stderr.startswith(f"Error: {word}, and it takes"), done.stderr
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 6
