@@ -30,10 +30,9 @@ from unlearnkit.settings.launcher import check_launcher
 from unlearnkit.settings.places import CONFIG, claim_folders, remove_empty, remove_unbegun
 from unlearnkit.settings.run import Run
 from unlearnkit.settings.sources import taken
-from unlearnkit.settings.strangers import check_place
+from unlearnkit.settings.strangers import check_model_place
 from unlearnkit.settings.usage import check_flags, flags_first, usage
 
-LOADS = "unlearnkit.models.load"  # which reads a model from the folder or the hub
 configuration.register_resolvers()
 warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
 
@@ -59,9 +58,7 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
         cell.carry_out(cfg, folder)
         return
     check_launcher(os.environ)
-    check_command(cfg, Run)
-    if cfg.model.get("_target_") == LOADS:
-        check_place(cfg.model.get("path"), None if cfg.model.get("package") else cfg.model.get("hub"))
+    check_command(cfg, Run, check_model_place)
     from unlearnkit import ranks
     from unlearnkit.run import run
     from unlearnkit.runs.summary import show

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
-from functools import partial
 from typing import Any
 
 from hydra.conf import HydraConf
@@ -26,7 +25,9 @@ from unlearnkit.settings.yaml import ADDED, groups, options
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 
 
-def check(config: DictConfig, reader: type, resolved: bool = False) -> None:
+def check(
+    config: DictConfig, reader: type, resolved: bool = False, further: Callable[[DictConfig], object] | None = None
+) -> None:
     """Refuse a key that nothing reads and a value that its reader cannot take.
 
     What is at the top is read by `reader`'s annotated names; a node with a `_target_` by what that names; and every
@@ -34,12 +35,19 @@ def check(config: DictConfig, reader: type, resolved: bool = False) -> None:
 
     Args:
         resolved: interpolations are gone, so that what a user wrote out cannot be told from what a paper's row says.
+        further: a check that needs no library either, of a config in which each value can be taken.
 
     Raises:
         UserError: the first such key.
     """
-    early(partial(_check, config, reader, resolved))
-    _check(config, reader, resolved)
+
+    def whole() -> None:
+        _check(config, reader, resolved)
+        if further:
+            further(config)
+
+    early(whole)
+    whole()
 
 
 def _check(config: DictConfig, reader: type, resolved: bool) -> None:
@@ -61,10 +69,10 @@ def _check(config: DictConfig, reader: type, resolved: bool) -> None:
             raise refusal(fault, plain)
 
 
-def check_command(config: DictConfig, reader: type) -> None:
+def check_command(config: DictConfig, reader: type, further: Callable[[DictConfig], object] | None = None) -> None:
     """The same inside a command's job, with what was set of Hydra's own."""
     check_hydra(HydraConfig.get().overrides.hydra)
-    check(config, reader)
+    check(config, reader, further=further)
 
 
 def check_hydra(words: Iterable[str]) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from unlearnkit.errors import UserError
 
+LOADS = "unlearnkit.models.load"  # which reads a model from a folder or the hub
 CONFIGS = ("config.json", "adapter_config.json")
 ROWS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 PACKED = (".zip", ".gz", ".tgz", ".tar", ".xz", ".bz2", ".zst", ".7z")
@@ -41,6 +44,16 @@ def check_place(path: str | None, hub: str | None) -> None:
         raise wrong
     if path and not any((Path(path).expanduser() / name).is_file() for name in CONFIGS):
         raise stranger(str(path), Path(path).expanduser().absolute())
+
+
+def check_model_place(config: DictConfig) -> None:
+    """The same of a run's config, whose model is read from a folder or the hub.
+
+    Raises:
+        UserError: see `check_place`.
+    """
+    if config.model.get("_target_") == LOADS:
+        check_place(config.model.get("path"), None if config.model.get("package") else config.model.get("hub"))
 
 
 def place_error(key: str, value: str) -> UserError | None:
