@@ -147,6 +147,11 @@ def test_a_saved_adapter_is_read_again_over_its_base(model, tiny_folder, streams
     assert fingerprint(model)["quantised"]["bnb_4bit_quant_type"] == "nf4" and "quantised" not in fingerprint(plain)
     with pytest.raises(UserError, match="is an adapter, which cannot be merged into quantised weights"):
         load("own", path=str(tmp_path / "model"), lora=LORA, quantise="nf4")
+    with pytest.raises(UserError, match="into the weights as they are it would be another model") as caught:
+        load("own", path=str(tmp_path / "model"), lora=LORA)
+    assert caught.value.fix.endswith(f"remove {tmp_path / 'model' / 'rounded.json'} to have that other model")
+    plain.save(tmp_path / "plain")
+    assert not (tmp_path / "plain" / "rounded.json").exists()
 
 
 @pytest.fixture

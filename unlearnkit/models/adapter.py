@@ -18,7 +18,7 @@ from transformers.pytorch_utils import Conv1D
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.models.anatomy import bare
 from unlearnkit.models.lineage import Lineage, Reference, Snapshot, narrow_copy, swapped
-from unlearnkit.models.quantised import check_exact
+from unlearnkit.models.quantised import check_exact, note_rounding
 from unlearnkit.models.split import SUBTRACTED, add_subtracted, check_plain, fill, fresh_layers, join
 from unlearnkit.models.switching import (
     DEFAULT,
@@ -325,6 +325,7 @@ class AdapterLineage(Lineage):
             self.network.save_pretrained(folder, selected_adapters=[DEFAULT, *[SUBTRACTED] * self.is_split])
             if self.is_split:
                 join(folder)
+            note_rounding(self.network, folder)
         else:
             self.merged_copy().save_pretrained(folder)
 

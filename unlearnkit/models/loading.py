@@ -23,7 +23,7 @@ from unlearnkit.models.language_model import LanguageModel
 from unlearnkit.models.lineage import Lineage
 from unlearnkit.models.lora import Lora, check_targets
 from unlearnkit.models.precision import Dtype, chosen, computing
-from unlearnkit.models.quantised import Quantise, check_package, check_quantised, nf4
+from unlearnkit.models.quantised import Quantise, check_package, check_quantised, check_rounding, nf4
 from unlearnkit.models.sources import base_of, check_folder, locate
 from unlearnkit.models.switching import merged
 from unlearnkit.models.templates import Template
@@ -77,6 +77,7 @@ def load_source(
     check_package(quantise)
     tokenizer, config, template = asked(name, source, template)
     base = base_of(source)
+    check_rounding(source, quantise)
     check_quantised(name, config, lora, quantise, base if base != source else None)
     if lora is not None:
         check_targets(config, lora)

@@ -6,21 +6,26 @@ Merging would round them anew and change what was learnt, so whatever merges, ed
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import transformers
+from transformers import PreTrainedConfig
 from transformers.utils import is_bitsandbytes_available, is_optimum_quanto_available, is_torchao_available
 
 from unlearnkit.errors import UserError
+from unlearnkit.files import write
 from unlearnkit.models.anatomy import bare
 
 Quantise = Literal["nf4"] | None
 BESIDE = ("modules_to_save", "trainable_token_indices", "target_parameters")  # LoRA settings that train the base's own
 BITSANDBYTES = "BitsAndBytesConfig"
+ROUNDED = "rounded.json"  # in an adapter's folder: how the weights beside it were rounded at loading
 NF4 = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
 
 
@@ -134,6 +139,28 @@ def check_package(quantise: Quantise) -> None:
         raise UserError(
             f"model.quantise={quantise} needs the package {package}: not installed",
             f"pip install {package}; or leave model.quantise= out",
+        )
+
+
+def note_rounding(network: Any, folder: Path) -> None:
+    """Write ROUNDED beside a saved adapter whose base has other weights where it lies."""
+    base = network.peft_config["default"].base_model_name_or_path
+    if is_quantised(network) and "quantization_config" not in PreTrainedConfig.get_config_dict(base)[0]:
+        write(folder / ROUNDED, json.dumps({"quantise": "nf4"}) + "\n")
+
+
+def check_rounding(source: str, quantise: Quantise) -> None:
+    """An adapter goes into the weights that it was trained beside.
+
+    Raises:
+        UserError: they were rounded, and are not to be.
+    """
+    note = Path(source).expanduser() / ROUNDED
+    if not quantise and note.is_file():
+        raise UserError(
+            f"The adapter in '{source}' was trained beside weights that model.quantise=nf4 had rounded; into the"
+            " weights as they are it would be another model",
+            f"Measure it with `python -m unlearnkit.measure RUN`, or remove {note} to have that other model",
         )
 
 
