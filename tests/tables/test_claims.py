@@ -6,6 +6,8 @@ from swept import PAPER, SPEC, metrics, swept
 from unlearnkit.errors import UserError
 from unlearnkit.tables import compare, paper_claims
 from unlearnkit.tables.claims import Predicate, Range, above
+from unlearnkit.tables.outcomes import Outcome, needed_prompts
+from unlearnkit.tables.words import outcome
 
 X, Y, Z = ("x", "a/b/c"), ("y", "a/b/c"), ("z", "a/b/c")
 
@@ -138,3 +140,28 @@ def test_the_original_may_be_named(tmp_path):
     )
     assert (comparison.claims[0].ours, comparison.claims[0].paper) == (True, None)
     assert "original" not in comparison.table.rows
+
+
+def test_how_many_prompts_would_tell():
+    """10 ± 2 lies below 12 ± 2 where both have shrunk by more than half: at 4 times the prompts."""
+    predicate = Predicate("x.a/b/c < y.a/b/c")
+    one, other = X, Y
+    means = {one: Range(10, 10), other: Range(12, 12)}
+    spans = {one: Range(8, 12), other: Range(10, 14)}
+    assert 4 < needed_prompts(predicate, means, spans) <= 4.4
+    equal = {one: Range(10, 10), other: Range(10, 10)}
+    assert needed_prompts(predicate, equal, {one: Range(8, 12), other: Range(8, 12)}) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("ours", "clear", "needed", "said"),
+    [
+        (True, True, 1.0, "holds"),
+        (False, True, 1.0, "does not hold"),
+        (None, False, math.inf, "not told"),
+        (True, False, 3.26, "undecided (about 3.3 times the prompts would tell at these values)"),
+        (False, False, math.inf, "undecided (no number of prompts would tell at these values)"),
+    ],
+)
+def test_the_outcome_in_words(ours, clear, needed, said):
+    assert outcome(Outcome("so", None, "a.x < b.x", None, None, ours, clear, needed=needed)) == said

@@ -15,6 +15,7 @@ from unlearnkit.tables.marks import AVERAGE, Values, exactly, ranking
 from unlearnkit.tables.paper import Block, Heading, Printed, as_printed, in_print, read_headings, read_paper
 
 RANKING = "ranking"  # the evaluation that the ranking columns go by in claims: sku.ranking/average
+MOST_NEEDED = 1000.0
 Ranks = dict[str, dict[str, float]]
 
 
@@ -23,7 +24,8 @@ class Outcome:
     """One claim: whether it holds in the paper's numbers and in ours, and these numbers in words.
 
     `paper` and `ours` are None where that side has not all the numbers or they do not tell; `clear`: it comes out the
-    same for all numbers within our intervals. `where` is the predicate, `block` the paper's model.
+    same for all numbers within our intervals. `where` is the predicate, `block` the paper's model. `needed`: how many
+    times the prompts would make an unclear one clear, at the same means; infinite where none would.
     """
 
     says: str
@@ -35,6 +37,7 @@ class Outcome:
     clear: bool = False
     paper_values: str = ""
     our_values: str = ""
+    needed: float = math.inf
 
 
 class Claims:
@@ -105,7 +108,8 @@ class Claims:
         means, spans, texts = self._ours(table, ranks or {}, predicate.references)
         holds, surely = predicate(means), predicate(spans)
         clear = surely is not None and surely == holds
-        return Outcome(*outcome, holds, clear, words, self._words(predicate.references, texts))
+        needed = 1.0 if clear else needed_prompts(predicate, means, spans)
+        return Outcome(*outcome, holds, clear, words, self._words(predicate.references, texts), needed)
 
     def _theirs(self, block: Block, references: Sequence[Reference]) -> dict[Reference, tuple[Range, str]]:
         ranks = ranks_of_paper(block, self.headings, self.groups)
@@ -153,6 +157,29 @@ class Claims:
                 " ".join(p for p in (str(self.rows.get(row) or row), title, texts.get((row, column), "-")) if p)
             )
         return as_printed(", ".join(parts))
+
+
+def needed_prompts(predicate: Predicate, means: Mapping[Reference, Range], spans: Mapping[Reference, Range]) -> float:
+    """How many times the prompts decide a claim if no mean moves: an interval shrinks by their square root.
+
+    To a tenth of itself; infinite where `MOST_NEEDED` times do not.
+    """
+
+    def decides(times: float) -> bool:
+        shrunk = {key: _shrunk(span, means[key].low, times**-0.5) for key, span in spans.items()}
+        return predicate(shrunk) is not None
+
+    if predicate(means) is None or not decides(MOST_NEEDED):
+        return math.inf
+    low, high = 1.0, MOST_NEEDED
+    while high / low > 1.1:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if decides(middle) else (middle, high)
+    return high
+
+
+def _shrunk(span: Range, mean: float, by: float) -> Range:
+    return Range(*(mean + by * (end - mean) if math.isfinite(end) else end for end in (span.low, span.high)))
 
 
 def span_of(number: Printed) -> Range:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from unlearnkit.pages import template
 from unlearnkit.tables.compare import Comparison
 from unlearnkit.tables.sheet import sheet_of_comparison
-from unlearnkit.tables.words import agreement_line, agreement_rows, decided, explained, in_paper, sourced, verdict
+from unlearnkit.tables.words import agreement_line, agreement_rows, decided, explained, in_paper, outcome, sourced
 
 
 def html_fragment(comparisons: Sequence[Comparison], spec: dict) -> str:
@@ -19,7 +19,7 @@ def html_fragment(comparisons: Sequence[Comparison], spec: dict) -> str:
         agreement_rows=agreement_rows,
         agreement=agreement_line(comparisons),
         explained=explained,
-        verdict=verdict,
+        outcome=outcome,
         decided=decided,
         in_paper=in_paper,
         source=sourced(spec),

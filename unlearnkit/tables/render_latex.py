@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from unlearnkit.tables.aggregate import Table
 from unlearnkit.tables.compare import Comparison
 from unlearnkit.tables.sheet import PAPER, CellText, Sheet, sheet_of_comparison, sheet_of_table
-from unlearnkit.tables.words import agreement_rows, block_of, explained, in_paper, sourced, verdict
+from unlearnkit.tables.words import agreement_rows, block_of, explained, in_paper, outcome, sourced
 
 MARKED = {1: r"\textbf{%s}", 2: r"\underline{%s}", None: "%s"}
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\~{}", "^": r"\^{}"}
@@ -69,7 +69,7 @@ def latex_of(comparisons: Sequence[Comparison], spec: dict, command: str) -> str
             page = f" (page {claim.page})" if claim.page else ""
             paper_verdict, numbers = in_paper(claim)
             paper = f"The paper{block_of(claim, comparison)}: {paper_verdict} ({numbers})"
-            items.append(f"{claim.says}{page}. {paper}. Ours: {verdict(claim.ours, claim.clear)} ({claim.our_values}).")
+            items.append(f"{claim.says}{page}. {paper}. Ours: {outcome(claim)} ({claim.our_values}).")
         if items:
             lines += [r"{\footnotesize\begin{itemize}", *(rf"\item {tex_with_code(line)}" for line in items)]
             lines += [r"\end{itemize}}"]

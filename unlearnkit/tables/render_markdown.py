@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from unlearnkit.tables.aggregate import Table
 from unlearnkit.tables.compare import Comparison
 from unlearnkit.tables.sheet import PAPER, CellText, Sheet, sheet_of_comparison, sheet_of_table
-from unlearnkit.tables.words import agreement_line, agreement_rows, block_of, explained, in_paper, sourced, verdict
+from unlearnkit.tables.words import agreement_line, agreement_rows, block_of, explained, in_paper, outcome, sourced
 
 MARKED = {1: "**{}**", 2: "<u>{}</u>", None: "{}"}
 
@@ -36,7 +36,7 @@ def markdown_of(comparisons: Sequence[Comparison], spec: dict, command: str) -> 
             for claim in comparison.claims:
                 page, (paper_verdict, values) = f" (page {claim.page})" if claim.page else "", in_paper(claim)
                 theirs = f"**{paper_verdict}**{block_of(claim, comparison)}: {values}"
-                rows.append([claim.says + page, theirs, f"**{verdict(claim.ours, claim.clear)}**: {claim.our_values}"])
+                rows.append([claim.says + page, theirs, f"**{outcome(claim)}**: {claim.our_values}"])
             lines += ["### Claims of the paper's text", "", *_table(rows)]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -35,6 +35,16 @@ def verdict(holds: bool | None, clear: bool = True) -> str:
     return {True: "holds", False: "does not hold", None: "not told"}[holds] if holds is None or clear else UNDECIDED
 
 
+def outcome(claim: Outcome) -> str:
+    """The verdict on our numbers; where it is undecided, how many prompts would tell."""
+    word = verdict(claim.ours, claim.clear)
+    if word != UNDECIDED:
+        return word
+    if claim.needed == math.inf:
+        return f"{word} (no number of prompts would tell at these values)"
+    return f"{word} (about {claim.needed:.2g} times the prompts would tell at these values)"
+
+
 def decided(claim: Outcome) -> bool | None:
     """Whether a claim holds in our numbers; None where that is undecided or not told."""
     return claim.ours if claim.clear else None
