@@ -26,8 +26,8 @@ def configs_of(config: Mapping[str, Any], others: Mapping[str, str] = {}) -> dic
     parts = {BASE: config.get("model") or {}, "the control never_knew": control}
     sources = {label: str(part.get("path") or part.get("hub") or "") for label, part in parts.items()}
     configs = {label: config_at(source) for label, source in {**sources, **others}.items() if source}
-    rounded = {"quantization_config": {"quantise": way}} if (way := parts[BASE].get("quantise")) else {}
-    configs[BASE] = {**configs.get(BASE, {}), **rounded}
+    if way := parts[BASE].get("quantise"):
+        configs[BASE] = {**configs.get(BASE, {}), "quantization_config": {"quantise": way}}
     return {label: read for label, read in configs.items() if read}
 
 

@@ -109,12 +109,11 @@ def has_both(run: Run) -> bool:
 def views(run: Run) -> list[Run]:
     """A run once for each split that its curve was measured on, as if it had been measured on that alone."""
     (first, rows), *others = curves_of(run).items()
-    views_of = [replace(run, raw={**run.raw, "curve": rows, SPLIT: first})]
-    for name, curve in others:
-        views_of.append(
-            replace(run, folder=run.folder / name, raw={**run.raw, "curve": curve, SPLIT: name, SOURCE: run.folder})
-        )
-    return views_of
+    beside = [
+        replace(run, folder=run.folder / name, raw={**run.raw, "curve": curve, SPLIT: name, SOURCE: run.folder})
+        for name, curve in others
+    ]
+    return [replace(run, raw={**run.raw, "curve": rows, SPLIT: first}), *beside]
 
 
 def _of_method(group: Sequence[Run], at: float, forget: str | None, keep: str | None) -> tuple[list[Run], str]:

@@ -77,19 +77,23 @@ def curve_numbers(run: Run, row: dict[str, Any]) -> dict[Column, Estimate]:
 
 def curves_of(run: Run) -> dict[str, list[dict[str, Any]]]:
     """A run's curve on each split that it was measured on, the one that settings are chosen on first."""
-    first, *others = splits_of(config_in(run.folder).get(SPLIT, VALIDATION))
-    rows = run.raw.get("curve") or []
-    beside = {
-        name: [{**row, "metrics": row["beside"][name]} for row in rows if name in row.get("beside", {})]
-        for name in others
-    }
-    return {first: rows, **{name: curve for name, curve in beside.items() if curve}}
+    first, *_ = splits_of(config_in(run.folder).get(SPLIT, VALIDATION))
+    return {first: run.raw.get("curve") or [], **curves_beside(run)}
+
+
+def curves_beside(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """The curves of the other splits, as the points themselves name them."""
+    curves: dict[str, list[dict[str, Any]]] = {}
+    for row in run.raw.get("curve") or []:
+        for name, numbers in row.get("beside", {}).items():
+            curves.setdefault(name, []).append({**row, "metrics": numbers})
+    return curves
 
 
 def on_test(run: Run) -> Run:
     """The run with its curve on test in the first one's place, where it has both: what a paper's figures are of."""
-    curves = curves_of(run)
-    return replace(run, raw={**run.raw, "curve": curves[TEST]}) if TEST in curves else run
+    curve = curves_beside(run).get(TEST)
+    return replace(run, raw={**run.raw, "curve": curve}) if curve else run
 
 
 def collect(folder: Path) -> list[Run]:
