@@ -5,7 +5,7 @@ import json
 import pytest
 
 from unlearnkit.models import tiny
-from unlearnkit.settings.sizes import counted, parameters_of, rate, said
+from unlearnkit.settings.sizes import counted, parameters_of, rate, size_in_name
 
 RATES = {"lora": {"200M": 1e-4, "1.5B": 5e-5, "any": 2e-5}, "whole": {"any": 1e-6}}
 
@@ -27,7 +27,7 @@ RATES = {"lora": {"200M": 1e-4, "1.5B": 5e-5, "any": 2e-5}, "whole": {"any": 1e-
     ],
 )
 def test_sizes_in_names(name, size):
-    assert said(name) == pytest.approx(size) if size else said(name) is None
+    assert size_in_name(name) == pytest.approx(size) if size else size_in_name(name) is None
 
 
 @pytest.mark.parametrize("architecture", ["llama", "opt", "qwen2", "olmo", "gpt2", "gpt_neox"])

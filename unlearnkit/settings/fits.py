@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Protocol
 from unlearnkit.errors import first_line
 from unlearnkit.files import writable
 from unlearnkit.settings.bounds import Arguments, Bound, Made, Word
-from unlearnkit.settings.readers import OF_HYDRA, Reader, found, reader
+from unlearnkit.settings.readers import OF_HYDRA, Reader, object_at, reader
 from unlearnkit.settings.unloaded import unknown
 from unlearnkit.settings.words import LISTS, MAPPINGS, bare, described, members, shown, written
 
@@ -131,7 +131,7 @@ def _node(value: Mapping[str, Any], hint: Any, marks: tuple[Any, ...], key: str)
     """A mapping with a `_target_`, against that and against the class that is wanted."""
     name = value["_target_"]
     try:
-        target = found(str(name))
+        target = object_at(str(name))
     except Exception as error:
         why = first_line(error.__cause__ or error, 120)
         yield Fault(f"{key}._target_", f"is {shown(name)}, which cannot be imported ({why})", "a class or a function")
@@ -163,7 +163,7 @@ def _keys(value: Mapping[str, Any], read: Reader, key: str) -> Iterator[Fault]:
 
 def _class(read: Reader, hint: Any, marks: tuple[Any, ...], key: str, name: str) -> Iterator[Fault]:
     """Is what is made of the class that is wanted? Of a protocol: has it the methods?"""
-    wanted = [found(mark.of) for mark in marks if isinstance(mark, Made) and mark.of]
+    wanted = [object_at(mark.of) for mark in marks if isinstance(mark, Made) and mark.of]
     wanted += [member for member in (members(hint) or (hint,)) if isinstance(member, type)]
     classes = [w for w in wanted if w not in (Any, type(None), dict, list, str, int, float, bool)]
     if read.makes is None or read.makes is type(None) or not classes or any(_is_a(read.makes, w) for w in classes):
@@ -180,7 +180,7 @@ def _is_a(made: type, wanted: type) -> bool:
 
 
 def _arguments(value: Mapping[str, Any], mark: Arguments, key: str) -> Iterator[Fault]:
-    read = reader(found(mark.target))
+    read = reader(object_at(mark.target))
     parent = key.rpartition(".")[0]
     for name, item in value.items():
         if name in mark.but:

@@ -70,7 +70,7 @@ def _hints(target: Any) -> dict[str, Any]:
         return {}
 
 
-def found(name: str) -> Any:
+def object_at(name: str) -> Any:
     """The object of a dotted name.
 
     Raises:

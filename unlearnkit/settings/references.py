@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from unlearnkit.settings.sizes import ANY, KINDS, RATES, said
+from unlearnkit.settings.sizes import ANY, KINDS, RATES, size_in_name
 from unlearnkit.settings.yaml import FOLDER
 
 # `${train.max_steps}`, `${oc.select:paper.row.eps1,2.5}`, `${row:${paper.rows},...}`: dotted names after ${ or a : or ,
@@ -63,7 +63,7 @@ def unread_of_rows(paper: Mapping[str, Any], names: frozenset[str]) -> Iterator[
                 yield f"paper.{table}.{kind}", KINDS
                 continue
             for size in sizes if isinstance(sizes, Mapping) else ():
-                if size != ANY and said(str(size)) is None:
+                if size != ANY and size_in_name(str(size)) is None:
                     yield f"paper.{table}.{kind}.{size}", (ANY, *(known for known in sizes if known not in (ANY, size)))
 
 

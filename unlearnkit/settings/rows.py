@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from unlearnkit.settings.bounds import AboveZero
 from unlearnkit.settings.fits import Fault, faults
 from unlearnkit.settings.references import NAME, ROW
-from unlearnkit.settings.sizes import ANY, KINDS, RATES, said
+from unlearnkit.settings.sizes import ANY, KINDS, RATES, size_in_name
 from unlearnkit.settings.tree import leaves
 from unlearnkit.settings.words import described, shown
 
@@ -40,7 +40,7 @@ def _faults_of_rates(tables: Any, key: str) -> Iterator[Fault]:
         if kind not in KINDS:
             yield Fault(f"{key}.{kind}", "", valid=KINDS, unknown=True)
         for size, rate in table.items() if isinstance(table, Mapping) else ():
-            if size != ANY and said(str(size)) is None:
+            if size != ANY and size_in_name(str(size)) is None:
                 yield Fault(
                     f"{key}.{kind}.{size}", "", valid=(*(s for s in table if s not in (size, ANY)), ANY), unknown=True
                 )

@@ -31,7 +31,7 @@ def rate(rates: Mapping[str, Mapping[str, float]], lora: object, path: str | Non
     table = rates["whole" if lora is None else "lora"]
     parameters = parameters_of(path, hub)
     for size, value in table.items():
-        if size != ANY and parameters is not None and parameters <= (said(str(size)) or 0):
+        if size != ANY and parameters is not None and parameters <= (size_in_name(str(size)) or 0):
             return float(value)
     return float(table[ANY])
 
@@ -39,12 +39,14 @@ def rate(rates: Mapping[str, Mapping[str, float]], lora: object, path: str | Non
 def parameters_of(path: str | None, hub: str | None) -> float | None:
     """About how many: of a folder by its config.json, of a hub id by its name; None where neither says it."""
     if not path:
-        return said(str(hub).rpartition("/")[2]) if hub else None
+        return size_in_name(str(hub).rpartition("/")[2]) if hub else None
     folder = Path(str(path)).expanduser()
     adapter = _read(folder / "adapter_config.json").get("base_model_name_or_path")
     if adapter and not _read(folder / "config.json"):
         place = Path(str(adapter)).expanduser()
-        return counted(_read(place / "config.json")) if place.is_dir() else said(str(adapter).rpartition("/")[2])
+        return (
+            counted(_read(place / "config.json")) if place.is_dir() else size_in_name(str(adapter).rpartition("/")[2])
+        )
     return counted(_read(folder / "config.json"))
 
 
@@ -66,10 +68,10 @@ def of_text(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**config, **text} if isinstance(text, Mapping) else config
 
 
-def said(name: str) -> float | None:
+def size_in_name(name: str) -> float | None:
     """The largest size in a name: 1.35e8 of SmolLM2-135M, 5.6e10 of Mixtral-8x7B."""
-    found = [float(number) * float(times or 1) * UNITS[unit.upper()] for times, number, unit in SIZE.findall(name)]
-    return max(found, default=None)
+    sizes = [float(number) * float(times or 1) * UNITS[unit.upper()] for times, number, unit in SIZE.findall(name)]
+    return max(sizes, default=None)
 
 
 def counted(config: Mapping[str, Any]) -> float | None:

@@ -97,21 +97,21 @@ def early(check: Callable[[], object]) -> None:
         return
     forking = multiprocessing.get_context("fork")
     receiving, sending = forking.Pipe(duplex=False)
-    process = forking.Process(target=_tell, args=(check, sending), daemon=True)
+    process = forking.Process(target=_send_refusal, args=(check, sending), daemon=True)
     process.start()
     sending.close()
     try:
-        told = receiving.recv()
+        refusal = receiving.recv()
     except EOFError:  # whatever the check could not do there
-        told = None
+        refusal = None
     finally:
         process.kill()
         process.join()
-    if told:
-        raise UserError(*told)
+    if refusal:
+        raise UserError(*refusal)
 
 
-def _tell(check: Callable[[], object], sending: Connection) -> None:
+def _send_refusal(check: Callable[[], object], sending: Connection) -> None:
     """In the process of its own, which says nothing but this."""
     import resource  # Unix has it, as it has fork
 
