@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,6 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.attention import packed_inputs
 from unlearnkit.models.packing import pack
 from unlearnkit.records.generate import decoded
-
-SHARED = 8  # tokens of a common beginning from which on it pays to compute it once a row
 
 
 @dataclass(frozen=True)
@@ -113,18 +110,12 @@ def lay(questions: list[Question], tokens_a_row: int, device: torch.device | str
 
 
 def _row(questions: list[Question], first: int, device: torch.device | str) -> Row:
-    common = len(os.path.commonprefix([question.prompt for question in questions]))
-    prefix = common if common >= SHARED else 1  # `pack` gives texts after one token a block each
-    packed = pack({"all": [(q.prompt[:prefix], q.prompt[prefix:] + q.answer) for q in questions]})
+    packed = pack({"all": [(question.prompt, question.answer) for question in questions]})
     keep: list[int] = []
     owner: list[int] = []
-    begin = 0
-    for number, (question, length) in enumerate(zip(questions, packed.lengths["all"], strict=True), start=first):
-        after = packed.keep[begin : begin + length].tolist()
-        places = [*range(after[0] - prefix + 1, after[0]), *after]  # of each of the question's positions in the row
+    for number, (question, places) in enumerate(zip(questions, packed.places["all"], strict=True), start=first):
         keep += [places[position] for position in question.compared]
         owner += [number] * len(question.compared)
-        begin += length
     packed = packed.to(device)
     read_at = torch.tensor(keep, device=device)
     inputs = packed_inputs(packed.input_ids, packed.position_ids, packed.layout, read_at)
