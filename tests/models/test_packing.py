@@ -63,12 +63,13 @@ def test_a_beginning_shorter_than_asked_stands_in_each():
 
 
 def test_what_begins_another_is_part_of_its_piece():
-    row = pack({"forget": [((5, 6), (2,)), ((5, 6), (7, 8)), ((5, 6), (7, 8, 9))]}, shared=2)
-    assert row.input_ids.tolist() == [[5, 6, 7, 7, 8]]
-    assert row.keep.tolist() == [1, 1, 2, 1, 3, 4]
+    examples = {"forget": [((5, 6), (2,)), ((5, 6), (7, 8)), ((5, 6), (7, 8, 9))]}
+    row = pack(examples)
+    assert row.input_ids.tolist() == [[5, 6, 7, 8]]
+    assert row.keep.tolist() == [1, 1, 2, 1, 2, 3]
     assert row.labels.tolist() == [2, 7, 8, 7, 8, 9]
-    assert row.layout.pieces == [Piece(0, 2), Piece(2, 3, continues=0), Piece(3, 5, continues=0)]
-    assert pack({"forget": [((5, 6), (2,)), ((5, 6), (7, 8))]}, shared=2).layout.pieces == [Piece(0, 3)]
+    assert row.layout.pieces == [Piece(0, 4)]
+    assert pack(examples, shared=None).layout.pieces == [Piece(0, 2), Piece(2, 5), Piece(5, 9)]
 
 
 def test_one_answer_twice_is_one_piece():

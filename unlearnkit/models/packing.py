@@ -73,8 +73,7 @@ def pack(streams: dict[str, list[Tokens]], shared: int | None = SHARED) -> Packe
         shared: the fewest tokens of a common beginning that stand once; None: only equal examples do.
     """
     texts = {stream: [prompt + response[:-1] for prompt, response in rows] for stream, rows in streams.items()}
-    row = _Row(shared)
-    row.lay(list(dict.fromkeys(text for rows in texts.values() for text in rows)))
+    row = _Row([text for rows in texts.values() for text in rows], shared)
     keep: list[int] = []
     labels: list[int] = []
     slices: dict[str, slice] = {}
@@ -105,36 +104,48 @@ class _Row:
         places: text -> where its tokens lie.
     """
 
-    def __init__(self, shared: int | None):
+    def __init__(self, texts: list[tuple[int, ...]], shared: int | None):
         self.shared = shared
         self.ids: list[int] = []
         self.positions: list[int] = []
         self.pieces: list[Piece] = []
         self.places: dict[tuple[int, ...], list[int]] = {}
+        within = dict(zip(texts, texts, strict=True)) if shared is None else _longest(texts)
+        self._lay(list(dict.fromkeys(within[text] for text in texts)), [], None)
+        self.places.update({text: self.places[longest][: len(text)] for text, longest in within.items()})
 
-    def lay(self, texts: Sequence[tuple[int, ...]], before: list[int] | None = None, parent: int | None = None) -> None:
-        """Lay different texts, whose first tokens lie in the places `before`, the last of them in piece `parent`."""
-        before = before or []
+    def _lay(self, texts: Sequence[tuple[int, ...]], before: list[int], parent: int | None) -> None:
+        """Texts whose first tokens lie in the places `before`, the last of them in piece `parent`."""
         alike: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
         for text in texts:
-            alike.setdefault(self._beginning(text, len(before)), []).append(text)
+            end = None if self.shared is None else len(before) + self.shared
+            alike.setdefault(text[:end], []).append(text)
         for group in alike.values():
-            common = os.path.commonprefix(group)
-            longer = [text for text in group if len(text) > len(common)]
-            if len(longer) == 1:  # the others are beginnings of it
-                common, longer = longer[0], []
+            common = common_beginning(group)
             piece = Piece(len(self.ids), len(self.ids) + len(common) - len(before), parent)
             places = [*before, *range(piece.start, piece.end)]
             self.ids += common[len(before) :]
             self.positions += range(len(before), len(common))
             self.pieces.append(piece)
-            self.places.update({text: places[: len(text)] for text in group if text not in longer})
-            if longer:
-                self.lay(longer, places, len(self.pieces) - 1)
+            if len(group) == 1:
+                self.places[common] = places
+            else:
+                self._lay(group, places, len(self.pieces) - 1)
 
-    def _beginning(self, text: tuple[int, ...], at: int) -> tuple[int, ...]:
-        """What texts that share a piece have in common; of a shorter text, all of it, so that it stands alone."""
-        return text[: at + self.shared] if self.shared is not None and len(text) >= at + self.shared else text
+
+def common_beginning(texts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The tokens that all of the texts begin with."""
+    return tuple(os.path.commonprefix(texts))
+
+
+def _longest(texts: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """Of each text one that begins with it and that none of the others begins with."""
+    longest: dict[tuple[int, ...], tuple[int, ...]] = {}
+    after: tuple[int, ...] = ()
+    for text in sorted(set(texts), reverse=True):  # what begins with a text lies behind it in order
+        longest[text] = longest[after] if after[: len(text)] == text else text
+        after = text
+    return longest
 
 
 class Tokenise:

@@ -11,7 +11,7 @@ from unlearnkit.errors import UserError, beginning
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.attention import packed_inputs
 from unlearnkit.models.packing import pack
-from unlearnkit.records.generate import decoded
+from unlearnkit.records.generate import decoded, frame
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ def ask(model: LanguageModel, prompts: list[str], tokens: int, as_published: boo
         UserError: more than the context holds.
     """
     prompt_ids = [tuple(model.template.encode_prompt(model.tokenizer, prompt)) for prompt in prompts]
-    width = max(map(len, prompt_ids))
+    laid = frame(prompt_ids)
+    width = laid.width
     if width + tokens > model.max_length:
         longest = max(range(len(prompt_ids)), key=lambda number: len(prompt_ids[number]))
         lower = "Set eval.krs.tokens= lower, or shorten" if width < model.max_length else "Shorten or remove"
@@ -64,7 +65,7 @@ def ask(model: LanguageModel, prompts: list[str], tokens: int, as_published: boo
             f"{lower} the question",
         )
     questions = []
-    for prompt, (bare, end) in zip(prompt_ids, decoded(model, prompt_ids, width, tokens), strict=True):
+    for prompt, (bare, end) in zip(prompt_ids, decoded(model, prompt_ids, laid, tokens), strict=True):
         if as_published:
             padding = model.tokenizer.eos_token_id
             compared = published_positions(prompt, tuple(bare), width, padding)
