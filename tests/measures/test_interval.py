@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binomtest
 
-from unlearnkit.measures.interval import Estimate, bounded_mean, combined, exp_mean, plain_mean, share
+from unlearnkit.measures.interval import Estimate, bounded_mean, combined, exp_mean, median, plain_mean, share
 
 
 def mean_of_means(*groups, seed=0):
@@ -173,3 +173,16 @@ def test_no_interval_leaves_its_range_or_misses_its_value_or_lacks_width(seed):
 
 def test_an_estimate_is_its_five_numbers():
     assert Estimate(0.5, 0.4, 0.6, 10) == Estimate(0.5, 0.4, 0.6, 10, seed=0)
+
+
+def test_a_median_and_its_order_statistics():
+    # binomial(10, 1/2): P(X <= 1) = 0.0107 and P(X <= 2) = 0.0547, so the second and the ninth of ten values
+    steps = [3.0, 1.0, 2.0, 5.0, 4.0, 6.0, 7.0, 8.0, 9.0, 1000.0]
+    estimate = median(steps, seed=3)
+    assert (estimate.value, estimate.low, estimate.high, estimate.n, estimate.seed) == (5.5, 2.0, 9.0, 10, 3)
+
+
+def test_a_median_of_few_values_has_no_bounds():
+    estimate = median([2.0, 1.0, 9.0, 3.0, 4.0])
+    assert estimate.value == 3.0 and math.isnan(estimate.low) and math.isnan(estimate.high)
+    assert median([]).n == 0

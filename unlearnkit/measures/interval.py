@@ -1,6 +1,7 @@
 """A number with its 95 % interval over prompts, how many prompts are behind it, and the seed.
 
-`share` is for yes and no, `bounded_mean` for values in a range, `exp_mean` for perplexities, `plain_mean` for the rest.
+`share` is for yes and no, `bounded_mean` for values in a range, `exp_mean` for perplexities, `median` for durations,
+`plain_mean` for the rest.
 """
 
 from __future__ import annotations
@@ -121,6 +122,23 @@ def plain_mean(values: Sequence[float], seed: int = 0) -> Estimate:
 
         half = float(t.ppf(0.975, len(data) - 1) * data.std(ddof=1) / math.sqrt(len(data)))
     return Estimate(mean, mean - half, mean + half, len(data), seed)
+
+
+def median(values: Sequence[float], seed: int = 0) -> Estimate:
+    """The median, which one value however far off does not move, with the exact interval of order statistics.
+
+    Conover 1999, section 3.2. Of fewer than six values no bound is known.
+    """
+    data = _numbers(values)
+    if len(data) == 0:
+        return nothing(seed)
+    low, high = math.nan, math.nan
+    if len(data) > 5:
+        from scipy.stats import quantile_test
+
+        interval = quantile_test(data, p=0.5).confidence_interval(0.95)
+        low, high = float(interval.low), float(interval.high)
+    return Estimate(float(np.median(data)), low, high, len(data), seed)
 
 
 def _exp(value: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import ProgressCallback, TrainerCallback
 
-from unlearnkit.measures.interval import plain_mean
+from unlearnkit.measures.interval import median, plain_mean
 from unlearnkit.memory import peak_since_reset, reset_peak
 from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.stages.base import Context
@@ -94,6 +94,6 @@ class Report(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         steady = slice(1, None) if len(self.seconds) > 1 else slice(None)  # the first step allocates and warms up
         self.context.cost[self.context.stage] = {
-            "seconds_a_step": asdict(plain_mean(self.seconds[steady], seed=self.context.seed)),
+            "seconds_a_step": asdict(median(self.seconds[steady], seed=self.context.seed)),  # a machine may be stopped
             "peak_memory_gb": asdict(plain_mean([max(self.peaks)], seed=self.context.seed)),
         }
