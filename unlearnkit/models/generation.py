@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import GenerationConfig
 
+from unlearnkit.errors import UserError
 from unlearnkit.models.anatomy import bare
 
 
@@ -32,6 +33,16 @@ def end_tokens(network: Any) -> set[int]:
 
 
 def end_ids(config: GenerationConfig | None) -> set[int]:
-    """The end tokens of a generation_config."""
+    """The end tokens of a generation_config.
+
+    Raises:
+        UserError: they are no numbers.
+    """
     end = getattr(config, "eos_token_id", None)
-    return {end} if isinstance(end, int) else set(end or ())
+    ids = [] if end is None else end if isinstance(end, list | tuple) else [end]
+    if wrong := [one for one in ids if not isinstance(one, int) or isinstance(one, bool)]:
+        raise UserError(
+            f"The model's generation_config.json has eos_token_id={end}, and {wrong[0]!r} is no token's number",
+            "Write a whole number there, or a list of such",
+        )
+    return set(ids)
