@@ -1,6 +1,7 @@
 """Loading, the base under an adapter or trained weights, saving; and errors in two lines."""
 
 import json
+import math
 import shutil
 
 import pytest
@@ -345,3 +346,10 @@ def test_the_last_row_is_a_token(tiny_folder, tmp_path):
     own.pad_token = own.convert_ids_to_tokens(AutoConfig.from_pretrained(folder).vocab_size - 1)
     own.save_pretrained(folder)
     assert load_source("own", str(folder), "float32", None, Template()).tokenizer.pad_token == own.pad_token
+
+
+def test_weights_that_are_no_numbers_are_called_so(tiny_folder, tmp_path):
+    odd = "model.layers.1.mlp.up_proj.weight"
+    folder = without(tiny_folder, tmp_path / "model", lambda tensors: tensors | {odd: tensors[odd] * math.nan})
+    error = two_lines(lambda: load("mine", path=str(folder), dtype="float32", lora=LORA))
+    assert error.what == f"The weights of '{folder}' are no numbers (NaN or infinite), first in '{odd}'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from transformers import PreTrainedModel
 
 from unlearnkit.errors import UserError, first_line
 from unlearnkit.models.attention import NotCarried, packed_inputs
+from unlearnkit.models.finite import odd_weight
 from unlearnkit.models.layout import Layout, Piece
 
 BEYOND = 9  # tokens of the longest example past the widest window
@@ -49,6 +51,11 @@ def _refusal(model: PreTrainedModel) -> str:
         raise
     except Exception as failure:  # whatever an architecture's own code does with rows like these
         return f"{type(failure).__name__}: {first_line(failure, 120)}"
+    if math.isnan(error) and (name := odd_weight(model)):
+        raise UserError(
+            f"The weights of '{model.name_or_path}' are no numbers (NaN or infinite), first in '{name}'",
+            "Save the model again from a training that has not diverged, or fetch it again",
+        )
     if not error <= ERROR.get(_computed_in(model), ERROR_16_BITS):
         return f"packed and separate logits differ by {error:.1e}"
     if not leaked <= LEAK.get(_computed_in(model), LEAK_16_BITS):
