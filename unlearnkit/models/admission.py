@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import torch
@@ -24,11 +23,16 @@ _passed: set[tuple[str, torch.dtype, str]] = set()  # in this process
 
 
 def check_packing(model: PreTrainedModel) -> None:
-    """Refuse an architecture whose packed examples are not what they are alone; each config is checked once.
+    """Refuse an architecture whose packed examples are not what they are alone, once a config, and weights that are NaN.
 
     Raises:
         UserError: the check on random tokens failed; it says why.
     """
+    if name := odd_weight(model):
+        raise UserError(
+            f"The weights of '{model.name_or_path}' are no numbers (NaN or infinite), first in '{name}'",
+            "Save the model again from a training that has not diverged, or fetch it again",
+        )
     config = (model.config.to_json_string(), _computed_in(model), model.device.type)
     if config in _passed:
         return
@@ -51,11 +55,6 @@ def _refusal(model: PreTrainedModel) -> str:
         raise
     except Exception as failure:  # whatever an architecture's own code does with rows like these
         return f"{type(failure).__name__}: {first_line(failure, 120)}"
-    if math.isnan(error) and (name := odd_weight(model)):
-        raise UserError(
-            f"The weights of '{model.name_or_path}' are no numbers (NaN or infinite), first in '{name}'",
-            "Save the model again from a training that has not diverged, or fetch it again",
-        )
     if not error <= ERROR.get(_computed_in(model), ERROR_16_BITS):
         return f"packed and separate logits differ by {error:.1e}"
     if not leaked <= LEAK.get(_computed_in(model), LEAK_16_BITS):
