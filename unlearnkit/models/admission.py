@@ -23,7 +23,7 @@ _passed: set[tuple[str, torch.dtype, str]] = set()  # in this process
 
 
 def check_packing(model: PreTrainedModel) -> None:
-    """Refuse an architecture whose packed examples are not what they are alone, once a config, and weights that are NaN.
+    """Refuse an architecture whose packed examples are not what they are alone, and weights that are NaN.
 
     Raises:
         UserError: the check on random tokens failed; it says why.
