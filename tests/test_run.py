@@ -229,3 +229,4 @@ def test_bad_settings_are_two_lines(override, what, tmp_path):
     import re
 
     assert re.search(what, told.what) and told.fix and "\n" not in told.what + told.fix
+    assert not list(tmp_path.rglob("*.parquet")), "it came after something was measured"

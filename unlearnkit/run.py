@@ -85,7 +85,7 @@ def run(cfg: DictConfig, folder: Path) -> dict:
             records[name] = known
     model: LanguageModel = load()
     out.begin(model, evaluations.columns(), attacks)
-    check_model(stages, model, target, attacks)
+    check_model(stages, model, target, attacks, streams, cfg.seed)
     model = target(model, data, folder)
 
     curve = Curve(

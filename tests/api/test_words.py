@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -29,3 +30,12 @@ def test_keywords_are_words():
         "data.path='/x y'", "data.columns={prompt:q}", "train.max_steps=3",
     ]  # fmt: skip
     assert words_of([], {"hydra.run.dir": "out/1", "scale": "cpu"}) == ["hydra.run.dir=out/1", "+scale=cpu"]
+
+
+def test_an_empty_cell_of_a_frame_is_null():
+    frame = pandas.DataFrame({"prompt": ["a", "b"], "response": ["x", float("nan")], "n": pandas.array([1, None])})
+    (word,) = words_of([], {"data__forget": frame})
+    path = Path(word.partition("=")[2].strip("'"))
+    assert path.read_text() == (
+        '{"prompt": "a", "response": "x", "n": 1}\n{"prompt": "b", "response": null, "n": null}\n'
+    )

@@ -113,6 +113,23 @@ def test_overlap_is_said_by_normalised_text(tmp_path, capsys):
     ]
 
 
+def test_a_row_in_two_splits_of_one_file_is_said(tmp_path, capsys):
+    forget, place = pairs(tmp_path / "f.jsonl", 5), tmp_path / "r.jsonl"
+    rows = [{"prompt": f"p{n}", "response": "r"} for n in range(8)]
+    held = [{"prompt": "P 0", "response": "r", "split": "test"}, {"prompt": "P7 ?", "response": "r", "split": "test"}]
+    load(forget=forget, retain=jsonl(place, [*rows, *held, {"prompt": "p1", "response": "r", "split": "validation"}]))
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"Overlap: 1 of 2 test rows of retain are trained on too, by their prompt or text ({place}:10)",
+        f"Overlap: 1 of 1 validation rows of retain are trained on too, by their prompt or text ({place}:11)",
+    ]
+
+
+def test_one_id_in_two_splits_is_refused(tmp_path):
+    rows = [{"id": 1, "prompt": "p", "response": "r", "split": split} for split in ("train", "test")]
+    with pytest.raises(UserError, match=r"f\.jsonl:2: the id '1' is that of .*f\.jsonl:1 too, and their splits differ"):
+        load(forget=jsonl(tmp_path / "f.jsonl", rows))
+
+
 def test_the_same_row_twice_under_one_id_counts_once(tmp_path):
     rows = [{"id": n % 3, "prompt": f"p{n % 3}", "response": "r"} for n in range(6)]
     assert [row.id for row in load(forget=jsonl(tmp_path / "f.jsonl", rows)).streams["forget"]] == ["0", "1", "2"]

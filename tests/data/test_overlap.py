@@ -11,6 +11,11 @@ def rows(side, *prompts):
 def test_normalised():
     assert normalised("What  is\nTHIS ?!") == normalised("what is this") == "what is this"
     assert normalised("?!") == "?!"
+    assert (
+        normalised("Où est Cafe\u0301, soft\u00adly?") == normalised("OÙ\u00a0est  Café softly") == "où est café softly"
+    )
+    assert normalised("Ｗｅｒ ist_1") == "wer ist_1"
+    assert normalised("की और कि।") == "की और कि" and normalised("！？") == "!?"
 
 
 def test_what_is_nearly_the_same():
@@ -18,7 +23,7 @@ def test_what_is_nearly_the_same():
     others = ["the mountains of the north", "where was the novelist ana silva born and raised then"]
     assert near(texts, others) == [(0, 1)]
     assert near(texts, ["where does the train to the coast stop"]) == []
-    assert near(["?!"], ["..."]) == [] == near([], others)
+    assert near(["?!"], ["..."]) == near(["कि मु"], ["की मू"]) == [] == near([], others)
 
 
 def test_a_line_for_each_kind():

@@ -11,7 +11,7 @@ from unlearnkit.data.files import load
 from unlearnkit.errors import UserError
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "json", "list.json", "csv", "semicolon.csv", "tsv", "parquet"])
+@pytest.mark.parametrize("ending", ["jsonl", "json", "list.json", "csv", "semicolon.csv", "tabs.csv", "tsv", "parquet"])
 def test_every_kind_of_file(ending, tmp_path):
     path = tmp_path / f"f.{ending}"
     rows = [{"prompt": p, "response": f'{r} "So", he\nsaid;'} for p, r in PAIRS]
@@ -20,7 +20,7 @@ def test_every_kind_of_file(ending, tmp_path):
     elif ending == "parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)
     elif ending.endswith("sv"):
-        mark = {"csv": ",", "semicolon.csv": ";", "tsv": "\t"}[ending]
+        mark = {"csv": ",", "semicolon.csv": ";", "tabs.csv": "\t", "tsv": "\t"}[ending]
         lines = [mark.join(f'"{text.replace(chr(34), chr(34) * 2)}"' for text in row.values()) for row in rows]
         path.write_text("\r\n".join([f"prompt{mark}response", *lines, ""]), newline="")
     else:
@@ -61,6 +61,10 @@ GOOD = '{"prompt": "p", "response": "r"}'
         ("f.csv", 'prompt,response\n"a\nb",c\nd,e,f\n', "f.csv:4: 3 fields, and the first line names 2"),
         ("f.csv", "prompt,prompt\na,b\n", "f.csv:1: two columns are called 'prompt'"),
         ("f.csv", "prompt,response\na,\n", "f.csv:2: the column 'response' is empty"),
+        ("f.csv", 'prompt,response\na,"b\nc,d\ne,f\n', "f.csv:2: no CSV (unexpected end of data)"),
+        ("f.csv", 'prompt,response\na,"b\nc,d\ne,"f"\n', "f.csv:2: no CSV (',' expected after '\"')"),
+        ("f.jsonl", '{"prompt": "p", "response": NaN}', "f.jsonl:1: the column 'response' holds no text: nan"),
+        ("f.json", '{"prompt": ["p", "q"], "response": ["r", "s"]}', "f.json:1: the column 'prompt' holds no text"),
         ("f.parquet", "PAR1 cut", "is not a whole Parquet file"),
         ("f.xlsx", "x", "ends in '.xlsx', which is no kind of data that is read; valid: .jsonl, .json, .csv"),
         ("rows", GOOD, "ends in '', which is no kind of data that is read"),
@@ -90,6 +94,23 @@ def test_bad_files_in_two_lines(name, text, said, tmp_path):
         load(forget=str(tmp_path / name))
     assert said in raised.value.what and raised.value.fix
     assert "\n" not in raised.value.what and "\n" not in raised.value.fix
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_text_is_parted_at_blank_lines_of_any_system(end, tmp_path):
+    path = tmp_path / "f.txt"
+    path.write_bytes(f"One two.{end}Three.{end} {end}Four five.{end}{end}{end}Six seven.{end}".encode())
+    assert read(path) == [("", "One two.\nThree."), ("", "Four five."), ("", "Six seven.")]
+
+
+def test_a_cell_that_is_not_a_number_is_empty(tmp_path):
+    path = jsonl(tmp_path / "f.jsonl", [{"prompt": p, "response": r, "id": float("nan"), "input": float("nan"),
+                                         "category": float("nan")} for p, r in PAIRS])  # fmt: skip
+    rows = load(forget=path).streams["forget"]
+    assert [(row.id, row.category, row.prompt) for row in rows[:2]] == [
+        ("forget-00001", None, PAIRS[0][0]),
+        ("forget-00002", None, PAIRS[1][0]),
+    ]
 
 
 def test_bytes_that_are_no_utf_8_by_line(tmp_path):

@@ -1,6 +1,7 @@
 """Loading, the base under an adapter or trained weights, saving; and errors in two lines."""
 
 import json
+import math
 import shutil
 
 import pytest
@@ -237,6 +238,49 @@ def test_an_adapters_folder_is_its_base_with_the_adapter(adapter, lora, tmp_path
     torch.testing.assert_close(logits(untouched(tmp_path / "again")), learnt, atol=1e-5, rtol=1e-5)
 
 
+OTHERWISE = {
+    "nothing, as of a gathering that failed": (lambda tensors: {}, "lack"),
+    "a prefix of torch.compile": (
+        lambda tensors: {n.replace("base_model.model.", "base_model.model._orig_mod."): t for n, t in tensors.items()},
+        "lack",
+    ),
+    "a layer short": (lambda tensors: {n: t for n, t in tensors.items() if ".layers.1." not in n}, "lack"),
+    "a layer more": (
+        lambda tensors: tensors | {n.replace(".layers.1.", ".layers.7."): t.clone() for n, t in tensors.items()},
+        "have beside those of its config",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OTHERWISE)
+def test_an_adapters_tensors_that_are_not_those_of_its_config_are_not_left_out_in_silence(case, adapter):
+    (folder, _), (change, said) = adapter, OTHERWISE[case]
+    (folder / "SHA256SUMS").unlink(missing_ok=True)
+    save_file(change(load_file(folder / "adapter_model.safetensors")), folder / "adapter_model.safetensors")
+    error = two_lines(lambda: load("mine", path=str(folder), dtype="float32", lora=LORA))
+    assert error.what.startswith(f"The weights of the adapter in '{folder}' {said} 'base_model.model.")
+
+
+def test_tensors_that_the_config_has_no_place_for_are_said(tiny_folder, tmp_path, capsys):
+    folder = without(
+        tiny_folder, tmp_path / "model", lambda tensors: tensors | {"model.layers.9.norm.weight": torch.zeros(2)}
+    )
+    for _ in range(2):
+        load("mine", path=str(folder), dtype="float32", lora=LORA)
+    assert capsys.readouterr().out.splitlines() == [
+        f"Not read of '{folder}': 1 tensors that its config.json has no place for, such as 'model.layers.9.norm.weight'"
+    ]
+
+
+@pytest.mark.parametrize("end", ["2", [2, "</s>"], [[2]], True])
+def test_end_tokens_that_are_no_numbers(end, tiny_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": end}))
+    error = two_lines(lambda: load("mine", path=str(folder), dtype="float32", lora=LORA))
+    assert error.what.startswith("The model's generation_config.json has eos_token_id=")
+
+
 def test_a_config_beside_an_adapter_is_no_second_model(adapter, tiny_folder):
     folder, expected = adapter
     shutil.copy(tiny_folder / "config.json", folder)
@@ -302,3 +346,10 @@ def test_the_last_row_is_a_token(tiny_folder, tmp_path):
     own.pad_token = own.convert_ids_to_tokens(AutoConfig.from_pretrained(folder).vocab_size - 1)
     own.save_pretrained(folder)
     assert load_source("own", str(folder), "float32", None, Template()).tokenizer.pad_token == own.pad_token
+
+
+def test_weights_that_are_no_numbers_are_called_so(tiny_folder, tmp_path):
+    odd = "model.layers.1.mlp.up_proj.weight"
+    folder = without(tiny_folder, tmp_path / "model", lambda tensors: tensors | {odd: tensors[odd] * math.nan})
+    error = two_lines(lambda: load("mine", path=str(folder), dtype="float32", lora=LORA))
+    assert error.what == f"The weights of '{folder}' are no numbers (NaN or infinite), first in '{odd}'"

@@ -133,6 +133,13 @@ def test_braces_in_a_text_stay(tokenizer):
     assert Template(text="{x} {prompt} {} {{").prompt(tokenizer, "Hi") == "{x} Hi {} {{"
 
 
+@pytest.mark.parametrize("field", ["{response}", "{answer}", "{input}"])
+def test_a_field_that_nothing_fills_in_is_refused(field):
+    """Else each question would hold its name."""
+    with pytest.raises(UserError, match=f"has {field}, which nothing fills in"):
+        Template(text=f"Q: {{prompt}} A: {field}")
+
+
 @pytest.mark.parametrize("text", ["", "Answer:", "{ prompt }", "{Prompt}", "{question}"])
 def test_a_text_without_the_prompt_is_refused(text):
     with pytest.raises(UserError, match="has no {prompt}"):

@@ -1,10 +1,15 @@
 """The command line: two lines and nothing else, before a model is loaded; a user's own code and YAML work."""
 
+import shlex
 import socket
 import threading
 
 import pytest
 from forked import command
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
+
+from unlearnkit.settings.hydra_errors import of_hydra
 
 TINY = ("model=tiny", "logger=none", "eval_every=0", "train.max_steps=2", "eval.safety.limit=2")
 TINY += ("eval.safety.max_new_tokens=4",)
@@ -38,6 +43,7 @@ stages: {finetune: {terms: {own: {_target_: mypackage.Loss, stream: forget, weig
         (["+method=npo", "eval.robustness.limit=4"], "'eval.robustness': the eval 'robustness' is not chosen here"),
         (["+method=npo", "attacks.depth.limit=4"], "'attacks.depth': the attack 'depth' is not chosen here"),
         (["+method=ga", "stages.finetune.terms.forget.weight=0"], "nothing to minimise: every weight is 0 (forget)"),
+        (["+method=sku", "+attack=noise", "+attack=prune"], "attack is chosen several times: noise, prune"),
         (["-m", "+method=sku", "seed=0,1", "train.batch_size=0"], "train.batch_size=0"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
@@ -47,6 +53,27 @@ def test_two_lines_and_no_others(words, said, tmp_path):
     lines = [line for line in done.stderr.splitlines() if line and "Writing model" not in line]  # the tiny one, once
     assert done.returncode == 2 and len(lines) == 2, done.stderr
     assert lines[0].startswith("Error: ") and said in lines[0] and lines[1].startswith("  Fix: "), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "what", "fix"),
+    [
+        ("data.forget=a(b).csv", "characters that need quotes", """Quote it twice: 'data.forget="a(b).csv"'"""),
+        ("x.y=[q_é,v,a b]", "characters that need quotes", """Quote it twice: 'x.y=["q_é",v,a b]'"""),
+        ('x={"a": "q"}', "characters that need quotes", """Quote it twice: 'x={a: "q"}'"""),
+        ("x.y[0]=q", "'x.y[0]' is no key", "A list is set as a whole: 'x.y=[A,B]'"),
+        ("x..y=1", "'x..y' is no key", "Write KEY=VALUE, names with dots between"),
+        ("x={a: 1", "is no list or mapping", """Close its brackets, and quote what is no word: 'x=["a b",c]'"""),
+        ("x", "'x' is no setting", "Write KEY=VALUE, +KEY=VALUE or ~KEY"),
+    ],
+)
+def test_how_a_word_that_hydra_cannot_read_is_written(word, what, fix):
+    with pytest.raises(OverrideParseException) as raised:
+        OverridesParser.create().parse_overrides([word])
+    told = of_hydra(raised.value)
+    assert what in told.what and told.fix.startswith(fix)
+    if "Quote it twice" in fix:
+        OverridesParser.create().parse_overrides(shlex.split(told.fix.partition(": ")[2]))
 
 
 def own(tmp_path, *words):

@@ -115,6 +115,16 @@ def test_what_our_intervals_leave_open(tmp_path):
     assert (found.ours, found.clear) == (True, False)
 
 
+@pytest.mark.parametrize(("bound", "ours"), [("low", False), ("high", True)])
+def test_a_bound_that_is_not_known_leaves_a_claim_open(bound, ours, tmp_path):
+    """As of one prompt alone, or of seeds of which one diverged."""
+    sku = metrics(0.03, 25.0, 0.05, 24.0, 26.0, 0.6)
+    sku["safety"]["unlearned"]["harmful_rate"][bound] = math.nan
+    after = {"sku": sku, "task_vector": metrics(0.2, 1.0, 0.2, 1.0, 30.0, None)}
+    (comparison,) = compare(swept(tmp_path, claim(RATES), after))
+    assert (comparison.claims[0].ours, comparison.claims[0].clear) == (True, not ours)
+
+
 def test_constants_are_percent_and_other_columns_are_named(tmp_path):
     found = outcome_of(tmp_path, "sku.safety/unlearned/harmful_rate < 5 and sku.safety/normal/bleurt > -2", 0.03)
     assert found.ours is True

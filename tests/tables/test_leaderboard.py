@@ -47,6 +47,18 @@ def test_who_keeps_enough_in_order():
     ]
 
 
+def test_a_perplexity_is_kept_where_it_stays_low():
+    board = {"best": BEST, "keep": "safety/normal/answer_perplexity", "shares": [0.9]}
+    numbers = {"original": (0.0, 10.0), "ga": (0.9, 1e6), "npo_gd": (0.5, 11.0), "sku": (0.4, 8.0)}
+    made = comparison(numbers)
+    column = Heading(board["keep"], "", "Perplexity").column
+    for row, (_, value) in numbers.items():
+        made.table.rows[row] = {**made.table.rows[row], column: Cell(value, value, value, 1, True)}
+    headings = [*HEADINGS, Heading(board["keep"], "", "Perplexity")]
+    (found,) = leaderboards([replace(made, headings=headings)], {**SPEC, "leaderboard": board})
+    assert list(found.table.rows) == ["original", "npo_gd", "sku"]
+
+
 def test_the_pages():
     boards = leaderboards([comparison()], SPEC)
     page = markdown_of(boards, {**SPEC, "source": {"paper": "P", "arxiv": "1", "place": "t"}}, "command")

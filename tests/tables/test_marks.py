@@ -5,7 +5,8 @@ import math
 import pytest
 from swept import PAPER, SPEC
 
-from unlearnkit.tables.marks import best_two, exactly, places, ranking
+from unlearnkit.tables.aggregate import Cell, Table
+from unlearnkit.tables.marks import best_two, exactly, mark, places, ranking
 from unlearnkit.tables.outcomes import numbers_of, ranking_groups, ranks_of_paper
 from unlearnkit.tables.paper import read_headings, read_paper
 
@@ -43,6 +44,18 @@ def test_the_marks_that_the_paper_prints():
     assert ("ga", PERPLEXITY) not in large
     averages = {row: {"average": average} for row, (_, _, average) in PRINTED["llama2-7b"].items()}
     assert best_two(averages) == {"sku": 1, "ft": 2, "ga": 2}
+
+
+def test_a_number_without_an_interval_is_never_bold():
+    """GA over two seeds, of which one diverged: nothing tells it apart from the best, and it is not the best."""
+    rows = {
+        "original": {PERPLEXITY: Cell(18, 17, 19, 2, False)},
+        "sku": {PERPLEXITY: Cell(20, 18, 22, 2, False)},
+        "ft": {PERPLEXITY: Cell(90, 80, 100, 2, False)},
+        "ga": {PERPLEXITY: Cell(math.inf, math.nan, math.nan, 2, False)},
+        "npo": {PERPLEXITY: Cell(21, math.nan, math.nan, 1, True)},
+    }
+    assert mark(Table("m", "d", [PERPLEXITY], rows)) == {("sku", PERPLEXITY): 1, ("ft", PERPLEXITY): 2}
 
 
 def test_ranks_with_ties_and_with_what_is_missing():

@@ -83,7 +83,7 @@ def _rows(key: str, value: Any) -> str | None:
         UserError: rows that are no mappings, or hold what is no JSON.
     """
     if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a pandas frame
-        value = value.to_dict("records")
+        value = value.astype(object).where(value.notna(), None).to_dict("records")  # an empty cell is no text
     if isinstance(value, str | Path | Mapping) or not isinstance(value, Iterable):
         return None
     rows = list(value)

@@ -105,8 +105,10 @@ def of_prompts(differences: Sequence[float], ratio: bool = False) -> Difference:
 def bootstrap(differences: Sequence[float], draws: int = DRAWS) -> tuple[float, float]:
     """The 2.5 % and 97.5 % quantiles of the mean of as many prompts, drawn with replacement (Efron 1979).
 
-    The draws are the same each time.
+    The draws are the same each time. Of a single prompt no bound is known.
     """
+    if len(differences) < 2:
+        return math.nan, math.nan
     data, rng = np.asarray(differences, dtype=float), np.random.default_rng(0)
     means = np.empty(draws)
     rows = max(1, combined.AT_ONCE // len(data))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from unlearnkit.compare.paired import Difference
 from unlearnkit.measures.display import Display, show_interval, show_value
 from unlearnkit.measures.interval import Estimate
@@ -26,7 +28,7 @@ def change(display: Display, difference: Difference | None) -> tuple[str, str]:
     value, low, high = (
         _signed(display, end, difference.ratio) for end in (difference.value, difference.low, difference.high)
     )
-    return value, f"[{low}, {high}]"
+    return value, "" if math.isnan(difference.low) else f"[{low}, {high}]"
 
 
 def _signed(display: Display, end: float, ratio: bool) -> str:

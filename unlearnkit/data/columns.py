@@ -154,7 +154,7 @@ class Columns:
         value = row.values[name] if name else None
         if isinstance(value, dict):  # BeaverTails' flags
             value = ", ".join(str(flag) for flag, holds in value.items() if holds is True)
-        return None if value is None or not str(value).strip() else str(value).strip()
+        return None if value is None or value != value or not str(value).strip() else str(value).strip()
 
     def _beside(self, row: Row, name: str | None) -> str:
         """A text beside the prompt, which may be empty."""
@@ -166,7 +166,7 @@ class Columns:
             value = value.get("text")
         if _are_messages(value):
             value = _spoken_text(value, speakers) if speakers else ""
-        elif isinstance(value, list):  # several right answers
+        elif isinstance(value, list) and (len(value) < 2 or "assistant" in speakers):  # several right answers
             value = value[0] if value else None
         text = _plain(value).strip()
         if not text:
@@ -178,8 +178,8 @@ class Columns:
 
 
 def _plain(value: Any) -> str:
-    """Text, or a number as text."""
-    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    """Text, or a number as text; nothing for NaN, which is how a table says that a cell is empty."""
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) and value == value else ""
 
 
 def _are_messages(value: Any) -> bool:

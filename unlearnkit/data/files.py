@@ -64,10 +64,13 @@ def load(
     read = {side: _read(side, source, mapping, words) for side, source in sources.items() if source is not None}
     streams: dict[str, list[Example]] = {}
     sets: dict[str, dict[str, list[Example]]] = {}
-    counts = []
+    counts: list[str] = []
+    repeated: list[str] = []
     for side in (side for side in SHARE if side in read):
         parts = _parted(side, read[side], read.get("test", []) if side == "retain" else [])
         trained = read[side] if side == "forget" else parts["train"]
+        if side in ("retain", "general"):
+            repeated += _repeated(side, read[side], parts["train"])
         if side != "holdout":
             streams[side] = [_trained(row) for row in trained]
         sets[side] = {split: [_question(row) for row in parts[split]] for split in SPLITS[1:]}
@@ -76,7 +79,7 @@ def load(
     streams["target"] = [_trained(row) for side in ("forget", "retain") for row in read.get(side, [])]
     if ranks.is_first():
         print(f"Rows of '{name}' (held out by their content, forget rows are measured too): {'; '.join(counts)}")
-        for line in (*_notes(read), *overlaps(read)):
+        for line in (*_notes(read), *repeated, *overlaps(read)):
             print(line, flush=True)
     return Data(name, streams, sets)
 
@@ -93,9 +96,10 @@ def _read(side: str, source: str, columns: Columns, words: int | None) -> list[R
             own += f"-{place}" if row.id and len(texts) > 1 else ""
             new = replace(row, response=text, id=own, split=_split(row))
             old = by_key.setdefault(own, new)
-            if (old.prompt, old.response) != (new.prompt, new.response):
+            if (old.prompt, old.response, old.split) != (new.prompt, new.response, new.split):
+                differ = "splits" if (old.prompt, old.response) == (new.prompt, new.response) else "texts"
                 raise UserError(
-                    f"{row.place}: the id '{own}' is that of {old.place} too, and their texts differ",
+                    f"{row.place}: the id '{own}' is that of {old.place} too, and their {differ} differ",
                     "Give each row an id of its own, or take the column of ids away",
                 )
     return list(by_key.values())
@@ -134,6 +138,18 @@ def _parted(side: str, own: list[Read], test: list[Read]) -> dict[str, list[Read
         parts[split] = [row for row in rest if _key(row) in chosen]
     keys = {_key(row) for split in splits for row in parts[split]}
     return {**parts, "train": [row for row in rest if _key(row) not in keys]}
+
+
+def _repeated(side: str, own: list[Read], trained: list[Read]) -> Iterable[str]:
+    """A line for each split that a file names, if rows of it stand among those to be trained on, too."""
+    known = {_key(row) for row in trained}
+    for split in HELD_OUT:
+        held = [row for row in own if row.split == split]
+        if shared := [row for row in held if _key(row) in known]:
+            yield (
+                f"Overlap: {len(shared)} of {len(held)} {split} rows of {side} are trained on too, by their"
+                f" prompt or text ({shared[0].place})"
+            )
 
 
 def _drawn(key: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -17,17 +18,28 @@ AT_ONCE = 1000  # rows compared in one product
 
 
 def normalised(text: str) -> str:
-    """What is the same for two texts that differ by case, signs and spaces alone."""
+    """What is the same for two texts that differ by case, signs, spaces and how Unicode writes their letters.
+
+    A letter in one code or in several, full width, a ligature, and signs that are not seen, are one. Marks stay:
+    the vowels of Hindi and Thai are such.
+    """
+    if not text.isascii():
+        composed = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        kinds = ((letter, unicodedata.category(letter)) for letter in composed)
+        text = "".join(
+            letter if kind[0] in "LMN" or letter == "_" else "" if kind == "Cf" else " " for letter, kind in kinds
+        )
+        return " ".join(text.split()) or composed
     return " ".join(re.findall(r"\w+", text.casefold())) or text
 
 
 def near(texts: Sequence[str], others: Sequence[str], least: float = NEAR) -> list[tuple[int, int]]:
-    """For each text that is nearly one of the others, its place and the nearest one's."""
+    """For each text that is nearly one of the others, its place and the nearest one's; all as `normalised` has them."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     if not texts or not others:
         return []
-    vectors = TfidfVectorizer(token_pattern=r"\w+", ngram_range=(1, 2), sublinear_tf=True)
+    vectors = TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2), sublinear_tf=True)
     try:
         known = vectors.fit([*texts, *others]).transform(others)
     except ValueError:  # no text has a word

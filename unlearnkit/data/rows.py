@@ -136,19 +136,25 @@ def _no_json(path: Path, number: int, error: Exception, line: str) -> UserError:
 
 
 def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The first line names the columns; parted by tabs in a .tsv, else by commas, or by semicolons if it has more."""
+    """The first line names the columns. A .tsv is parted by tabs, others by what it has most of: , or ; or tabs.
+
+    Quotes that do not pair are an error, for a field would go on over the rows behind it.
+    """
     text = _text(path)
     header = text.partition("\n")[0]
-    comma = ";" if header.count(";") > header.count(",") else ","
+    comma = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=header.count)
     limit = csv.field_size_limit(2**31 - 1)  # a field may be a whole document
     try:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if path.suffix.lower() == ".tsv" else comma)
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=comma, strict=True)
         starts, records = [1], []
         for fields in lines:
             records.append(fields)
             starts.append(lines.line_num + 1)
     except csv.Error as error:
-        raise UserError(f"{path}:{starts[-1]}: no CSV ({error})", f"Mend {path.name} and run again") from error
+        raise UserError(
+            f"{path}:{starts[-1]}: no CSV ({error})",
+            'Put a field with quotes, commas or line breaks between double quotes ("), and a quote in it twice ("")',
+        ) from error
     finally:
         csv.field_size_limit(limit)
     while records and not records[0]:  # blank lines before the names
@@ -187,7 +193,7 @@ def _paragraphs(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Raises:
         UserError: JSON, which would be trained on with its braces and names.
     """
-    text = _text(path)
+    text = _text(path).replace("\r\n", "\n").replace("\r", "\n")
     if text.lstrip()[:1] in ("{", "["):
         with contextlib.suppress(ValueError, RecursionError):
             json.loads(text.strip().split("\n")[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from unlearnkit.errors import UserError, beginning
@@ -66,10 +66,16 @@ def _stem(values: Values) -> dict[str, Any]:
     return _choices({**values, "question": values["question"]["stem"], "choices": values["question"]["choices"]})
 
 
-def _choices(values: Values) -> dict[str, Any]:
+def _choices(values: Values, labels: Sequence[str] = ()) -> dict[str, Any]:
     """MMLU, WMDP, ARC, Social IQA: the response is the text of the right choice, the others are wrong answers.
 
     A choice is named by its place from 0, by its label, or by its text.
+
+    Args:
+        labels: what the choices are called where they stand in columns of their own.
+
+    Raises:
+        ValueError: no choice has that name, or two have, in two ways.
     """
     column = "choices" if "choices" in values else "options"
     offered = values[column]
@@ -79,27 +85,33 @@ def _choices(values: Values) -> dict[str, Any]:
     elif all(isinstance(choice, Mapping) for choice in offered):  # [{text, label}, ...]
         texts, labels = [choice["text"] for choice in offered], [choice["label"] for choice in offered]
     else:
-        texts, labels = list(offered), list(string.ascii_uppercase[: len(offered)])
-    if isinstance(key, int) and not isinstance(key, bool):
-        if not 0 <= key < len(texts):
-            raise ValueError(f"answer {key} of {len(texts)} choices")
-        right = key
-    elif key in texts:
-        right = texts.index(key)
-    elif key in labels:
-        right = labels.index(key)
-    else:
-        right = int(str(key))
-        if not 0 <= right < len(texts):
-            raise ValueError(f"answer {key} of {len(texts)} choices")
+        texts = list(offered)
+    right = _named(key, texts, labels)
     others = [text for place, text in enumerate(texts) if place != right]
     return _without(values, column, "answerKey", "answer") | {"response": texts[right], WRONG: others}
+
+
+def _named(key: Any, texts: Sequence[Any], labels: Sequence[Any]) -> int:
+    """The place of the choice that a row's answer names; labels of the data's own say it alone."""
+    if str(key) in (own := [str(label) for label in labels]):
+        return own.index(str(key))
+    places = {place for place, text in enumerate(texts) if key == text and not isinstance(key, bool)}
+    if not own and str(key) in (letters := list(string.ascii_uppercase[: len(texts)])):
+        places.add(letters.index(str(key)))
+    if str(key).isdecimal() and int(str(key)) < len(texts):
+        places.add(int(str(key)))
+    if len(places) > 1:
+        raise ValueError(f"answer {key} is the name of one choice and the text of another: {texts}")
+    if not places:
+        raise ValueError(f"answer {key} of {len(texts)} choices")
+    return places.pop()
 
 
 def _numbered(values: Values) -> dict[str, Any]:
     """The choices in columns of their own: choice0, choice1, ... (MMLU as CSV) or A, B, ..."""
     names = [name for name in (*(f"choice{n}" for n in range(26)), *string.ascii_uppercase) if name in values]
-    return _choices(_without(values, *names) | {"choices": [str(values[name]) for name in names]})
+    choices = [str(values[name]) for name in names]
+    return _choices(_without(values, *names) | {"choices": choices}, [name.removeprefix("choice") for name in names])
 
 
 def _social_iqa(values: Values) -> dict[str, Any]:

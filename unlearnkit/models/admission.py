@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from unlearnkit.errors import UserError, first_line
 from unlearnkit.models.attention import NotCarried, packed_inputs
+from unlearnkit.models.finite import odd_weight
 from unlearnkit.models.layout import Layout, Piece
 
 BEYOND = 9  # tokens of the longest example past the widest window
@@ -22,11 +23,16 @@ _passed: set[tuple[str, torch.dtype, str]] = set()  # in this process
 
 
 def check_packing(model: PreTrainedModel) -> None:
-    """Refuse an architecture whose packed examples are not what they are alone; each config is checked once.
+    """Refuse an architecture whose packed examples are not what they are alone, and weights that are NaN.
 
     Raises:
         UserError: the check on random tokens failed; it says why.
     """
+    if name := odd_weight(model):
+        raise UserError(
+            f"The weights of '{model.name_or_path}' are no numbers (NaN or infinite), first in '{name}'",
+            "Save the model again from a training that has not diverged, or fetch it again",
+        )
     config = (model.config.to_json_string(), _computed_in(model), model.device.type)
     if config in _passed:
         return

@@ -68,16 +68,21 @@ def refuse_odd(odd: bool = False) -> None:
         raise NoNumbers
 
 
-@torch.no_grad()
 def check_weights(network: Any, stage: str) -> None:
     """Asked after each stage, before anything is measured or kept of it.
 
     Raises:
         Diverged: a weight is NaN or infinite.
     """
-    for name, weight in network.named_parameters():
-        if not torch.isfinite(weight).all():
-            raise Diverged(
-                f"The stage '{stage}' left weights that are no numbers (NaN or infinite), first in '{name}'",
-                "Lower train.arguments.learning_rate, the terms' weights or the stage's scale, or take fewer steps",
-            )
+    if name := odd_weight(network):
+        raise Diverged(
+            f"The stage '{stage}' left weights that are no numbers (NaN or infinite), first in '{name}'",
+            "Lower train.arguments.learning_rate, the terms' weights or the stage's scale, or take fewer steps",
+        )
+
+
+@torch.no_grad()
+def odd_weight(network: Any) -> str | None:
+    """The name of the first weight that is NaN or infinite."""
+    told = ((name, weight) for name, weight in network.named_parameters() if weight.dtype.itemsize > 1)  # not rounded
+    return next((name for name, weight in told if not torch.isfinite(weight).all()), None)

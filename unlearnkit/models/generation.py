@@ -10,6 +10,7 @@ import torch
 from transformers import DynamicCache, GenerationConfig
 from transformers.cache_utils import DynamicLayer
 
+from unlearnkit.errors import UserError
 from unlearnkit.models.anatomy import bare
 
 
@@ -48,6 +49,16 @@ def end_tokens(network: Any) -> set[int]:
 
 
 def end_ids(config: GenerationConfig | None) -> set[int]:
-    """The end tokens of a generation_config."""
+    """The end tokens of a generation_config.
+
+    Raises:
+        UserError: they are no numbers.
+    """
     end = getattr(config, "eos_token_id", None)
-    return {end} if isinstance(end, int) else set(end or ())
+    ids = [] if end is None else end if isinstance(end, list | tuple) else [end]
+    if wrong := [one for one in ids if not isinstance(one, int) or isinstance(one, bool)]:
+        raise UserError(
+            f"The model's generation_config.json has eos_token_id={end}, and {wrong[0]!r} is no token's number",
+            "Write a whole number there, or a list of such",
+        )
+    return set(ids)

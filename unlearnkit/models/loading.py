@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from unlearnkit.models.admission import check_packing
 from unlearnkit.models.anatomy import bare
 from unlearnkit.models.attention import AUTO, Way, check_way, softcaps, use_packed_attention
 from unlearnkit.models.failures import told
+from unlearnkit.models.generation import end_tokens
 from unlearnkit.models.language_model import LanguageModel
 from unlearnkit.models.lineage import Lineage
 from unlearnkit.models.lora import Lora, check_targets
@@ -216,9 +217,12 @@ def network(
             f"The weights in '{base}'{saved} have no '{missing[0]}'{others}; random numbers would stand there",
             "Save the whole model again with save_pretrained, and give that folder with model.path=",
         )
+    if unread := sorted(found["unexpected_keys"]):
+        _left_out(base, len(unread), unread[0])
+    end_tokens(model)
     if base != source:
         with told(name, source):
-            over = PeftModel.from_pretrained(model, source)
+            over = _with_adapter(model, source)
             model = over if quantised else merged(over, keep=True).to(stored)
     if device and not quantised:  # transformers has put these there
         model.to(device)
@@ -229,3 +233,31 @@ def network(
         with computing(own.device, computed_in):
             check_packing(own)
     return model.eval()
+
+
+def _with_adapter(model: Any, source: str) -> PeftModel:
+    """The adapter's folder over its base.
+
+    Raises:
+        UserError: its file and its config are not of the same tensors, so that a part would be left as it is.
+    """
+    over = PeftModel.from_pretrained(model, source)
+    found = over.load_adapter(source, over.active_adapter)  # again, for what it says of them
+    for lacks, names in (("lack", found.missing_keys), ("have beside those of its config", found.unexpected_keys)):
+        if names:
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise UserError(
+                f"The weights of the adapter in '{source}' {lacks} '{sorted(names)[0]}'{others}",
+                "Save the adapter again with save_pretrained from the model that was trained, and give that folder",
+            )
+    return over
+
+
+@cache
+def _left_out(source: str, count: int, first: str) -> None:
+    """Said once a process, for a run loads its model several times."""
+    if ranks.is_first():
+        print(
+            f"Not read of '{source}': {count} tensors that its config.json has no place for, such as '{first}'",
+            flush=True,
+        )

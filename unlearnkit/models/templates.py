@@ -15,6 +15,8 @@ from transformers import PreTrainedTokenizerBase
 from unlearnkit.errors import UserError, first_line
 
 ESCAPES = {"\\n": "\n", "\\t": "\t"}  # as a command line leaves them
+# Fields of other frameworks' templates; other braces are text.
+FIELDS = re.compile(r"\{(response|answer|output|completion|question|instruction|query|input|system|context)\}")
 QUESTION, BEHIND = "### Question: {prompt}\n### Answer:", " "  # for base models, much as in Liu et al. 2024's code
 TODAY = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")  # transformers' function for chat templates
 ANSWER = "unlearnkit"  # stands where a template puts an answer
@@ -59,6 +61,11 @@ class Template:
             raise UserError(
                 f"model.template.text={self.text!r} has no {{prompt}}, so every question would be the same",
                 "Say where the question stands: model.template.text='\"Question: {prompt}\\nAnswer:\"'",
+            )
+        if self.text is not None and (found := FIELDS.search(self.text)):
+            raise UserError(
+                f"model.template.text={self.text!r} has {found[0]}, which nothing fills in: questions would hold it",
+                "Leave it out: {prompt} alone stands for the question, and the answer follows at the end",
             )
         try:
             Date.fromisoformat(str(self.date))

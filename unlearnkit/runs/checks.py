@@ -224,8 +224,10 @@ def check_model(
     model: LanguageModel,
     target: Target | None = None,
     attacks: Mapping[str, Attack] = {},
+    streams: dict[str, Stream] | None = None,
+    seed: int = 0,
 ) -> None:
-    """Every stage and attack can work on the model, and on what the target makes of it.
+    """Every stage and attack can work on the model, on what the target makes of it, and on the streams.
 
     Raises:
         UserError: one says that it cannot.
@@ -238,5 +240,7 @@ def check_model(
                 "Set target.merge=true, which puts what was taught into the base",
             )
         stage.check_model(model)
+        if streams is not None:
+            stage.check_rows(model, streams, seed)
     for attack in attacks.values():
         attack.check_model(model)

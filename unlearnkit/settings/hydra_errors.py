@@ -8,7 +8,8 @@ import sys
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import OverrideParseException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
@@ -40,6 +41,11 @@ def of_hydra(error: BaseException, primary: str = "config") -> UserError:
                 f"Unknown {group} '{name}'.{nearest(name, valid)} Valid: {', '.join(valid)}",
                 f"Choose one of these with {'+' if group in ADDED else ''}{group}=",
             )
+    if found := re.search(r"Multiple values for (\w+)", text):
+        group = found.group(1)
+        names = [name for word in sys.argv[1:] for key, _, name in [word.lstrip("+").partition("=")] if key == group]
+        both = f"Write both in one: '+attack=[{','.join(names)}]'" if group == "attack" else "Leave all but one out"
+        return UserError(f"{group} is chosen several times: {', '.join(names)}", both)
     if found := re.search(r"Could not override '(\w+)'", text):
         return _not_there(found.group(1), primary)
     if found := re.search(r"Key '([^']+)' is not in struct", text):
@@ -82,9 +88,44 @@ def _unparsed(override: str) -> UserError:
     if not equals:
         valid = "KEY=VALUE, +KEY=VALUE or ~KEY"
         return UserError(f"'{override}' is no setting", f"Write {valid}; 'python -m unlearnkit --help' shows examples")
-    inner = value.strip("\"'").replace("\\", "\\\\").replace('"', '\\"')
-    quoted = shlex.quote(f'{key}="{inner}"')
-    return UserError(f"The value in {override!r} has characters that need quotes", f"Quote it twice: {quoted}")
+    if not _parses(f"{key}=1"):
+        whole = re.sub(r"\[[^]]*\]?.*", "", key)
+        fix = (
+            f"A list is set as a whole: '{whole}=[A,B]'" if whole != key else "Write KEY=VALUE, names with dots between"
+        )
+        return UserError(f"'{key}' is no key: names hold letters, digits, _ and -", fix)
+    several = value[:1] in ("[", "{")
+    written = _quoted_items(value) if several else _quoted(value)
+    if not _parses(f"{key}={written}"):
+        fix = f"Close its brackets, and quote what is no word: '{key}=[\"a b\",c]' or '{key}={{name:\"a b\"}}'"
+        return UserError(f"The value in {override!r} is no list or mapping", fix)
+    return UserError(
+        f"The value in {override!r} has characters that need quotes",
+        f"Quote it twice: {shlex.quote(f'{key}={written}')}",
+    )
+
+
+def _quoted(text: str) -> str:
+    inner = text.strip("\"'").replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{inner}"'
+
+
+def _quoted_items(value: str) -> str:
+    """A list or mapping of texts with quotes where they are needed, and names without; what is neither as it is."""
+    if re.fullmatch(r"\{[^][{}]*\}", value):
+        return re.sub(r"""["'](\w+)["']\s*:""", r"\1:", value)
+    if not re.fullmatch(r"\[[^][{}]*\]", value):
+        return value
+    items = (item.strip() for item in value[1:-1].split(","))
+    return f"[{','.join(item if _parses(f'x={item}') else _quoted(item) for item in items)}]"
+
+
+def _parses(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:  # the parser's own is one, and so is what it lets through
+        return False
+    return True
 
 
 def _not_there(key: str, primary: str) -> UserError:

@@ -63,6 +63,9 @@ class Stage(ABC):
     def check_model(self, model: LanguageModel) -> None:  # noqa: B027  as above
         """Refuse settings that only the model shows to be wrong, before anything is computed with it."""
 
+    def check_rows(self, model: LanguageModel, streams: dict[str, Stream], seed: int) -> None:  # noqa: B027  as above
+        """Refuse rows that the stage could not train on, before anything is measured."""
+
     def beside(self, label: str, taught: bool) -> UserError | None:
         """Why it cannot be done beside quantised weights, which stay as they are; None: it can.
 

@@ -19,6 +19,7 @@ from transformers import (
 from transformers.trainer import SCALER_NAME
 
 from unlearnkit import ranks
+from unlearnkit.data.alternatives import Alternatives
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError, first_line
 from unlearnkit.losses.base import AGAINST, Loss
@@ -180,6 +181,31 @@ class Finetune(Stage):
         for layer in self.depths():
             number_of(layer, len(layers_of(model.model)))
 
+    def check_rows(self, model: LanguageModel, streams: dict[str, Stream], seed: int) -> None:
+        """Every example that will be drawn has room in the context, but for those that are yet to be invented.
+
+        Raises:
+            UserError: one has not.
+        """
+        own = {term.stream: streams[term.stream] for term in self.terms.values()}
+        there = {name: stream for name, stream in own.items() if not isinstance(stream, Alternatives)}
+        self._steps(model, there, self.steps(own), seed).examples()
+
+    def _steps(
+        self, model: LanguageModel, streams: dict[str, Stream], max_steps: int, seed: int, shards: int = 1
+    ) -> Steps:
+        limit = min(self.max_length or model.max_length, model.max_length)
+        encode = lambda prompt, response: model.template.encode(model.tokenizer, prompt, response)  # noqa: E731
+        return Steps(
+            streams=streams,
+            reference_streams={term.stream for term in self.terms.values() if term.needs_reference},
+            tokenise=Tokenise(encode, limit, self.truncate),
+            seed=seed,
+            batch_size=self.batch_size,
+            max_steps=max_steps,
+            shards=shards,
+        )
+
     def beside(self, label: str, taught: bool) -> UserError | None:
         if not self.deepspeed:
             return None
@@ -202,24 +228,13 @@ class Finetune(Stage):
     def __call__(self, model: LanguageModel, context: Context) -> LanguageModel:
         if self.deepspeed:
             self._announce(context)
-        max_steps = self.steps(context.streams)
         folder = context.folder / "checkpoints" / context.stage
         engine = zero.settings(self.deepspeed, model.dtype) if self.deepspeed else None
+        max_steps = self.steps(context.streams)
         arguments = self._arguments(folder, context.seed, max_steps, engine)
-        shards = arguments.world_size * self.accumulation
-        limit = min(self.max_length or model.max_length, model.max_length)
-        encode = lambda prompt, response: model.template.encode(model.tokenizer, prompt, response)  # noqa: E731
         streams = {term.stream: context.streams[term.stream] for term in self.terms.values()}
+        steps = self._steps(model, streams, max_steps, context.seed, arguments.world_size * self.accumulation)
         invent(streams, model, context.seed, max_steps, self.batch_size)
-        steps = Steps(
-            streams=streams,
-            reference_streams={term.stream for term in self.terms.values() if term.needs_reference},
-            tokenise=Tokenise(encode, limit, self.truncate),
-            seed=context.seed,
-            batch_size=self.batch_size,
-            max_steps=max_steps,
-            shards=shards,
-        )
         drawn = steps.examples()
         for state in AGAINST:
             scored = {t.stream for t in self.terms.values() if t.needs_reference_log_probs and t.against == state}

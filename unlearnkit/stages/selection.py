@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from unlearnkit.data.roles import ROLES
 from unlearnkit.errors import UserError, nearest
@@ -15,6 +15,13 @@ from unlearnkit.measures.interval import Estimate
 Numbers = Mapping[Column, Estimate]
 Place = TypeVar("Place", int, tuple[float, int])  # a step, or a rate and a step
 WRITE = "Write it as 'train.select={measure: M, role: forget, while: {measure: M2, role: retain, at_least: 0.8}}'"
+
+
+class Value(Protocol):
+    """A number with whatever else is known of it: an estimate, or a cell of a table."""
+
+    @property
+    def value(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ class Selection:
         return share(column, numbers[column], start[column])
 
 
-def share(column: Column, now: Estimate, then: Estimate) -> float:
+def share(column: Column, now: Value, then: Value) -> float:
     """Of what the start had: of a number that is better low, how many times lower it was."""
     part, whole = (now.value, then.value) if column.display.better == "higher" else (then.value, now.value)
     return part / whole if whole else math.inf

@@ -135,5 +135,16 @@ def table_of(model: str, data: str, runs: Sequence[Run], columns: list[Column], 
             c: mean_over_seeds(values, c.display.scale, row == ORIGINAL) for c, values in have.items() if values
         }
     over = "seeds" if len({run.data for run in runs}) <= 1 else "runs"
+    notes += _versions(runs)
     own_runs = {row: list(by_seed.values()) for row, by_seed in rows.items() if row != ORIGINAL}
     return Table(model, data, columns, cells, notes, over=over, runs=own_runs)
+
+
+def _versions(runs: Sequence[Run]) -> list[str]:
+    """A note where runs of a table were made by several versions of this package, or computed by several of torch."""
+    notes = []
+    for library in ("unlearnkit", "torch"):
+        made = {str(run.raw["run"].get("versions", {}).get(library, "an earlier one")) for run in runs}
+        if len(made) > 1:
+            notes.append(f"Made by several versions of {library}: {', '.join(sorted(made))}.")
+    return notes

@@ -25,13 +25,15 @@ def mark(table: Table) -> dict[tuple[str, Column], int]:
     """1 (best) or 2 (next best) by (row, column), among the methods, as far as a test tells them apart.
 
     The best and all that do not differ from it share the 1, where another method does differ; of these others the best
-    and all that do not differ from it share the 2, again only where another does, or where there is one alone.
+    and all that do not differ from it share the 2, again only where another does, or where there is one alone. A number
+    without an interval, as of a seed that diverged, differs from nothing that is known, and gets none.
     """
     marks: dict[tuple[str, Column], int] = {}
     for column in table.columns:
         better = column.display.better
-        there = {row: cells[column].value for row, cells in table.rows.items() if row != ORIGINAL and column in cells}
-        left = sorted((row for row in there if not math.isnan(there[row])), key=lambda row: there[row])
+        there = {row: cells[column] for row, cells in table.rows.items() if row != ORIGINAL and column in cells}
+        known = [row for row, cell in there.items() if not any(map(math.isnan, (cell.value, cell.low, cell.high)))]
+        left = sorted(known, key=lambda row: there[row].value)
         if better is None or len(left) < 2:
             continue
         left = left if better == "lower" else left[::-1]

@@ -140,9 +140,11 @@ class Claims:
             if cell is None or math.isnan(cell.value):
                 continue
             unit = in_print(column)
-            means[reference] = spans[reference] = Range(unit * cell.value, unit * cell.value)
-            if not math.isnan(cell.low):
-                spans[reference] = Range(unit * cell.low, unit * cell.high)
+            means[reference] = Range(unit * cell.value, unit * cell.value)
+            low, high = (
+                end if math.isnan(at) else unit * at for at, end in ((cell.low, -math.inf), (cell.high, math.inf))
+            )
+            spans[reference] = Range(low, high)  # of a bound that nothing is known of, any number
             shown = show_value(column.display, cell.value), show_interval(column.display, cell.low, cell.high)
             texts[reference] = " ".join(part for part in shown if part)
         return means, spans, texts
