@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from unlearnkit.losses import KL, NLL
-from unlearnkit.models.packing import pack
 from unlearnkit.models.reading import read
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
@@ -17,8 +16,7 @@ FORGET, RETAIN = ((5, 6, 7), (8, 9, 10)), ((5, 6), (11, 12))
 
 @pytest.fixture
 def step():
-    packed = pack({"forget": [FORGET], "retain": [RETAIN]})
-    return Step(0, packed, pack({"retain": [RETAIN]}), {"forget": (3, 1), "retain": (2, 1)})
+    return Step(0, {"forget": [FORGET], "retain": [RETAIN]}, {"forget": (3, 1), "retain": (2, 1)})
 
 
 @torch.no_grad()
