@@ -104,7 +104,7 @@ class Projection:
         inner = self._product(forget, self.average)
         own, other = self._product(forget, forget), self._product(self.average, self.average)
         self.cosine = inner / max((own * other) ** 0.5, 1e-30)
-        if inner < 0:
+        if inner < 0 < other:
             for name, gradient in forget.items():
                 gradient -= (inner / other * self.average[name]).to(gradient.dtype)
 
