@@ -149,10 +149,12 @@ def test_rates_that_are_tried_before_the_run_are_counted(capsys):
 
 
 def test_a_pass_of_each_side_and_a_running_average():
-    found = [planned(f"+method={name}", "model=tiny", "plan.gpus=1", "plan.grid=[1]") for name in ("gru", "ga_gd")]
+    words = ("model=tiny", "plan.gpus=1", "plan.grid=[1]", "train.batch_size=4", "train.accumulation=2")
+    found = [planned(f"+method={name}", *words) for name in ("gru", "ga_gd")]
     gru, plain = (one["asked"]["finetune"] for one in found)
     trained = 4 * found[0]["sizes"]["trainable"]
     assert (gru["parts"]["optimiser"], plain["parts"]["optimiser"]) == (3 * trained, 2 * trained)
+    assert (gru["parts"]["gradients"], plain["parts"]["gradients"]) == (2 * trained, trained)
     assert gru["hours"] == pytest.approx(plain["hours"], rel=0.02)
     assert gru["micro_batch"]["tokens"] < plain["micro_batch"]["tokens"]
     assert gru["parts"]["logits"] < plain["parts"]["logits"]
