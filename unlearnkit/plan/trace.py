@@ -169,7 +169,7 @@ def trace(
             reading = partial(read, standing=standing)
             loss = weighted_sum(partial(reading, model), terms, step, partial(_earlier, reading, model))
             with torch.autocast("cpu", enabled=False):
-                if loss.requires_grad:  # of one side's terms, which may read layers before all that is trained
+                if loss.requires_grad:  # not where one side reads nothing that is trained
                     loss.backward()
     return live
 
