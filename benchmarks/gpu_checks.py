@@ -108,16 +108,17 @@ KERNELS: list[tuple[str, tuple[torch.dtype, float], tuple[int, int, int], float 
 def kernels(device: str) -> list[Check]:
     """The kernels against blocks in fp64: what they give, and its gradients.
 
-    Rows with answers that share a prompt and rows without, under a window and without.
+    Rows that are trees of common beginnings and rows of examples alone, under a window and without.
     """
     checks = []
     apart = Layout([Piece(0, 300), Piece(300, 301), Piece(301, 600)])
-    shared = Layout([Piece(0, 60), *(Piece(n, n + 90, continues=0) for n in range(60, 600, 90))])
+    ends = ((60, 150, 0), (150, 240, 1), (240, 330, 1), (330, 420, 0), (420, 510, 4), (510, 600, 0))
+    shared = Layout([Piece(0, 60), *(Piece(*piece) for piece in ends)])
     for way, (dtype, limit), (heads, key_heads, width), softcap in KERNELS:
         generator = torch.Generator().manual_seed(0)
         sizes = [(1, n, 600, width) for n in (heads, key_heads, key_heads)]
         drawn = [torch.randn(size, generator=generator).to(device, dtype) for size in sizes]
-        for rows, layout in (("examples", apart), ("shared prompts", shared)):
+        for rows, layout in (("examples", apart), ("shared beginnings", shared)):
             for window in (None, 50):
                 error = _attention_error(way, drawn, layout, window, softcap)
                 name = f"kernel {way} in {dtype}, {rows}, window {window}, {heads}/{key_heads} heads of {width}"

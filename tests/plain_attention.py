@@ -7,7 +7,7 @@ import torch
 
 from unlearnkit.models.layout import Layout, Piece
 
-# A whole example, a prompt with three answers, another example, a prompt with two.
+# A whole example, a prompt with three answers, another example, a prompt with an answer and two that begin alike.
 ROW = Layout(
     [
         Piece(0, 9),
@@ -18,7 +18,9 @@ ROW = Layout(
         Piece(25, 29),
         Piece(29, 34),
         Piece(34, 36, continues=6),
-        Piece(36, 40, continues=6),
+        Piece(36, 37, continues=6),
+        Piece(37, 38, continues=8),
+        Piece(38, 40, continues=8),
     ]
 )
 # Kernels take 16 bits on a GPU alone; here its place is taken by the plain sequences that it is defined by.
@@ -37,13 +39,19 @@ def row(device="cpu", dtype=torch.float32, heads=4, key_heads=2, width=16, lengt
 
 
 def drawn(seed):
-    """A row of examples, and prompts with some answers each, of a length that is no whole number of blocks."""
+    """A row of examples and of trees of beginnings, of a length that is no whole number of blocks."""
     choose, pieces, end = random.Random(seed), [], 0
+
+    def tree(depth, of):
+        nonlocal end
+        size = choose.randint(1, 150)
+        pieces.append(Piece(end, end + size, continues=of))
+        end, number = end + size, len(pieces) - 1
+        for _ in range(choose.randint(0, 3) if depth < 3 else 0):
+            tree(depth + 1, number)
+
     while len(pieces) < 6:
-        for answer in range(1 + choose.randint(0, 3)):
-            size = choose.randint(1, 150)
-            pieces.append(Piece(end, end + size, continues=len(pieces) - answer if answer else None))
-            end += size
+        tree(0, None)
     return Layout(pieces)
 
 
@@ -51,12 +59,15 @@ def visible(window, layout=ROW):
     """(T, T) who sees whom, token by token, from positions."""
     place, owner = [], []
     for number, piece in enumerate(layout.pieces):
-        before = 0 if piece.continues is None else layout.sizes[piece.continues]
-        place += [before + token - piece.start for token in range(piece.start, piece.end)]
+        first = 0 if piece.continues is None else 1 + place[layout.pieces[piece.continues].end - 1]
+        place += [first + token - piece.start for token in range(piece.start, piece.end)]
         owner += [number] * (piece.end - piece.start)
+    related = torch.eye(len(layout.pieces), dtype=torch.bool)
+    for number, piece in enumerate(layout.pieces):
+        if piece.continues is not None:
+            related[number] |= related[piece.continues]
     place, owner = torch.tensor(place), torch.tensor(owner)
-    first = torch.tensor([-1 if piece.continues is None else piece.continues for piece in layout.pieces])[owner]
-    related = (owner[None] == owner[:, None]) | (owner[None] == first[:, None])
+    related = related[owner][:, owner]
     return related & (place[None] <= place[:, None]) & (place[:, None] - place[None] < (window or 10**9))
 
 

@@ -46,11 +46,17 @@ def test_what_is_too_long_loses_its_beginning(full_model):
     assert [value for value, _ in found] == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_context_is_computed_once(full_model):
+def test_a_context_is_computed_once_and_so_is_what_contexts_begin_with(full_model):
     tokens = []
-    full_model.model.register_forward_pre_hook(
+    hook = full_model.model.register_forward_pre_hook(
         lambda module, args, kwargs: tokens.append(kwargs["input_ids"].shape[1]), with_kwargs=True
     )
-    log_likelihoods(full_model.model, PAIRS, 1000, 1000, disable_bar=True)
-    # Three longer contexts once with what follows them (less each last token); a lone first token is not shared.
-    assert sum(tokens) == sum(len(c) + 1 + 0 + 2 + 2 for c in CONTEXTS if len(c) > 1) + 4 * 1 + (1 + 0 + 2 + 2)
+    shots = list(range(10, 30))
+    choices = [[40], [41], [42, 43]]
+    questions = [[*shots, 50, 51, 52], [60, 61], [*shots, 53, 54]]
+    pairs = [(question, choice) for question in questions for choice in choices]
+    scored = log_likelihoods(full_model.model, pairs, 1000, 40, disable_bar=True)
+    hook.remove()
+    assert tokens == [20 + (3 + 1) + (2 + 1) + (2 + 1)]
+    expected = [plain(full_model.model, *pair, 1000)[0] for pair in pairs]
+    assert [value for value, _ in scored] == pytest.approx(expected, abs=1e-4)

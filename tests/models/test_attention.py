@@ -35,7 +35,8 @@ def test_packed_equals_separate(model):
 def test_shared_prompts_equal_separate(model):
     prompt, other = (5, 6, 7, 8, 9), (11, 12)
     first, second, third = (20, 21, 22), (30, 31), (40, 41, 42, 43)
-    packed = pack({"forget": [(prompt, first), (other, third)], "mismatched": [(prompt, second), (prompt, third)]})
+    streams = {"forget": [(prompt, first), (other, third)], "mismatched": [(prompt, second), (prompt, third)]}
+    packed = pack(streams, shared=4)
     assert packed.input_ids.shape == (1, 5 + 2 + 1 + 3 + 2 + 3)
     logits = model(**packed.inputs()).logits[0]
     expected = [

@@ -37,6 +37,18 @@ def test_sequences():
     assert made.query_ends.dtype == made.key_ends.dtype == torch.int32
 
 
+def test_a_piece_sees_all_that_its_chain_goes_on_from():
+    row = Layout([Piece(0, 1), Piece(1, 3, continues=0), Piece(3, 4, continues=1), Piece(4, 6, continues=0)])
+    assert row.chains == [[], [0], [0, 1], [0]]
+    assert [row.before(number) for number in range(4)] == [0, 1, 3, 1]
+    assert row.masks(CPU)[2].int().tolist() == [[1, 1, 1, 1]]
+    assert row.masks(CPU, window=2)[2].int().tolist() == [[0, 0, 1, 1]]
+    assert row.masks(CPU)[3].int().tolist() == [[1, 1, 0], [1, 1, 1]]
+    made = row.sequences(CPU)
+    assert made.keys.tolist() == [0, 0, 1, 2, 0, 1, 2, 3, 0, 4, 5]
+    assert made.query_ends.tolist() == [0, 1, 3, 4, 6] and made.key_ends.tolist() == [0, 1, 4, 8, 11]
+
+
 def test_examples_alone_need_no_copies():
     assert Layout([Piece(0, 2), Piece(2, 5)]).sequences(CPU).keys is None
 

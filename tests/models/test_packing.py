@@ -1,5 +1,7 @@
 """The layout of a packed row, written out by hand, and what the tokeniser refuses."""
 
+from random import Random
+
 import pytest
 import torch
 
@@ -15,18 +17,19 @@ STREAMS = {
 
 
 def test_shared_prompts_and_duplicate_responses():
-    row = pack(STREAMS)
+    row = pack(STREAMS, shared=2)
     assert row.input_ids.tolist() == [[5, 6, 7, 8, 9, 9]]
     assert row.position_ids.tolist() == [[0, 1, 2, 3, 2, 0]]
     assert row.keep.tolist() == [1, 2, 3, 5, 1, 4, 1, 2, 3]
     assert row.labels.tolist() == [7, 8, 2, 2, 9, 2, 7, 8, 2]
     assert row.streams == {"forget": slice(0, 4), "mismatched": slice(4, 9)}
     assert row.lengths == {"forget": [3, 1], "mismatched": [2, 3]}
+    assert row.places == {"forget": [[0, 1, 2, 3], [5]], "mismatched": [[0, 1, 4], [0, 1, 2, 3]]}
     assert row.layout.pieces == [Piece(0, 2), Piece(2, 4, continues=0), Piece(4, 5, continues=0), Piece(5, 6)]
 
 
 def test_without_sharing_every_example_has_its_block():
-    row = pack(STREAMS, share_prompts=False)
+    row = pack(STREAMS, shared=None)
     assert row.input_ids.tolist() == [[5, 6, 7, 8, 9, 5, 6, 9]]
     assert row.position_ids.tolist() == [[0, 1, 2, 3, 0, 0, 1, 2]]
     assert row.layout.pieces == [Piece(0, 4), Piece(4, 5), Piece(5, 8)]
@@ -34,12 +37,39 @@ def test_without_sharing_every_example_has_its_block():
     assert row.labels.tolist() == [7, 8, 2, 2, 9, 2, 7, 8, 2]
 
 
-def test_a_one_token_response_beside_a_longer_one():
-    row = pack({"forget": [((5, 6), (2,)), ((5, 6), (7, 8))]})
-    assert row.input_ids.tolist() == [[5, 6, 7]]
-    assert row.keep.tolist() == [1, 1, 2]
-    assert row.labels.tolist() == [2, 7, 8]
-    assert row.layout.pieces == [Piece(0, 3)]
+def test_a_system_prompt_a_prompt_and_answers_that_begin_alike_stand_once():
+    a, b = (1, 2, 3), (1, 2, 4, 5)
+    row = pack({"forget": [(a, (6, 7, 8, 9)), (b, (6, 9))], "retain": [(a, (6, 7, 9, 8)), (a, (3, 3))]}, shared=2)
+    assert row.input_ids.tolist() == [[1, 2, 3, 6, 7, 8, 9, 4, 5, 6, 3, 3]]
+    assert row.position_ids.tolist() == [[0, 1, 2, 3, 4, 5, 5, 2, 3, 4, 2, 3]]
+    assert row.places["forget"] == [[0, 1, 2, 3, 4, 5], [0, 1, 7, 8, 9]]
+    assert row.places["retain"] == [[0, 1, 2, 3, 4, 6], [0, 1, 10, 11]]
+    assert row.layout.pieces == [
+        Piece(0, 2),
+        Piece(2, 5, continues=0),
+        Piece(5, 6, continues=1),
+        Piece(6, 7, continues=1),
+        Piece(7, 10, continues=0),
+        Piece(10, 12, continues=0),
+    ]
+    assert row.keep.tolist() == [2, 3, 4, 5, 8, 9, 2, 3, 4, 6, 10, 11]
+
+
+def test_a_beginning_shorter_than_asked_stands_in_each():
+    examples = {"forget": [((1, 2, 3, 4), (7, 8)), ((1, 2, 3, 5), (7, 8))]}
+    assert pack(examples, shared=3).input_ids.tolist() == [[1, 2, 3, 4, 7, 5, 7]]
+    assert pack(examples, shared=4).input_ids.tolist() == [[1, 2, 3, 4, 7, 1, 2, 3, 5, 7]]
+    assert pack(examples).layout.pieces == [Piece(0, 5), Piece(5, 10)]
+
+
+def test_what_begins_another_is_part_of_its_piece():
+    examples = {"forget": [((5, 6), (2,)), ((5, 6), (7, 8)), ((5, 6), (7, 8, 9))]}
+    row = pack(examples)
+    assert row.input_ids.tolist() == [[5, 6, 7, 8]]
+    assert row.keep.tolist() == [1, 1, 2, 1, 2, 3]
+    assert row.labels.tolist() == [2, 7, 8, 7, 8, 9]
+    assert row.layout.pieces == [Piece(0, 4)]
+    assert pack(examples, shared=None).layout.pieces == [Piece(0, 2), Piece(2, 5), Piece(5, 9)]
 
 
 def test_one_answer_twice_is_one_piece():
@@ -49,18 +79,20 @@ def test_one_answer_twice_is_one_piece():
     assert row.streams == {"forget": slice(0, 2), "retain": slice(2, 4)}
 
 
-def test_texts_after_a_start_token_alone_share_nothing():
-    row = pack({"forget": [((1,), (7, 8)), ((1,), (9, 10))]})
-    assert row.input_ids.tolist() == [[1, 7, 1, 9]]
-    assert row.layout.pieces == [Piece(0, 2), Piece(2, 4)]
-
-
-def test_a_response_that_begins_another_is_its_own():
-    row = pack({"forget": [((5, 6), (7, 8)), ((5, 6), (7, 8, 9))]})
-    assert row.input_ids.tolist() == [[5, 6, 7, 7, 8]]
-    assert row.position_ids.tolist() == [[0, 1, 2, 2, 3]]
-    assert row.keep.tolist() == [1, 2, 1, 3, 4]
-    assert row.layout.pieces == [Piece(0, 2), Piece(2, 3, continues=0), Piece(3, 5, continues=0)]
+@pytest.mark.parametrize("seed", range(20))
+def test_a_row_holds_every_example_where_it_says_and_a_token_no_oftener_than_it_must(seed):
+    random = Random(seed)
+    text = lambda most: tuple(random.randint(1, 2) for _ in range(random.randint(1, most)))  # noqa: E731
+    examples = [(text(6), text(6)) for _ in range(12)]
+    row = pack({"forget": examples[:7], "retain": examples[7:]}, shared=1)
+    texts = [prompt + response[:-1] for prompt, response in examples]
+    places = row.places["forget"] + row.places["retain"]
+    ids, positions = row.input_ids[0].tolist(), row.position_ids[0].tolist()
+    assert [tuple(ids[place] for place in example) for example in places] == texts
+    assert [[positions[place] for place in example] for example in places] == [list(range(len(one))) for one in texts]
+    assert len(ids) == len({one[: end + 1] for one in texts for end in range(len(one))})
+    starts = [piece.start for piece in row.layout.pieces]
+    assert starts == [0, *(piece.end for piece in row.layout.pieces[:-1])] and row.layout.pieces[-1].end == len(ids)
 
 
 def test_to_moves_every_tensor():

@@ -5,8 +5,9 @@ import torch
 
 from unlearnkit.data.examples import Example
 from unlearnkit.models import load_source, tiny
+from unlearnkit.models.generation import beginning_cache
 from unlearnkit.models.templates import Template
-from unlearnkit.records.generate import generate, records_of
+from unlearnkit.records.generate import Frame, frame, generate, records_of
 
 END = 2
 SETS = {
@@ -57,6 +58,38 @@ def test_equals_a_plain_loop(model):
         assert record.tokens == len(ids)
         assert record.ended == (ids[-1] == END)
         assert record.response == model.tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+
+def test_what_all_prompts_begin_with_is_computed_once(model):
+    begun = "You answer questions of all kinds, "
+    sets = {"s": [Example(str(n), begun + rest) for n, rest in enumerate(("in short", "", "at length and in rhyme"))]}
+    widths = []
+    hook = model.model.register_forward_pre_hook(
+        lambda module, args, kwargs: widths.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    records = answered(model, sets, max_new_tokens=12)
+    hook.remove()
+    assert widths[:3] == [(1, 42), (3, 33), (3, 1)]
+    for record, example in zip(records, sets["s"], strict=True):
+        assert (
+            record.response
+            == model.tokenizer.decode(plain(model, example.prompt, 12), skip_special_tokens=True).strip()
+        )
+
+
+@pytest.mark.parametrize("architecture", ["mistral", "gemma2"])
+def test_layers_with_a_window_begin_anew(architecture, tmp_path):
+    folder = tiny.write(tmp_path / "model", architecture)
+    model = load_source("tiny", str(folder), "float32", None, Template())
+    assert beginning_cache(model.model, list(range(3, 23)), 2, model.device) is None
+
+
+def test_a_frame_of_prompts():
+    alike = list(range(10, 18))
+    assert frame([[*alike, 1, 2], [*alike, 3]]) == Frame(10, 8)
+    assert frame([[*alike, 1], [*alike]]) == Frame(9)  # all but the last of the shorter: seven
+    assert frame([[*alike, 1, 2]]) == Frame(10)
+    assert frame([[*alike, 1]] * 3) == Frame(9, 8)
 
 
 def test_order_and_fields(model):

@@ -119,10 +119,7 @@ def packed_rows(examples: Sequence[Tokens], device: torch.device | str) -> list[
         rows[-1].append(example)
         size += length
     firsts = np.cumsum([0, *map(len, rows)]).tolist()
-    return [
-        (first, pack({"answers": row}, share_prompts=False).to(device))
-        for first, row in zip(firsts, rows, strict=False)
-    ]
+    return [(first, pack({"answers": row}).to(device)) for first, row in zip(firsts, rows, strict=False)]
 
 
 Make = Callable[[int, Packed, torch.Tensor, torch.Tensor], Iterable[Any]]

@@ -119,7 +119,7 @@ def _standing_for(model: LanguageModel, places: list[int]) -> Iterator[torch.Ten
 
 def _loss(model: LanguageModel, rows: list[Tokens]) -> torch.Tensor:
     """The mean negative log-probability of the rows' answer tokens."""
-    packed = pack({"answers": rows}, share_prompts=False).to(model.device)
+    packed = pack({"answers": rows}).to(model.device)
     with model.current() as network, torch.enable_grad():
         logits = network(**packed.inputs()).logits[0].float()
     return torch.nn.functional.cross_entropy(logits, packed.labels)

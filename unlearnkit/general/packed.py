@@ -1,4 +1,7 @@
-"""Log-likelihoods of continuations, packed: each context once with all its continuations, logits at these alone."""
+"""Log-likelihoods of continuations, packed: a context once with all its continuations, logits at these alone.
+
+What contexts begin with alike, such as a task's examples, stands once a row as well.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from unlearnkit import ranks
-from unlearnkit.models.packing import Tokens, pack
+from unlearnkit.models.packing import SHARED, Tokens, common_beginning, pack
 
 
 @torch.inference_mode()
@@ -30,14 +33,21 @@ def log_likelihoods(
         tokens = tuple([*before, *after][-(max_length + 1) :])
         groups[tokens[: -len(after)]][tuple(after)].append(number)
     rows: list[list[Tokens]] = []
-    left = 0
-    for context in sorted(groups, key=lambda context: -_size(context, groups[context])):  # too large fails at once
-        size = _size(context, groups[context])
-        if size > left:
+    sizes: list[int] = []
+    last: tuple[int, ...] = ()
+    for context in sorted(groups):  # those that begin alike lie side by side
+        size = len(context) + sum(len(continuation) - 1 for continuation in groups[context])
+        alike = len(common_beginning([last, context]))
+        more = size - (alike if alike >= SHARED else 0)
+        if not rows or sizes[-1] + more > tokens_a_row:
             rows.append([])
-            left = tokens_a_row
+            sizes.append(0)
+            more = size
         rows[-1] += [(context, continuation) for continuation in groups[context]]
-        left -= size
+        sizes[-1] += more
+        last = context
+    # One that is too large fails at once.
+    rows = [rows[number] for number in sorted(range(len(rows)), key=sizes.__getitem__, reverse=True)]
 
     def score_rows(mine: list[list[Tokens]]) -> list[list[tuple[float, bool]]]:
         scored = []
@@ -53,10 +63,6 @@ def log_likelihoods(
             for number in groups[context][continuation]:
                 likelihoods[number] = answer
     return likelihoods
-
-
-def _size(context: tuple[int, ...], continuations: Any) -> int:
-    return len(context) + sum(len(continuation) - 1 for continuation in continuations)
 
 
 def _score(model: Any, row: list[Tokens]) -> list[tuple[float, bool]]:

@@ -1,4 +1,4 @@
-"""Attention for packed rows: every example attends to itself alone, the answers to one prompt to it and to themselves.
+"""Attention for packed rows: every example attends to itself alone, whatever of it stands once for several.
 
 A packed row holds the examples of a step end to end. transformers keeps packed examples apart with a
 (1, 1, T, T) mask; here the empty part of that mask is not computed. On a GPU in 16 bits one variable-length kernel
@@ -29,7 +29,7 @@ AUTO, BLOCKS, VARLEN, FLEX = "auto", "blocks", "varlen", "flex"
 Way = Literal["auto", "blocks", "varlen", "flex"]
 WAYS = {AUTO: "packed", BLOCKS: "packed_blocks", VARLEN: "packed_varlen", FLEX: "packed_flex"}  # names in transformers
 OFF = 2e-2  # how far a kernel may be from blocks in fp32, of the norm; 16 bits give 5e-3
-TRIED = Layout([Piece(0, 200), Piece(200, 240), Piece(240, 310, continues=1), Piece(310, 330, continues=1)])
+TRIED = Layout([Piece(0, 190), Piece(190, 240), Piece(240, 260, 1), Piece(260, 310, 2), Piece(310, 330, 1)])
 
 
 class NotCarried(Exception):
@@ -120,11 +120,11 @@ def _in_blocks(
     # split's backward is one cat; a slice's fills a row of zeros
     queries, keys, values = (tensor.split(layout.sizes, dim=2) for tensor in (query, key, value))
     parts = []
-    for number, (piece, mask) in enumerate(zip(layout.pieces, layout.masks(query.device, window), strict=True)):
-        own_keys, own_values, of = keys[number], values[number], piece.continues
-        if of is not None:
-            own_keys = torch.cat([keys[of], own_keys], dim=2)
-            own_values = torch.cat([values[of], own_values], dim=2)
+    for number, (chain, mask) in enumerate(zip(layout.chains, layout.masks(query.device, window), strict=True)):
+        own_keys, own_values = keys[number], values[number]
+        if chain:
+            own_keys = torch.cat([*(keys[other] for other in chain), own_keys], dim=2)
+            own_values = torch.cat([*(values[other] for other in chain), own_values], dim=2)
         if softcap is not None:
             parts.append(_softcapped(queries[number], own_keys, own_values, mask, scaling, dropout, softcap))
             continue

@@ -79,39 +79,42 @@ def _softcapping(cap: float, device: torch.device) -> Callable[..., torch.Tensor
 def block_mask(layout: Layout, device: torch.device, window: int | None = None) -> BlockMask:
     """Who sees whom, made once a row, device and window.
 
-    Query q sees the keys from `own[q]` to q of its piece, and those from `first[q]` up to `last[q]`, not included, of
-    the piece that its own continues. What pads a row to whole blocks sees itself.
+    Query q sees key k where k <= q < until[k], the end of all that goes on from the key's piece, and where the key's
+    place in the example is at least least[q]. What pads a row to whole blocks is a piece of its own.
     """
     return layout.once(("block mask", device, window), lambda: _block_mask(layout, device, window))
 
 
 def _block_mask(layout: Layout, device: torch.device, window: int | None) -> BlockMask:
     length, count = sum(layout.sizes), _blocks(sum(layout.sizes))
-    before = [None if piece.continues is None else layout.pieces[piece.continues] for piece in layout.pieces]
-    pieces = [
-        (piece.start, *((0, 0) if other is None else (other.start, other.end)))
-        for piece, other in zip(layout.pieces, before, strict=True)
-    ]
-    table = torch.tensor(pieces, dtype=torch.int32, device=device).t()
-    sizes = torch.tensor(layout.sizes, device=device)
-    start, first, last = table.repeat_interleave(sizes, dim=1, output_size=length).unbind()
-    queries = torch.arange(count * BLOCK, dtype=torch.int32, device=device)
-    own, real = queries.clone(), queries[:length]
-    own[:length] = start if window is None else torch.maximum(start, real - window + 1)
-    if window is not None:  # its place in its example is q - start + last - first
-        first = torch.minimum(torch.maximum(first, real - start + last - window + 1), last)
-    first, last = (F.pad(tensor, (0, count * BLOCK - length)) for tensor in (first, last))
+    starts = [*(piece.start for piece in layout.pieces), length]
+    ends = [*(piece.end for piece in layout.pieces), count * BLOCK]
+    chains = [*layout.chains, []]
+    last = list(ends)  # of a piece with all that goes on from it
+    for number, chain in enumerate(layout.chains):
+        for other in chain:
+            last[other] = max(last[other], ends[number])
+    firsts = [*(layout.before(number) for number in range(len(layout.pieces))), 0]
+    table = torch.tensor([last, firsts, starts], dtype=torch.int32, device=device)
+    sizes = torch.tensor([end - start for start, end in zip(starts, ends, strict=True)], device=device)
+    until, first, start = table.repeat_interleave(sizes, dim=1, output_size=count * BLOCK).unbind()
+    place = torch.arange(count * BLOCK, dtype=torch.int32, device=device) - start + first
+    least = torch.zeros_like(place) if window is None else place - window + 1
 
     def sees(_batch: torch.Tensor, _head: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-        inside = (key >= own[query]) & (key <= query)
-        return inside | ((key >= first[query]) & (key < last[query]))
+        return (key <= query) & (query < until[key]) & (place[key] >= least[query])
 
+    # Pairs of pieces whose tokens see one another: of two blocks, how many pairs of tokens lie in such pairs.
+    pairs = torch.tensor([(n, other) for n, chain in enumerate(chains) for other in (*chain, n)], device=device)
     low = torch.arange(0, count * BLOCK, BLOCK, device=device)
-    high = low + BLOCK - 1
-    q, own_, first_, last_ = (tensor[:, None] for tensor in (queries, own, first, last))
-    some = ((high >= own_) & (low <= q)) | ((high >= first_) & (low < last_) & (first_ < last_))
-    every = ((low >= own_) & (high <= q)) | ((low >= first_) & (high < last_))
-    some, every = some.view(count, BLOCK, count).any(1), every.view(count, BLOCK, count).all(1)
+    begin, end = torch.tensor(starts, device=device)[:, None], torch.tensor(ends, device=device)[:, None]
+    within = (torch.minimum(end, low + BLOCK) - torch.maximum(begin, low)).clamp(min=0).double()  # (pieces, blocks)
+    seen = within[pairs[:, 0]].T @ within[pairs[:, 1]]
+    some, every = (seen > 0).tril(), (seen == BLOCK * BLOCK).tril(-1)
+    if window is not None:
+        keys, queries = place.view(count, BLOCK), least.view(count, BLOCK)
+        some &= keys.amax(1) >= queries.amin(1)[:, None]
+        every &= keys.amin(1) >= queries.amax(1)[:, None]
     made = BlockMask.from_kv_blocks(*_listed(some & ~every), *_listed(every), BLOCK_SIZE=BLOCK, mask_mod=sees)
     for tensor in made.as_tuple():
         if isinstance(tensor, torch.Tensor):  # else the first row's number of blocks is compiled in

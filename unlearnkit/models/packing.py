@@ -1,9 +1,10 @@
-"""Lay the examples of a step end to end in one row: no padding, a prompt once, logits only at answers."""
+"""Lay the examples of a step end to end in one row: no padding, a common beginning once, logits only at answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from unlearnkit.models.attention import packed_inputs
 from unlearnkit.models.layout import Layout, Piece
 
 Tokens = tuple[tuple[int, ...], tuple[int, ...]]  # prompt ids, response ids
+SHARED = 8  # tokens of a common beginning from which on it pays to compute it once
 
 
 @dataclass
@@ -21,13 +23,13 @@ class Packed:
     """One row.
 
     Args:
-        input_ids, position_ids: (1, T); positions go on from the prompt's end in each of its responses.
+        input_ids, position_ids: (1, T); positions go on from a common beginning's end in each that continues it.
         layout: who sees whom.
         keep: (K,) positions whose next-token logits are wanted, stream by stream, answer by answer.
         labels: (K,) the answer tokens those logits should predict.
         streams: stream -> its slice of K.
         lengths: stream -> tokens of each answer, the end token included.
-        spans: stream -> where each example's prompt and its response, without the last token, lie in the row.
+        places: stream -> where the tokens of each example, but its last, lie in the row.
     """
 
     input_ids: torch.Tensor
@@ -37,7 +39,7 @@ class Packed:
     labels: torch.Tensor
     streams: dict[str, slice]
     lengths: dict[str, list[int]]
-    spans: dict[str, list[tuple[range, range]]]
+    places: dict[str, list[list[int]]]
 
     def inputs(self) -> dict[str, Any]:
         """Keyword arguments for the model's forward."""
@@ -45,9 +47,8 @@ class Packed:
 
     def every(self, stream: str) -> tuple[torch.Tensor, list[int]]:
         """(M,) positions of all tokens of a stream's examples, shared ones in each, and how many each example has."""
-        places = [place for spans in self.spans[stream] for span in spans for place in span]
-        sizes = [len(prompt) + len(response) for prompt, response in self.spans[stream]]
-        return torch.tensor(places, dtype=torch.long, device=self.keep.device), sizes
+        places = [place for example in self.places[stream] for place in example]
+        return torch.tensor(places, dtype=torch.long, device=self.keep.device), list(map(len, self.places[stream]))
 
     def to(self, device: torch.device | str, **_: Any) -> Packed:
         """The same row on a device (accelerate calls this with `non_blocking=`)."""
@@ -59,87 +60,92 @@ class Packed:
             self.labels.to(device),
             self.streams,
             self.lengths,
-            self.spans,
+            self.places,
         )
 
 
-@dataclass
-class _Block:
-    prompt: tuple[int, ...]
-    responses: dict[tuple[int, ...], int] = field(default_factory=dict)  # response ids -> offset in the block
-    size: int = 0
+def pack(streams: dict[str, list[Tokens]], shared: int | None = SHARED) -> Packed:
+    """Pack tokenised examples as the tree of their beginnings: a system prompt, a prompt, an equal answer stand once.
 
+    The last token of a response predicts nothing, so it is a label but no input.
 
-def pack(streams: dict[str, list[Tokens]], share_prompts: bool = True) -> Packed:
-    """Pack tokenised examples; equal prompts become one block and equal responses to them one copy.
-
-    The last token of a response predicts nothing, so it is a label but no input. Texts after nothing but a start
-    token keep blocks of their own, for one shared token is not worth attention over all of them.
+    Args:
+        shared: the fewest tokens of a common beginning that stand once; None: only equal examples do.
     """
-
-    def key(example: Tokens) -> tuple:
-        return example[0] if share_prompts and len(example[0]) > 1 else example
-
-    blocks: dict[tuple, _Block] = {}
-    for examples in streams.values():
-        for example in examples:
-            prompt, response = example
-            block = blocks.setdefault(key(example), _Block(prompt, size=len(prompt)))
-            if response not in block.responses:
-                block.responses[response] = block.size
-                block.size += len(response) - 1
-
-    ids: list[int] = []
-    positions: list[int] = []
-    starts: dict[tuple, int] = {}
-    pieces: list[Piece] = []
-    for name, block in blocks.items():
-        starts[name] = len(ids)
-        ids += block.prompt
-        positions += range(len(block.prompt))
-        for response in block.responses:
-            ids += response[:-1]
-            positions += range(len(block.prompt), len(block.prompt) + len(response) - 1)
-        pieces += _pieces(block, starts[name], first=len(pieces))
-
+    texts = {stream: [prompt + response[:-1] for prompt, response in rows] for stream, rows in streams.items()}
+    row = _Row([text for rows in texts.values() for text in rows], shared)
     keep: list[int] = []
     labels: list[int] = []
     slices: dict[str, slice] = {}
-    lengths: dict[str, list[int]] = {}
-    spans: dict[str, list[tuple[range, range]]] = {}
     for stream, examples in streams.items():
         begin = len(keep)
-        spans[stream] = []
-        for example in examples:
-            prompt, response = example
-            start = starts[key(example)]
-            first = start + blocks[key(example)].responses[response]
-            keep += [start + len(prompt) - 1, *range(first, first + len(response) - 1)]
+        for (prompt, response), text in zip(examples, texts[stream], strict=True):
+            keep += row.places[text][len(prompt) - 1 :]
             labels += response
-            spans[stream].append((range(start, start + len(prompt)), range(first, first + len(response) - 1)))
         slices[stream] = slice(begin, len(keep))
-        lengths[stream] = [len(response) for _, response in examples]
     return Packed(
-        torch.tensor([ids]),
-        torch.tensor([positions]),
-        Layout(pieces),
+        torch.tensor([row.ids]),
+        torch.tensor([row.positions]),
+        Layout(row.pieces),
         torch.tensor(keep),
         torch.tensor(labels),
         slices,
-        lengths,
-        spans,
+        {stream: [len(response) for _, response in examples] for stream, examples in streams.items()},
+        {stream: [row.places[text] for text in rows] for stream, rows in texts.items()},
     )
 
 
-def _pieces(block: _Block, start: int, first: int) -> list[Piece]:
-    """A prompt with its one response is one piece; several responses each continue the prompt's, which is `first`."""
-    sizes = [len(response) - 1 for response in block.responses if len(response) > 1]
-    if len(sizes) < 2:
-        return [Piece(start, start + block.size)]
-    pieces = [Piece(start, start + len(block.prompt))]
-    for size in sizes:
-        pieces.append(Piece(pieces[-1].end, pieces[-1].end + size, continues=first))
-    return pieces
+class _Row:
+    """A row that is being laid.
+
+    Attributes:
+        ids, positions: of its tokens, the position counted from an example's beginning.
+        pieces: what they are parts of; a piece stands before those that continue it.
+        places: text -> where its tokens lie.
+    """
+
+    def __init__(self, texts: list[tuple[int, ...]], shared: int | None):
+        self.shared = shared
+        self.ids: list[int] = []
+        self.positions: list[int] = []
+        self.pieces: list[Piece] = []
+        self.places: dict[tuple[int, ...], list[int]] = {}
+        within = dict(zip(texts, texts, strict=True)) if shared is None else _longest(texts)
+        self._lay(list(dict.fromkeys(within[text] for text in texts)), [], None)
+        self.places.update({text: self.places[longest][: len(text)] for text, longest in within.items()})
+
+    def _lay(self, texts: Sequence[tuple[int, ...]], before: list[int], parent: int | None) -> None:
+        """Texts whose first tokens lie in the places `before`, the last of them in piece `parent`."""
+        alike: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+        for text in texts:
+            end = None if self.shared is None else len(before) + self.shared
+            alike.setdefault(text[:end], []).append(text)
+        for group in alike.values():
+            common = common_beginning(group)
+            piece = Piece(len(self.ids), len(self.ids) + len(common) - len(before), parent)
+            places = [*before, *range(piece.start, piece.end)]
+            self.ids += common[len(before) :]
+            self.positions += range(len(before), len(common))
+            self.pieces.append(piece)
+            if len(group) == 1:
+                self.places[common] = places
+            else:
+                self._lay(group, places, len(self.pieces) - 1)
+
+
+def common_beginning(texts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The tokens that all of the texts begin with."""
+    return tuple(os.path.commonprefix(texts))
+
+
+def _longest(texts: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """Of each text one that begins with it and that none of the others begins with."""
+    longest: dict[tuple[int, ...], tuple[int, ...]] = {}
+    after: tuple[int, ...] = ()
+    for text in sorted(set(texts), reverse=True):  # what begins with a text lies behind it in order
+        longest[text] = longest[after] if after[: len(text)] == text else text
+        after = text
+    return longest
 
 
 class Tokenise:

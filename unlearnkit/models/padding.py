@@ -21,7 +21,7 @@ def padded(row: Packed, stream: str, length: int | None, pad: int) -> tuple[torc
     An example's last token, which predicts nothing, is left out as in the packed row.
     """
     ids = row.input_ids[0].tolist()
-    texts = [[ids[place] for span in spans for place in span] for spans in row.spans[stream]]
+    texts = [[ids[place] for place in places] for places in row.places[stream]]
     size = max(len(text) for text in texts) if length is None else length
     tokens = torch.full((len(texts), size), pad, dtype=torch.long)
     seen = torch.zeros_like(tokens)

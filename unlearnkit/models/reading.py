@@ -128,7 +128,7 @@ def read(network: Any, row: Packed, outputs: Outputs, pad: int = 0, standing: in
     else:
         made = _packed(network, row, outputs)
     for stream, length in sorted(outputs.padded, key=str):
-        if row.spans.get(stream):
+        if row.places.get(stream):
             ids, mask = padded(row, stream, length, pad)
             made.padded[stream, length] = network(input_ids=ids, attention_mask=mask).logits
     return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +11,7 @@ from unlearnkit.errors import UserError, beginning
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.attention import packed_inputs
 from unlearnkit.models.packing import pack
-from unlearnkit.records.generate import decoded
-
-SHARED = 8  # tokens of a common beginning from which on it pays to compute it once a row
+from unlearnkit.records.generate import decoded, frame
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,8 @@ def ask(model: LanguageModel, prompts: list[str], tokens: int, as_published: boo
         UserError: more than the context holds.
     """
     prompt_ids = [tuple(model.template.encode_prompt(model.tokenizer, prompt)) for prompt in prompts]
-    width = max(map(len, prompt_ids))
+    laid = frame(prompt_ids)
+    width = laid.width
     if width + tokens > model.max_length:
         longest = max(range(len(prompt_ids)), key=lambda number: len(prompt_ids[number]))
         lower = "Set eval.krs.tokens= lower, or shorten" if width < model.max_length else "Shorten or remove"
@@ -67,7 +65,7 @@ def ask(model: LanguageModel, prompts: list[str], tokens: int, as_published: boo
             f"{lower} the question",
         )
     questions = []
-    for prompt, (bare, end) in zip(prompt_ids, decoded(model, prompt_ids, width, tokens), strict=True):
+    for prompt, (bare, end) in zip(prompt_ids, decoded(model, prompt_ids, laid, tokens), strict=True):
         if as_published:
             padding = model.tokenizer.eos_token_id
             compared = published_positions(prompt, tuple(bare), width, padding)
@@ -113,18 +111,12 @@ def lay(questions: list[Question], tokens_a_row: int, device: torch.device | str
 
 
 def _row(questions: list[Question], first: int, device: torch.device | str) -> Row:
-    common = len(os.path.commonprefix([question.prompt for question in questions]))
-    prefix = common if common >= SHARED else 1  # `pack` gives texts after one token a block each
-    packed = pack({"all": [(q.prompt[:prefix], q.prompt[prefix:] + q.answer) for q in questions]})
+    packed = pack({"all": [(question.prompt, question.answer) for question in questions]})
     keep: list[int] = []
     owner: list[int] = []
-    begin = 0
-    for number, (question, length) in enumerate(zip(questions, packed.lengths["all"], strict=True), start=first):
-        after = packed.keep[begin : begin + length].tolist()
-        places = [*range(after[0] - prefix + 1, after[0]), *after]  # of each of the question's positions in the row
+    for number, (question, places) in enumerate(zip(questions, packed.places["all"], strict=True), start=first):
         keep += [places[position] for position in question.compared]
         owner += [number] * len(question.compared)
-        begin += length
     packed = packed.to(device)
     read_at = torch.tensor(keep, device=device)
     inputs = packed_inputs(packed.input_ids, packed.position_ids, packed.layout, read_at)

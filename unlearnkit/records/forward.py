@@ -41,7 +41,6 @@ def score(
     examples: Sequence[Tokens] | Sequence[Sequence[Tokens]],
     tokens_a_row: int = 512,
     desc: str = "Scoring",
-    share_prompts: bool = False,
     deviations: bool = False,
 ) -> list[Scores]:
     """Score every answer in one pass over the examples, in the order given; ranks share the rows.
@@ -50,19 +49,18 @@ def score(
         model: a network as `LanguageModel.current` and its like give it.
         examples: prompt ids and answer ids, both non-empty; or groups of them that are to lie in one row.
         tokens_a_row: how many tokens are laid into one packed row.
-        share_prompts: answers to one prompt lie in one block, as in a training.
         deviations: they are computed too, which takes a second look at all logits.
     """
 
     def score_rows(rows: list[list[Tokens]]) -> list[list[Scores]]:
-        return [_score_row(model, row, share_prompts, deviations) for row in tqdm(rows, desc=desc, leave=False)]
+        return [_score_row(model, row, deviations) for row in tqdm(rows, desc=desc, leave=False)]
 
     scored = ranks.shared(list(_rows([_group(part) for part in examples], tokens_a_row)), score_rows)
     return [scores for row in scored for scores in row]
 
 
-def _score_row(model: Any, row: list[Tokens], share_prompts: bool, deviations: bool) -> list[Scores]:
-    packed = pack({"answers": row}, share_prompts).to(model.device)
+def _score_row(model: Any, row: list[Tokens], deviations: bool) -> list[Scores]:
+    packed = pack({"answers": row}).to(model.device)
     logits = model(**packed.inputs()).logits[0].float()
     chosen = logits.gather(-1, packed.labels[:, None])[:, 0] - logits.logsumexp(-1)
     predictions = logits.argmax(-1)
@@ -111,8 +109,7 @@ def force_answers(
         encoded = [model.template.encode(model.tokenizer, record.prompt, text) for text in answers]
         groups.append([(tuple(prompt), tuple(answer)) for prompt, answer in encoded])
     with model.current() as network:
-        options = {"share_prompts": alternatives, "deviations": deviations}
-        scores = iter(score(network, groups, desc="Forcing answers", **options))
+        scores = iter(score(network, groups, desc="Forcing answers", deviations=deviations))
     for record in records:
         own = next(scores)
         record.answer_log_probs, record.answer_hits, record.answer_deviations = own.log_probs, own.hits, own.deviations

@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 from unlearnkit import ranks
 from unlearnkit.data.examples import Example
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.generation import own_settings
+from unlearnkit.models.generation import beginning_cache, own_settings
+from unlearnkit.models.packing import SHARED, common_beginning
 from unlearnkit.records.decoding import GREEDY, Decoding
 from unlearnkit.records.record import Record
 
@@ -63,11 +64,18 @@ def generate(
     shares = ranks.count() / len(batches) if decoding.greedy else 1  # a draw depends on its whole batch
     pieces = [piece for batch in batches for piece in _pieces(batch, shares)]
 
-    def answer(mine: list[tuple[list[int], int]]) -> list[list[Answer]]:
+    def answer(mine: list[tuple[list[int], list[int]]]) -> list[list[Answer]]:
         bar = tqdm(mine, desc=desc, leave=False)
         return [
-            _answer(model, [prompts[index] for index in part], len(prompts[last]), max_new_tokens, decoding, part[0])
-            for part, last in bar
+            _answer(
+                model,
+                [prompts[index] for index in part],
+                frame([prompts[index] for index in batch]),
+                max_new_tokens,
+                decoding,
+                part[0],
+            )
+            for part, batch in bar
         ]
 
     for (piece, _), answers in zip(pieces, ranks.shared(pieces, answer), strict=True):
@@ -93,21 +101,38 @@ class Drawn:
         return asdict(self.decoding)
 
 
-def _pieces(batch: list[int], shares: float) -> list[tuple[list[int], int]]:
-    """(a part of the batch, the batch's longest prompt): cut up where there are fewer batches than ranks.
+@dataclass(frozen=True)
+class Frame:
+    """How the prompts of a batch are laid side by side; a part of the batch too, so that its answers are the same.
 
-    A part is padded to the width that the whole batch would have, so that its answers are the same.
+    Args:
+        width: tokens to which the prompts are padded.
+        shared: tokens that all begin with, which are computed once; the padding lies behind them.
     """
+
+    width: int
+    shared: int = 0
+
+
+def frame(prompts: Sequence[Sequence[int]]) -> Frame:
+    """Of a whole batch. The last token of a prompt is never shared, for the answer goes on from it."""
+    sizes = list(map(len, prompts))
+    shared = min(len(common_beginning([tuple(prompt) for prompt in prompts])), min(sizes) - 1)
+    return Frame(max(sizes), shared if shared >= SHARED and len(prompts) > 1 else 0)
+
+
+def _pieces(batch: list[int], shares: float) -> list[tuple[list[int], list[int]]]:
+    """(a part of the batch, the batch): cut up where there are fewer batches than ranks."""
     size = math.ceil(len(batch) / max(1, math.ceil(shares)))
-    return [(batch[start : start + size], batch[-1]) for start in range(0, len(batch), size)]
+    return [(batch[start : start + size], batch) for start in range(0, len(batch), size)]
 
 
 def _answer(
-    model: LanguageModel, prompts: list[list[int]], width: int, max_new_tokens: int, decoding: Decoding, place: int
+    model: LanguageModel, prompts: list[list[int]], laid: Frame, max_new_tokens: int, decoding: Decoding, place: int
 ) -> list[Answer]:
-    """Response, number of its tokens and whether it ended itself, of prompts padded to `width` on the left."""
+    """Response, number of its tokens and whether it ended itself, of each prompt."""
     answers: list[Answer] = []
-    for tokens, end in decoded(model, prompts, width, max_new_tokens, decoding, place):
+    for tokens, end in decoded(model, prompts, laid, max_new_tokens, decoding, place):
         response = str(model.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
         ended = end is not None
         answers.append((response, len(tokens) + ended, ended))
@@ -118,7 +143,7 @@ def _answer(
 def decoded(
     model: LanguageModel,
     prompts: Sequence[Sequence[int]],
-    width: int,
+    laid: Frame,
     max_new_tokens: int,
     decoding: Decoding = GREEDY,
     place: int = 0,
@@ -126,26 +151,29 @@ def decoded(
     """Tokens of each prompt's answer, and the token that ended it; None where it was cut off.
 
     Args:
-        width: to which the prompts are padded, on the left.
         place: of the first prompt among all that are asked, so that equal batches draw apart.
     """
     ends, pad = model.ends, model.tokenizer.pad_token_id
-    ids = torch.full((len(prompts), width), pad, device=model.device)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = 1
     with model.current() as network, own_settings(network) as answering, _drawn(model, prompts, decoding, place):
+        cache = beginning_cache(answering, prompts[0][: laid.shared], len(prompts), model.device)
+        shared = 0 if cache is None else laid.shared
+        ids = torch.full((len(prompts), laid.width), pad)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            rest = laid.width - len(prompt) + shared
+            ids[row, :shared], ids[row, rest:] = torch.tensor(prompt[:shared]), torch.tensor(prompt[shared:])
+            mask[row, :shared], mask[row, rest:] = 1, 1
         out = answering.generate(
-            input_ids=ids,
-            attention_mask=mask,
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
             max_new_tokens=max_new_tokens,
             **decoding.arguments(),
             eos_token_id=ends,
             pad_token_id=pad,
             synced_gpus=False,  # ranks answer prompts of their own
+            past_key_values=cache,
         )
-    return [_ended(row, set(ends)) for row in out[:, width:].tolist()]
+    return [_ended(row, set(ends)) for row in out[:, laid.width :].tolist()]
 
 
 @contextlib.contextmanager

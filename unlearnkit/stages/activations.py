@@ -84,7 +84,7 @@ def gather(
             while end < len(tokens) and (end == start or size + len(tokens[end][0]) <= tokens_a_row):
                 size += len(tokens[end][0])
                 end += 1
-            packed = pack({"prompts": tokens[start:end]}, share_prompts=False)
+            packed = pack({"prompts": tokens[start:end]}, shared=None)
             where = places_in(packed, "prompts", tokens[start:end], places[start:end])
             with model.current() as network:
                 made = read(network, packed.to(model.device), Outputs(logits=False, layers=frozenset({layer})))

@@ -141,7 +141,7 @@ def compute(model: LanguageModel, layers: list[int], text: Text, tokens: int) ->
         for row in _rows(text.pieces(model, network, tokens)):
             start, end = start_token(model.tokenizer), model.tokenizer.eos_token_id
             # An example's last token is no input, so that the end token only makes way for the piece's own.
-            packed = pack({"text": [((start,), (*ids, end)) for ids in row]}, share_prompts=False).to(model.device)
+            packed = pack({"text": [((start,), (*ids, end)) for ids in row]}, shared=None).to(model.device)
             with inputs_of(modules) as seen:
                 read(network, packed, Outputs(logits=False, layers=frozenset({max(layers)})))
             for layer, keys in seen.items():

@@ -139,7 +139,7 @@ def _adapter(model: LanguageModel) -> AdapterLineage:
 
 def mean_loss(model: LanguageModel, batch: list[Tokens]) -> torch.Tensor:
     """Mean cross-entropy of the batch's answer tokens, from one packed forward."""
-    packed = pack({"answers": batch}, share_prompts=False).to(model.device)
+    packed = pack({"answers": batch}).to(model.device)
     with model.current() as network:
         return F.cross_entropy(network(**packed.inputs()).logits[0].float(), packed.labels)
 

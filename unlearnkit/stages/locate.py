@@ -146,7 +146,7 @@ class Locate(Restrict):
 
 def mean_loss(model: LanguageModel, batch: list[Tokens], factor: float) -> torch.Tensor:
     """`factor` times the sum over answers of the mean cross-entropy of their tokens, from one packed forward."""
-    packed = pack({"answers": batch}, share_prompts=False).to(model.device)
+    packed = pack({"answers": batch}).to(model.device)
     with model.current() as network:
         logits = network(**packed.inputs()).logits[0]
     losses = F.cross_entropy(logits.float(), packed.labels, reduction="none")

@@ -81,7 +81,7 @@ class _Row:
         self.model, self.requests, self.layer, self.search = model, requests, layer, search
         edits: list[Tokens] = [prompt for request in requests for prompt in request.prompts]
         essences = [request.essence for request in requests]
-        packed = pack({"edit": edits, "essence": essences}, share_prompts=False)
+        packed = pack({"edit": edits, "essence": essences}, shared=None)
         where = places_in(packed, "edit", edits, [place for request in requests for place in request.places])
         owners = [number for number, request in enumerate(requests) for _ in request.prompts]
         about = places_in(packed, "essence", essences, [request.essence_place for request in requests])

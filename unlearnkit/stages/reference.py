@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from unlearnkit import ranks
 from unlearnkit.cache import load_or_make
@@ -29,10 +28,8 @@ def reference_log_probs(model: LanguageModel, examples: list[Tokens], state: str
         return {}
 
     def make(folder: Path) -> None:
-        # In 16 bits another layout of the row rounds otherwise: DPO began 2e-3 off.
-        shared = model.dtype == torch.bfloat16
         with model.state(state) as network:
-            scores = score(network, examples, desc="Scoring the reference", share_prompts=shared)
+            scores = score(network, examples, desc="Scoring the reference")
         values = [sum(scored.log_probs) for scored in scores]
         if ranks.is_first():
             np.save(folder / FILE, np.array(values))
