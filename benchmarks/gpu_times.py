@@ -139,7 +139,7 @@ def attention_times(shape: str, device: str, batch: int, count: int, length: int
     stage, streams = method("sku")
     model = network("100K", True, "cpu")
     steps = packed_steps(stage, streams, model, batch, count + 1, length)
-    rows = [steps[number].packed for number in range(count + 1)]
+    rows = [steps[number].row(steps.streams) for number in range(count + 1)]
     heads, keys = config.num_attention_heads, config.num_key_value_heads or config.num_attention_heads
     width = config.hidden_size // heads
     found = {}
@@ -163,7 +163,7 @@ def _fill(row: Row, model: LanguageModel, device: str, count: int, length: int) 
     steps = packed_steps(stage, streams, model, row.batch, count, length)
     terms = stage.terms
     optimiser = adamw(model)
-    row.tokens = steps[0].packed.input_ids.numel()
+    row.tokens = steps[0].row(steps.streams).input_ids.numel()
     second: Any = None
     ours, passes = packed_way(model, stage, steps, device)
 

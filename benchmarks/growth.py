@@ -112,10 +112,8 @@ def once(setting: Setting, steps: int, shape: str = SHAPE) -> Cost:
     more = {"vocab_size": setting.vocabulary, "num_hidden_layers": setting.layers}
     model = network(shape, True, "cpu", dtype=torch.float32, **more)
     stage, _ = method("npo_kl")
-    names = {term.stream: term.needs_reference for term in stage.terms.values()}
     packed = Steps(
-        {name: Rows(name, setting) for name in names},
-        {name for name, compared in names.items() if compared},
+        {term.stream: Rows(term.stream, setting) for term in stage.terms.values()},
         Tokenise(encode, PROMPT + setting.answer),
         seed=0,
         batch_size=setting.rows,

@@ -119,8 +119,7 @@ def packed_steps(
         return model.template.encode(model.tokenizer, prompt, response)
 
     used = {term.stream: streams[term.stream] for term in stage.terms.values()}
-    compared = {term.stream for term in stage.terms.values() if term.needs_reference}
-    return Steps(used, compared, Tokenise(encode, length, truncate=True), 0, batch_size, count)
+    return Steps(used, Tokenise(encode, length, truncate=True), 0, batch_size, count)
 
 
 def unpacked(steps: Steps, number: int) -> dict[str, list[Tokens]]:

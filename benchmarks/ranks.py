@@ -73,7 +73,8 @@ def train(way: str, count: int, reference: bool) -> None:
 
     def counted(steps: Steps, number: int):
         step = item(steps, number)
-        tokens.append(step.packed.input_ids.numel())
+        row = step.row(steps.streams)
+        tokens.append(row.input_ids.numel() if row else 0)
         return step
 
     Steps.__getitem__ = counted  # type: ignore[method-assign]

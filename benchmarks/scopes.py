@@ -65,7 +65,7 @@ def timed_steps(method: str, count: int, folder: Path) -> tuple[float, int]:
     _, streams, model, stage = prepared(cfg, folder)
     tokenise = Tokenise(lambda p, r: model.template.encode(model.tokenizer, p, r), model.max_length)
     used = {term.stream: streams[term.stream] for term in stage.terms.values()}
-    steps = Steps(used, set(), tokenise, seed=0, batch_size=stage.batch_size, max_steps=count)
+    steps = Steps(used, tokenise, seed=0, batch_size=stage.batch_size, max_steps=count)
     trainable = [parameter for parameter in model.model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trainable, lr=0.0)
     model.model.train()

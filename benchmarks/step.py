@@ -48,7 +48,6 @@ def main() -> None:
     encode = lambda prompt, response: model.template.encode(model.tokenizer, prompt, response)  # noqa: E731
     steps = Steps(
         {term.stream: streams[term.stream] for term in stage.terms.values()},
-        {term.stream for term in stage.terms.values() if term.needs_reference},
         Tokenise(encode, model.max_length),
         seed=0,
         batch_size=stage.batch_size,

@@ -67,7 +67,7 @@ def once(steps: int, whole: bool) -> dict[str, object]:
             optimiser.zero_grad()
             losses.append(float(loss))
             seconds.append(time.perf_counter() - started)
-            positions.append(len(step.packed.labels))
+            positions.append(sum(tokens for tokens, _ in step.totals.values()))
     return {
         "losses": losses,
         "seconds": median(seconds),

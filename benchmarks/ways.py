@@ -27,7 +27,7 @@ from unlearnkit.stages.fila import matrix
 from unlearnkit.stages.passes import Passes, within_reach
 from unlearnkit.stages.projection import Project, Projection
 from unlearnkit.stages.steps import Steps
-from unlearnkit.stages.trainer import weighted, weighted_sum
+from unlearnkit.stages.trainer import weighted_sum
 
 METHODS = (
     *("ga_gd", "ga_kl", "npo", "npo_gd", "npo_kl", "simnpo", "idk_nll", "idk_dpo", "rmu", "undial", "ce_u", "wga"),
@@ -96,10 +96,11 @@ def _ours(stage: Finetune, model: LanguageModel, steps: Steps) -> Take:
             return loss.item()
 
         return take
-    projection = Projection(stage.project, model.model)
+    projection = Projection(stage.project, stage.terms, model.model)
 
     def take_projected(number: int) -> float:
-        loss = projection.backward(weighted(read, stage.terms, steps[number], earlier))
+        step = steps[number]
+        loss = projection.backward(lambda terms: weighted_sum(read, terms, step, earlier))
         projection.finish(lambda gradient: gradient)
         return loss.item()
 

@@ -51,17 +51,17 @@ def letters(prompt, response):
 
 @pytest.mark.parametrize("shards", [2, 4])
 def test_micro_batches_share_the_list_out(shards):
-    made = {n: Steps(both(), {"retain"}, Tokenise(letters, 64), 0, 4, 3, n) for n in (1, shards)}
+    made = {n: Steps(both(), Tokenise(letters, 64), 0, 4, 3, n) for n in (1, shards)}
     for number in range(3):
         whole, parts = made[1][number], [made[shards][number * shards + n] for n in range(shards)]
-        assert all(sum(map(len, part.packed.lengths.values())) == 4 // shards for part in parts)
+        assert all(sum(map(len, part.examples.values())) == 4 // shards for part in parts)
         for side in SIDES:
-            assert sum(len(part.packed.lengths[side]) for part in parts) == len(whole.packed.lengths[side])
+            assert sum(len(part.examples[side]) for part in parts) == len(whole.examples[side])
         assert all(part.totals == whole.totals for part in parts)
-        assert all((part.reference is None) == (not part.packed.lengths["retain"]) for part in parts)
+        assert all((part.row(["retain"]) is None) == (not part.examples["retain"]) for part in parts)
 
 
 def test_a_list_of_one_side_that_leaves_a_micro_batch_empty():
-    steps = Steps({"forget": both()["forget"]}, set(), Tokenise(letters, 64), 0, 4, 3, 4)
+    steps = Steps({"forget": both()["forget"]}, Tokenise(letters, 64), 0, 4, 3, 4)
     with pytest.raises(UserError, match="has no row for micro-batch"):
         [steps[place] for place in range(12)]

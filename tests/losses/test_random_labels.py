@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from unlearnkit.losses import Answers, RandomLabels
-from unlearnkit.models.packing import pack
 from unlearnkit.models.reading import read
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
@@ -61,8 +60,8 @@ def test_the_loss_is_cross_entropy_on_them():
 def test_prompts_are_no_labels(full_model):
     """One packed forward on a real model, against rows padded to one length whose labels are -100 in the prompts."""
     model = full_model.model.eval()
-    packed, totals = pack(STREAMS), {"forget": (12, 3), "retain": (3, 1)}
-    step = Step(4, packed, None, totals, seed=3)
+    totals = {"forget": (12, 3), "retain": (3, 1)}
+    step = Step(4, STREAMS, totals, seed=3)
     loss = weighted_sum(partial(read, model), {"term": RandomLabels("forget", 2.0)}, step, None)
     loss.backward()
     found = {name: weight.grad.clone() for name, weight in model.named_parameters()}

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from unlearnkit.losses import Answers, KeepStates, Steer
-from unlearnkit.models.packing import pack
 from unlearnkit.models.reading import Outputs, layers_of, read
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
@@ -95,7 +94,7 @@ def test_packed_is_each_example_alone(full_model, at, layer):
     terms = {"forget": Steer("forget", layer, 6.5, at=at)}
     u = 6.5 * direction(32)
     totals = {"forget": (13, len(EXAMPLES))}
-    loss = weighted_sum(partial(read, model), terms, Step(0, pack({"forget": EXAMPLES}), None, totals, 3), None)
+    loss = weighted_sum(partial(read, model), terms, Step(0, {"forget": EXAMPLES}, totals, 3), None)
     loss.backward()
     packed = {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
     model.zero_grad()
@@ -126,8 +125,7 @@ def test_shards_add_up(full_model, shards):
 
     def value(examples):
         with torch.no_grad():
-            row = pack({"forget": examples})
-            return weighted_sum(partial(read, model), terms, Step(0, row, None, totals, 3), None).item()
+            return weighted_sum(partial(read, model), terms, Step(0, {"forget": examples}, totals, 3), None).item()
 
     parts = sum(value(EXAMPLES[shard::shards]) for shard in range(shards))
     assert parts == pytest.approx(value(EXAMPLES), rel=1e-5)
@@ -140,7 +138,7 @@ def test_a_pass_gives_what_all_terms_read(full_model):
         seen.append(wanted)
         return read(full_model.model, row, wanted)
 
-    step = Step(0, pack({"forget": EXAMPLES}), pack({"forget": EXAMPLES}), {"forget": (13, 4)}, 3)
+    step = Step(0, {"forget": EXAMPLES}, {"forget": (13, 4)}, 3)
     terms = {"forget": Steer("forget", 0, 2.0), "keep": KeepStates("forget", 0.9)}
     weighted_sum(watched, terms, step, lambda state, row, wanted: watched(row, wanted))
     assert seen == [Outputs(False, frozenset({0, 0.9})), Outputs(False, frozenset({0.9}))]

@@ -122,7 +122,7 @@ def test_a_deepspeed_config_is_read():
 
 def planned(gpus, engine, total, divides=True):
     used = Usage({"backward": {"weights": total}, "step": {"weights": 0}})
-    return Planned(gpus, engine, used, Micro(None, 1, 10, 10.0, divides), 1, 1.0)
+    return Planned(gpus, engine, used, Micro([], 1, divides), 1, 1.0)
 
 
 def test_the_smallest_set_up():

@@ -9,7 +9,6 @@ from unlearnkit.losses import KL, NLL
 from unlearnkit.models.attention import use_packed_attention
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.loading import lineage
-from unlearnkit.models.packing import pack
 from unlearnkit.models.quantised import WAYS, nf4
 from unlearnkit.models.reading import read
 from unlearnkit.models.switching import adapter_off
@@ -37,7 +36,7 @@ def step():
     prompt, other = tuple(range(3, 23)), tuple(range(4, 20))
     answers = [tuple(range(30, 30 + length)) for length in (12, 25)]
     rows = {"forget": [(prompt, answers[0]), (prompt, answers[1])], "retain": [(other, answers[0])]}
-    return Step(0, pack(rows), pack({"retain": rows["retain"]}), {name: (10, 2) for name in rows})
+    return Step(0, rows, {name: (10, 2) for name in rows})
 
 
 def test_bytes_of_a_matrix():

@@ -148,12 +148,17 @@ def test_rates_that_are_tried_before_the_run_are_counted(capsys):
     assert said.count("times (train.tune") == 1 and f"acquire: 4 times (train.tune=3) {plain['steps']:,} steps" in said
 
 
-def test_two_backward_passes_and_a_running_average():
-    found = [planned(f"+method={name}", "model=tiny", "plan.gpus=1", "plan.grid=[1]") for name in ("gru", "ga_gd")]
+def test_a_pass_of_each_side_and_a_running_average():
+    words = ("model=tiny", "plan.gpus=1", "plan.grid=[1]", "train.batch_size=4", "train.accumulation=2")
+    found = [planned(f"+method={name}", *words) for name in ("gru", "ga_gd")]
     gru, plain = (one["asked"]["finetune"] for one in found)
     trained = 4 * found[0]["sizes"]["trainable"]
-    assert (gru["parts"]["optimiser"], plain["parts"]["optimiser"]) == (4 * trained, 2 * trained)
-    assert 1.3 * plain["hours"] < gru["hours"] < 1.7 * plain["hours"]
+    assert (gru["parts"]["optimiser"], plain["parts"]["optimiser"]) == (3 * trained, 2 * trained)
+    assert (gru["parts"]["gradients"], plain["parts"]["gradients"]) == (2 * trained, trained)
+    assert gru["hours"] == pytest.approx(plain["hours"], rel=0.02)
+    assert gru["micro_batch"]["tokens"] < plain["micro_batch"]["tokens"]
+    assert gru["parts"]["logits"] < plain["parts"]["logits"]
+    assert gru["parts"]["activations"] < 0.8 * plain["parts"]["activations"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import torch
 from transformers import AutoConfig
 
 from unlearnkit.losses import KL, NLL, NPO, KeepStates, RandomLabels, Steer
-from unlearnkit.models.packing import pack
 from unlearnkit.plan.sizes import sizes_of, skeleton
 from unlearnkit.plan.trace import TRACED, alike, peaks, trace
 from unlearnkit.stages.steps import Step
@@ -20,15 +19,12 @@ def config(architecture="llama", **changes):
     return AutoConfig.for_model(architecture, vocab_size=VOCABULARY, **{**sizes, **inner, **changes})
 
 
-def step(terms):
+def step():
     """Two prompts of which one is shared, answers of unequal lengths."""
     prompt, other = tuple(range(3, 23)), tuple(range(4, 20))
     answers = [tuple(range(30, 30 + length)) for length in (12, 25)]
     rows = {"forget": [(prompt, answers[0]), (prompt, answers[1])], "retain": [(other, answers[0])]}
-    compared = {term.stream for term in terms.values() if term.needs_reference}
-    reference = {name: rows[name] for name in rows if name in compared}
-    totals = {name: (10, 2) for name in rows}
-    return Step(0, pack(rows), pack(reference) if reference else None, totals)
+    return Step(0, rows, {name: (10, 2) for name in rows})
 
 
 TERMS = {
@@ -41,7 +37,7 @@ TERMS = {
 def peak(layers, drawn_from, terms="kl", lora=None, made=None, **settings):
     made = made or config(num_hidden_layers=layers)
     model = skeleton(made, lora, torch.bfloat16 if settings.get("autocast") else torch.float32, drawn_from)
-    live = trace(model, TERMS[terms], step(TERMS[terms]), VOCABULARY, **settings)
+    live = trace(model, TERMS[terms], step(), VOCABULARY, **settings)
     return peaks(live, drawn_from, layers)
 
 
@@ -63,7 +59,7 @@ def test_a_pass_that_ends_early_is_drawn_out_too(lora):
     def traced(layers):
         terms = {"forget": Steer("forget", layers - 1, 2.0), "retain": KeepStates("retain", layers - 1, at="all")}
         model = skeleton(config(), lora, torch.float32, layers)
-        return peaks(trace(model, terms, step(terms), VOCABULARY), layers, 5)
+        return peaks(trace(model, terms, step(), VOCABULARY), layers, 5)
 
     assert traced(TRACED) == traced(5) and traced(5)[0].logits == 0
 
@@ -96,11 +92,9 @@ def test_gradients_of_all_weights_are_held_at_the_end():
     made = config(num_hidden_layers=3, tie_word_embeddings=False)
     sizes = sizes_of(skeleton(made, None, torch.float32))
     model = skeleton(made, None, torch.float32)
-    live = trace(model, TERMS["npo"], step(TERMS["npo"]), VOCABULARY)
+    live = trace(model, TERMS["npo"], step(), VOCABULARY)
     assert live.now[2] == 4 * sizes.parameters
-    kept = trace(
-        skeleton(made, None, torch.float32), TERMS["npo"], step(TERMS["npo"]), VOCABULARY, keeps_gradients=True
-    )
+    kept = trace(skeleton(made, None, torch.float32), TERMS["npo"], step(), VOCABULARY, keeps_gradients=True)
     assert kept.starts["start", 0][2] == 4 * sizes.parameters
 
 
@@ -118,8 +112,7 @@ def test_flops_are_6_n_t_and_4_n_t_under_lora(lora, a_token):
         for name, parameter in skeleton(made, None, torch.float32).named_parameters()
         if "layers" in name
     )
-    terms = TERMS["npo"]
-    tokens, kept = step(terms).packed.input_ids.numel(), 49
+    tokens, kept = step().row(("forget", "retain")).input_ids.numel(), 49
     expected = a_token * (layers * tokens + 256 * VOCABULARY * kept)
     assert peak(7, 7, "npo", lora, made)[0].flops == pytest.approx(expected, rel=0.06)
 

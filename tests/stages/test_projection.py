@@ -1,6 +1,8 @@
 """The projected gradient in closed form, and trainings with it: split, on two ranks, resumed, refused."""
 
+import copy
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,14 @@ from forked import on_ranks, python
 
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
-from unlearnkit.losses import NLL, Constrained
+from unlearnkit.losses import KL, NLL, NPO, Constrained, KeepStates
+from unlearnkit.models.packing import Tokenise
 from unlearnkit.run import run
 from unlearnkit.stages import Context, Finetune
+from unlearnkit.stages.passes import Passes
 from unlearnkit.stages.projection import Project, Projection
+from unlearnkit.stages.steps import Steps
+from unlearnkit.stages.trainer import weighted_sum
 
 TESTS = Path(__file__).parent.parent
 QUIET = {"logging_steps": 1, "save_strategy": "no", "disable_tqdm": True, "learning_rate": 1e-2}
@@ -32,22 +38,26 @@ class Two(torch.nn.Module):
         super().__init__()
         self.a, self.b = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
 
-    def of(self, forget, retain):
-        """Term -> a value with these gradients by (a, b)."""
-        values = {"forget": forget, "retain": retain}
-        return {name: (x * self.a + y * self.b).squeeze() for name, (x, y) in values.items()}
+    def of(self, gradients, terms):
+        """A sum of the terms with these gradients by (a, b); None: a micro-batch without a row of theirs."""
+        (found,) = (gradients[name] for name in terms)
+        return torch.zeros(()) if found is None else (found[0] * self.a + found[1] * self.b).squeeze()
+
+
+def projecting(network, new):
+    return Projection(Project(["retain"], new), {"forget": NLL("forget", -1.0), "retain": NLL("retain")}, network)
 
 
 def step(projection, network, *micro):
     for forget, retain in micro:
-        projection.backward(network.of(forget, retain))
+        projection.backward(partial(network.of, {"forget": forget, "retain": retain}))
     projection.finish(lambda gradient: gradient)
     return [network.a.grad.item(), network.b.grad.item()]
 
 
 def test_only_what_goes_against_retention_is_taken_away():
     network = Two()
-    projection = Projection(Project(["retain"], new=1.0), network)
+    projection = projecting(network, 1.0)
     assert step(projection, network, ((3.0, 1.0), (1.0, 1.0))) == [3.0, 1.0]  # they agree
     assert step(projection, network, ((3.0, 1.0), (0.0, 0.0))) == [3.0, 1.0]  # nothing to keep
     # <(1, -3), (1, 1)> = -2, over 2: (1, -3) + (1, 1)
@@ -57,7 +67,7 @@ def test_only_what_goes_against_retention_is_taken_away():
 
 def test_the_retain_gradient_is_a_running_average():
     network = Two()
-    projection = Projection(Project(["retain"]), network)
+    projection = projecting(network, 0.8)
     step(projection, network, ((1.0, 0.0), (1.0, 0.0)))
     assert {name: value.item() for name, value in projection.average.items()} == {"a": 1.0, "b": 0.0}
     # (0.8, 0.6) has length 1; <(-1, 0), it> = -0.8: (-1, 0) + 0.8 (0.8, 0.6)
@@ -68,16 +78,22 @@ def test_the_retain_gradient_is_a_running_average():
 
 def test_micro_batches_add_up():
     network = Two()
-    projection = Projection(Project(["retain"], new=1.0), network)
+    projection = projecting(network, 1.0)
     assert step(projection, network, ((1.0, -1.0), (1.0, 0.0)), ((0.0, -2.0), (0.0, 1.0))) == [2.0, -2.0]
+
+
+def test_a_micro_batch_with_one_side_alone():
+    network = Two()
+    projection = projecting(network, 1.0)
+    assert step(projection, network, ((1.0, -3.0), None), (None, (1.0, 1.0))) == [2.0, -2.0]
 
 
 def test_what_is_kept_is_restored(tmp_path):
     network = Two()
-    projection = Projection(Project(["retain"]), network)
+    projection = projecting(network, 0.8)
     step(projection, network, ((1.0, 2.0), (3.0, 4.0)))
     projection.save(tmp_path)
-    other = Projection(Project(["retain"]), network)
+    other = projecting(network, 0.8)
     other.load(tmp_path)
     assert other.average == projection.average
 
@@ -111,6 +127,47 @@ def test_a_split_step_is_the_same(kind, request, tmp_path, examples, tiny_folder
         for key in ("loss", "grad_norm", "terms/forget", "terms/retain", "projection/cosine"):
             assert one[key] == pytest.approx(other[key], rel=1e-5, abs=1e-5), key
     assert rows[0][0]["loss"] == -rows[0][0]["terms/forget"] and rows[0][0]["projection/cosine"] != 0
+
+
+SIDES = {
+    "forget": NPO("forget"),
+    "more": KL("retain", 0.5),  # both sides read the stream
+    "states": KeepStates("retain", 0, at="all"),
+    "retain": NLL("retain", mean="step"),
+}
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_row_of_each_side_gives_what_one_of_both_does(tiny_model, examples, checkpointing):
+    tiny_model.weights.make_trainable()
+    if checkpointing:
+        tiny_model.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    encode = lambda prompt, response: tiny_model.template.encode(tiny_model.tokenizer, prompt, response)  # noqa: E731
+    steps = Steps({name: Shuffled(name, rows) for name, rows in examples.items()}, Tokenise(encode, 256), 0, 4, 1)
+    steps.scored["start"] = {example: -5.0 for example in steps.examples()["forget"]}
+    passes = Passes(tiny_model, SIDES)
+    with torch.no_grad():  # away from the start, where KL and states have no gradient
+        for weight in tiny_model.model.parameters():
+            if weight.requires_grad:
+                weight.add_(0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())))
+    total = partial(
+        weighted_sum,
+        partial(passes.read, tiny_model.model),
+        step=steps[0],
+        earlier=partial(passes.earlier, tiny_model.model),
+    )
+    projection = Projection(Project(["states", "retain"], new=1.0), SIDES, tiny_model.model)
+    projection.backward(lambda terms: total(terms=terms))
+    found = [dict(sums) for sums in projection._sums]
+    for kept, sums in zip((True, False), found, strict=True):
+        terms = {name: copy.copy(term) for name, term in SIDES.items()}
+        for name, term in terms.items():
+            term.weight *= (name in ("states", "retain")) == kept
+        total(terms=terms).backward()
+        for name, weight in projection.trained.items():
+            assert weight.grad.abs().sum() > 0
+            torch.testing.assert_close(sums[name], weight.grad, atol=1e-6, rtol=1e-5)
+            weight.grad = None
 
 
 def test_it_keeps_more_than_ascent_alone(full_model, tiny_folder, tmp_path, examples):

@@ -8,7 +8,7 @@ from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import MismatchedResponses, Shuffled
 from unlearnkit.errors import UserError
 from unlearnkit.models.packing import Tokenise
-from unlearnkit.stages.steps import Steps
+from unlearnkit.stages.steps import Step, Steps
 
 
 def letters(prompt, response):
@@ -18,12 +18,12 @@ def letters(prompt, response):
 def steps(examples, shards=1, batch_size=4, max_steps=3, max_length=64, seed=0):
     streams = {name: Shuffled(name, rows) for name, rows in examples.items()}
     streams["mismatched"] = MismatchedResponses("forget", 2).bind(streams)
-    return Steps(streams, {"retain"}, Tokenise(letters, max_length), seed, batch_size, max_steps, shards)
+    return Steps(streams, Tokenise(letters, max_length), seed, batch_size, max_steps, shards)
 
 
-def answers(packed):
-    """stream -> its answers, as text, sorted."""
-    found = {}
+def answers(step, *streams):
+    """stream -> its answers in the row of some or all streams, as text, sorted."""
+    found, packed = {}, step.row(streams or step.examples)
     for name, where in packed.streams.items():
         labels = iter(packed.labels[where].tolist())
         found[name] = Counter("".join(chr(next(labels)) for _ in range(n)) for n in packed.lengths[name])
@@ -38,13 +38,13 @@ def test_shards_hold_the_examples_of_the_whole_step(examples, shards):
         step = whole[number]
         parts = [split[number * shards + shard] for shard in range(shards)]
         assert step.number == number and {part.number for part in parts} == {number}
-        for name, expected in answers(step.packed).items():
-            assert sum((answers(part.packed)[name] for part in parts), Counter()) == expected
-        assert [len(part.packed.lengths["forget"]) for part in parts] == [4 // shards] * shards
+        for name, expected in answers(step).items():
+            assert sum((answers(part)[name] for part in parts), Counter()) == expected
+        assert [len(part.examples["forget"]) for part in parts] == [4 // shards] * shards
 
 
 def test_a_step_holds_what_the_streams_draw(examples):
-    found = answers(steps(examples, seed=7)[2].packed)
+    found = answers(steps(examples, seed=7)[2])
     for name in ("forget", "retain"):
         drawn = [example for (example,) in Shuffled(name, examples[name]).draw(7, 2, 4)]
         assert found[name] == Counter(example.response + "\x02" for example in drawn)
@@ -53,23 +53,24 @@ def test_a_step_holds_what_the_streams_draw(examples):
 
 def test_totals_are_of_the_whole_step(examples):
     step, part = steps(examples)[1], steps(examples, shards=4)[6]
-    expected = {name: (sum(lengths), len(lengths)) for name, lengths in step.packed.lengths.items()}
+    lengths = step.row(step.examples).lengths
+    expected = {name: (sum(sizes), len(sizes)) for name, sizes in lengths.items()}
     assert step.totals == part.totals == expected
     assert expected["forget"][1] == 4 and expected["mismatched"][1] == 8
 
 
-def test_the_reference_sees_its_streams_alone(examples):
+def test_a_pass_sees_its_streams_alone(examples):
     step = steps(examples)[0]
-    assert set(step.packed.streams) == {"forget", "retain", "mismatched"}
-    assert set(step.reference.streams) == {"retain"}
-    assert answers(step.reference)["retain"] == answers(step.packed)["retain"]
-    where = step.packed.streams["retain"]
-    assert step.reference.labels.tolist() == step.packed.labels[where].tolist()  # in the same order
+    whole, part = step.row(step.examples), step.row(["retain"])
+    assert set(whole.streams) == {"forget", "retain", "mismatched"}
+    assert set(part.streams) == {"retain"} and part.input_ids.numel() < whole.input_ids.numel()
+    assert answers(step, "retain")["retain"] == answers(step)["retain"]
+    assert part.labels.tolist() == whole.labels[whole.streams["retain"]].tolist()  # in the same order
 
 
-def test_no_reference_where_no_term_needs_one(examples):
-    streams = {"forget": Shuffled("forget", examples["forget"])}
-    assert Steps(streams, set(), Tokenise(letters, 64), 0, 2, 1)[0].reference is None
+def test_no_row_where_no_stream_has_an_example():
+    step = Step(0, {"forget": [((1,), (2, 3))], "retain": []}, {})
+    assert step.row(["retain"]) is None and step.row(["retain", "forget"]).lengths == {"retain": [], "forget": [2]}
 
 
 def test_a_batch_that_does_not_split(examples):

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from unlearnkit.losses import KL, NLL
-from unlearnkit.models.packing import pack
 from unlearnkit.models.reading import read
 from unlearnkit.stages.steps import Step
 from unlearnkit.stages.trainer import weighted_sum
@@ -17,8 +16,7 @@ FORGET, RETAIN = ((5, 6, 7), (8, 9, 10)), ((5, 6), (11, 12))
 
 @pytest.fixture
 def step():
-    packed = pack({"forget": [FORGET], "retain": [RETAIN]})
-    return Step(0, packed, pack({"retain": [RETAIN]}), {"forget": (3, 1), "retain": (2, 1)})
+    return Step(0, {"forget": [FORGET], "retain": [RETAIN]}, {"forget": (3, 1), "retain": (2, 1)})
 
 
 @torch.no_grad()
@@ -56,3 +54,13 @@ def test_one_forward_equals_a_forward_a_term(lora_model, step):
     assert kl > 1e-3
     torch.testing.assert_close(seen, {"forget": nll, "retain": kl}, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(total, -2.0 * nll + 0.5 * kl, atol=1e-5, rtol=1e-4)
+
+
+def test_terms_without_a_row_in_a_micro_batch():
+    def never(*_):
+        raise AssertionError("a pass over nothing")
+
+    seen, step = {}, Step(0, {"forget": [FORGET], "retain": []}, {"forget": (3, 1), "retain": (2, 1)})
+    terms = {"retain": NLL("retain", 2.0), "keep": KL("retain")}
+    total = weighted_sum(never, terms, step, never, lambda name, _, value: seen.update({name: value.item()}))
+    assert total.item() == 0 and not total.requires_grad and seen == {"retain": 0, "keep": 0}

@@ -33,6 +33,11 @@ class Outputs:
     layers: frozenset[Depth] = frozenset()
     padded: frozenset[tuple[str, int | None]] = frozenset()
 
+    @property
+    def whole(self) -> bool:
+        """All layers and the head have a part in it."""
+        return self.logits or bool(self.padded) or not self.layers
+
 
 @dataclass
 class Pass:
@@ -198,7 +203,7 @@ def reached(network: Any, outputs: Outputs) -> list[nn.Parameter]:
     Raises:
         UserError: a layer that the model does not have.
     """
-    if outputs.logits or not outputs.layers:
+    if outputs.whole:
         return list(network.parameters())
     layers = layers_of(network)
     last = max(number_of(layer, len(layers)) for layer in outputs.layers)

@@ -16,7 +16,7 @@ from unlearnkit.models.heads import STANDING
 from unlearnkit.models.quantised import Quantise
 from unlearnkit.models.reading import number_of, reached
 from unlearnkit.plan.memory import Demand, Engine, Usage, usage
-from unlearnkit.plan.rows import Encode, Micro, largest
+from unlearnkit.plan.rows import Encode, Micro, Row, largest
 from unlearnkit.plan.sizes import Sizes, narrow_bytes, sizes_of, skeleton
 from unlearnkit.plan.trace import TRACED, Peak, alike, peaks, trace
 from unlearnkit.settings.bounds import AboveZero, Arguments, Bound, Nonnegative, Positive
@@ -91,7 +91,7 @@ class Planner:
 
     def __post_init__(self) -> None:
         self._micro: dict[int, Micro] = {}
-        self._peaks: dict[tuple[int, bool], tuple[Peak, Peak]] = {}
+        self._peaks: dict[tuple[int, int, bool], tuple[Peak, Peak]] = {}
 
     @cached_property
     def _chosen(self) -> set[str] | None:
@@ -102,41 +102,37 @@ class Planner:
 
     @cached_property
     def _whole(self) -> Any:
-        return self._skeleton(None)
+        return self._skeleton(self.stage.terms, None)
 
-    def _skeleton(self, layers: int | None) -> Any:
-        """As it is trained: what no pass reaches is not."""
+    def _skeleton(self, terms: dict[str, Loss], layers: int | None) -> Any:
+        """As it is trained: what no pass of these terms reaches is not."""
         model = skeleton(self.config, self.lora, self.computed_in, layers, self._chosen, self.quantise)
-        asked = outputs_of(self._terms(layers or self.config.num_hidden_layers).values())
+        asked = outputs_of(terms.values())
         reach = {id(weight) for weight in reached(model, asked)}
         for weight in model.parameters():
             weight.requires_grad_(weight.requires_grad and id(weight) in reach)
         return model
 
-    @cached_property
-    def _depth(self) -> int:
-        """How many layers a pass goes through."""
-        asked, layers = outputs_of(self.stage.terms.values()), self.config.num_hidden_layers
-        return layers if asked.logits else 1 + max(number_of(layer, layers) for layer in asked.layers)
+    def _depth(self, terms: dict[str, Loss]) -> int:
+        """How many layers a pass of these terms goes through."""
+        asked, layers = outputs_of(terms.values()), self.config.num_hidden_layers
+        return layers if asked.whole else 1 + max(number_of(layer, layers) for layer in asked.layers)
 
-    def _terms(self, layers: int) -> dict[str, Loss]:
+    def _drawn_in(self, terms: dict[str, Loss], layers: int) -> dict[str, Loss]:
         """The terms on a model of so many layers; what an inner one gives is read of the one that is repeated."""
-        terms = {name: copy.copy(term) for name, term in self.stage.terms.items()}
+        depth = self._depth(terms)
+        terms = {name: copy.copy(term) for name, term in terms.items()}
         for term in terms.values():
             if isinstance(term.reads, States):
                 number = number_of(term.reads.layer, self.config.num_hidden_layers)
-                if layers < self._depth:
-                    number = layers - 1 if number == self._depth - 1 else min(number, 1)
+                if layers < depth:
+                    number = layers - 1 if number == depth - 1 else min(number, 1)
                 term.reads = replace(term.reads, layer=number)
         return terms
 
     @cached_property
     def sizes(self) -> Sizes:
         return sizes_of(self._whole)
-
-    @cached_property
-    def _traced(self) -> int:
-        return TRACED if self._depth > TRACED and alike(self._whole, self._depth) else self._depth
 
     @cached_property
     def demand(self) -> Demand:
@@ -154,7 +150,7 @@ class Planner:
             )
         moments = 0 if optimiser == "sgd" else 2
         if self.stage.project:
-            moments += 2  # the average of the retain gradient, and the step's own beside the forget gradient
+            moments += 1  # the average of the retain gradient
         return Demand(sizes, *copied, moments, self.runtime, self.computed_in == torch.bfloat16)
 
     def micro(self, gpus: int) -> Micro:
@@ -166,35 +162,47 @@ class Planner:
             )
         return self._micro[shards]
 
-    def peaks(self, gpus: int, sharded: bool = False) -> tuple[Peak, Peak]:
-        """Of a micro-batch, with gradients and without.
+    def peaks(self, gpus: int, sharded: bool = False) -> list[tuple[Peak, Peak]]:
+        """Of each of a micro-batch's passes, with gradients and without.
 
         Args:
             sharded: under DeepSpeed, where logits stand however many.
         """
-        micro = self.micro(gpus)
-        key = (micro.examples, sharded and len(micro.step.packed.labels) * self.config.vocab_size > STANDING)
-        if key not in self._peaks:
-            live = trace(
-                self._skeleton(self._traced),
-                self._terms(self._traced),
-                micro.step,
-                self.config.vocab_size,
-                autocast=self.demand.bf16,
-                keeps_gradients=self.stage.accumulation > 1,
-                checkpointing=bool(self.stage.arguments.get("gradient_checkpointing")),
-                sharded=sharded,
-            )
-            self._peaks[key] = peaks(live, self._traced, self._depth, 2 if self.stage.project else 1)
-        return self._peaks[key]
+        micro, found = self.micro(gpus), []
+        for number, row in enumerate(micro.rows):
+            key = (micro.examples, number, sharded and row.answer_tokens * self.config.vocab_size > STANDING)
+            if key not in self._peaks:
+                self._peaks[key] = self._traced(row, sharded)
+            full, bare = self._peaks[key]
+            before = len(micro.rows) - 1 if self.stage.accumulation > 1 else number  # passes whose gradients are held
+            held = before * self.sizes.trained_bytes
+            found.append((replace(full, gradients=full.gradients + held), bare))
+        return found
+
+    def _traced(self, row: Row, sharded: bool) -> tuple[Peak, Peak]:
+        depth = self._depth(row.terms)
+        layers = TRACED if depth > TRACED and alike(self._whole, depth) else depth
+        terms = self._drawn_in(row.terms, layers)
+        live = trace(
+            self._skeleton(terms, layers),
+            terms,
+            row.step,
+            self.config.vocab_size,
+            autocast=self.demand.bf16,
+            keeps_gradients=self.stage.accumulation > 1,
+            checkpointing=bool(self.stage.arguments.get("gradient_checkpointing")),
+            sharded=sharded,
+        )
+        return peaks(live, layers, depth)
 
     def at(self, gpus: int, engine: Engine) -> Planned:
         """On so many GPUs under an engine."""
-        full, bare = self.peaks(gpus, engine.stage > 0)
-        micro = self.micro(gpus)
+        micro, passes = self.micro(gpus), self.peaks(gpus, engine.stage > 0)
         # An operation's FLOPs go with its tokens; attention within an example is a small part of them.
-        flops = full.flops * micro.mean_tokens / micro.tokens
-        used = usage(self.demand, engine, gpus, full, bare)
+        flops = sum(
+            full.flops * row.mean_tokens / row.tokens for row, (full, _) in zip(micro.rows, passes, strict=True)
+        )
+        used = max((usage(self.demand, engine, gpus, *each) for each in passes), key=lambda used: used.total)
         return Planned(gpus, engine.name, used, micro, self.stage.steps(self.streams), flops, self.times)
 
 

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import UserError
+from unlearnkit.losses.base import Loss
 from unlearnkit.models.packing import Tokenise
 from unlearnkit.models.templates import Template
 from unlearnkit.runs.checks import bind_streams
@@ -95,20 +96,46 @@ def streams_of(
 
 
 @dataclass(frozen=True)
+class Row:
+    """The largest row of one of a step's passes.
+
+    Args:
+        terms: of the pass.
+        step: the micro-batch whose row it is.
+        tokens, answer_tokens: of the row.
+        mean_tokens: of the pass in an optimiser step, over all ranks and micro-batches, on average.
+    """
+
+    terms: dict[str, Loss]
+    step: Step
+    tokens: int
+    answer_tokens: int
+    mean_tokens: float
+
+
+@dataclass(frozen=True)
 class Micro:
     """A rank's largest micro-batch, and how much there is to train on.
 
     Args:
-        tokens: input tokens of `step`.
-        mean_tokens: input tokens of an optimiser step over all ranks and micro-batches, on average.
+        rows: one a pass.
+        examples: of each stream.
         divides: the run's batch size splits into so many shards; if not, it is rounded up.
     """
 
-    step: Step
+    rows: list[Row]
     examples: int
-    tokens: int
-    mean_tokens: float
     divides: bool
+
+    @property
+    def tokens(self) -> int:
+        """Input tokens of its largest row."""
+        return max(row.tokens for row in self.rows)
+
+    @property
+    def mean_tokens(self) -> float:
+        """Input tokens of an optimiser step over all ranks, micro-batches and passes, on average."""
+        return sum(row.mean_tokens for row in self.rows)
 
 
 def largest(
@@ -120,7 +147,7 @@ def largest(
     shards: int,
     looked_at: int,
 ) -> Micro:
-    """The micro-batch with the most to hold among `looked_at` ones, evenly spaced over the training.
+    """Each pass's row with the most to hold among `looked_at` micro-batches, evenly spaced over the training.
 
     Args:
         config: transformers', for the context and for what a token and a logit weigh.
@@ -130,7 +157,6 @@ def largest(
     context = config.max_position_embeddings
     steps = Steps(
         streams={term.stream: streams[term.stream] for term in stage.terms.values()},
-        reference_streams={term.stream for term in stage.terms.values() if term.needs_reference},
         tokenise=Tokenise(encode, min(stage.max_length or context, context), stage.truncate),
         seed=seed,
         batch_size=examples * shards,
@@ -140,18 +166,13 @@ def largest(
     places = np.unique(np.linspace(0, len(steps) - 1, min(looked_at, len(steps))).round().astype(int))
     a_token = 16 * config.hidden_size * config.num_hidden_layers  # to rank the micro-batches by, no more
     a_logit = 4 * config.vocab_size
-    best, most, tokens = None, -1, []
-    for place in places:
-        step = steps[int(place)]
-        tokens.append(step.packed.input_ids.numel())
-        weight = tokens[-1] * a_token + step.packed.keep.numel() * a_logit
-        if weight > most:
-            best, most = step, weight
-    assert best is not None
-    return Micro(
-        best,
-        examples,
-        best.packed.input_ids.numel(),
-        float(np.mean(tokens)) * shards,
-        stage.batch_size % shards == 0,
-    )
+    made = [steps[int(place)] for place in places]
+    rows = []
+    for terms in stage.sides():
+        packed = [step.row(term.stream for term in terms.values()) for step in made]
+        sizes = [(row.input_ids.numel(), row.keep.numel()) if row else (0, 0) for row in packed]
+        best = max(range(len(made)), key=lambda place: sizes[place][0] * a_token + sizes[place][1] * a_logit)
+        mean = float(np.mean([tokens for tokens, _ in sizes])) * shards
+        if any(sizes[best]):
+            rows.append(Row(terms, made[best], *sizes[best], mean))
+    return Micro(rows, examples, stage.batch_size % shards == 0)

@@ -25,7 +25,6 @@ from torch.utils.flop_counter import flop_registry
 from unlearnkit.losses import NLL, Loss, RandomLabels
 from unlearnkit.losses.base import AGAINST
 from unlearnkit.models.heads import STANDING, config_ends_with_head
-from unlearnkit.models.layout import Layout
 from unlearnkit.models.lineage import answering
 from unlearnkit.models.packing import Packed
 from unlearnkit.models.reading import Outputs, Pass, layers_of, read
@@ -138,9 +137,10 @@ def trace(
     checkpointing: bool = False,
     sharded: bool = False,
 ) -> Live:
-    """Run one step of a model on the meta device (`sizes.skeleton`), which is used up by it.
+    """Run one pass of a step of a model on the meta device (`sizes.skeleton`), which is used up by it.
 
     Args:
+        terms: of the pass.
         autocast: it computes in bf16, see `unlearnkit.models.precision`.
         keeps_gradients: those of an earlier micro-batch are there already.
         checkpointing: layers are computed again in the backward pass.
@@ -152,7 +152,7 @@ def trace(
     terms = {name: _traceable(term) for name, term in terms.items()}
     with mode:
         _make_fake(model, live)
-        step = _fake_step(step, mode)
+        step = _traceable_step(step)
         if keeps_gradients:
             for parameter in model.parameters():
                 if parameter.requires_grad:
@@ -169,16 +169,13 @@ def trace(
             reading = partial(read, standing=standing)
             loss = weighted_sum(partial(reading, model), terms, step, partial(_earlier, reading, model))
             with torch.autocast("cpu", enabled=False):
-                loss.backward()
+                if loss.requires_grad:  # not where one side reads nothing that is trained
+                    loss.backward()
     return live
 
 
-def peaks(live: Live, traced: int, layers: int, backwards: int = 1) -> tuple[Peak, Peak]:
-    """The largest moment with gradients, and that of all else, of a model with `layers` instead of `traced` layers.
-
-    Args:
-        backwards: passes of a step, of which one was traced.
-    """
+def peaks(live: Live, traced: int, layers: int) -> tuple[Peak, Peak]:
+    """The largest moment with gradients, and that of all else, of a model with `layers` instead of `traced` layers."""
     if layers != traced and traced != TRACED:
         raise ValueError(f"only a trace of {TRACED} layers is drawn out")
     moments: list[list[np.ndarray]] = []
@@ -196,7 +193,7 @@ def peaks(live: Live, traced: int, layers: int, backwards: int = 1) -> tuple[Pea
             shifts = [more * saved + extra * undone for extra in {0 if done < 2 else more, more if done else 0}]
         moments += [[point + shift + kept for point in highest] for shift in shifts]
         repeated = 1 + more if layer == 1 and part in ("forward", "backward", "reference") else 1
-        flops += live.flops[part, layer] * repeated * (backwards if part == "backward" else 1)
+        flops += live.flops[part, layer] * repeated
     full = max((moment[0] for moment in moments), key=lambda point: point.sum())
     bare = max((moment[1] for moment in moments), key=lambda point: point[:GRADIENTS].sum())
     return (
@@ -236,28 +233,10 @@ def _make_fake(model: Any, live: Live) -> None:
                 tensors[name] = made[tensor]
 
 
-def _fake_step(step: Step, mode: FakeTensorMode) -> Step:
-    fake = mode.from_tensor
-
-    def packed(own: Packed) -> Packed:
-        return replace(
-            own,
-            input_ids=fake(own.input_ids),
-            position_ids=fake(own.position_ids),
-            keep=fake(own.keep),
-            labels=fake(own.labels),
-            layout=Layout(own.layout.pieces),  # its masks are made in this mode, so that they are counted
-        )
-
-    return replace(
-        step,
-        packed=packed(step.packed),
-        reference=packed(step.reference) if step.reference else None,
-        reference_log_probs={
-            state: {name: torch.zeros(len(lengths)) for name, lengths in step.packed.lengths.items()}
-            for state in AGAINST
-        },
-    )
+def _traceable_step(step: Step) -> Step:
+    """Its row is packed in this mode; numbers of the reference stand in for those that are computed before training."""
+    scored = {name: torch.zeros(len(examples)) for name, examples in step.examples.items()}
+    return replace(step, reference_log_probs=dict.fromkeys(AGAINST, scored))
 
 
 @torch.no_grad()

@@ -10,36 +10,38 @@ from unlearnkit.models.packing import Packed
 from unlearnkit.models.reading import Pass
 from unlearnkit.stages.steps import Step
 
+Read = tuple[Packed, Pass]  # a row, and what its pass gave
 
-def answers_of(step: Step, term: Loss, made: Pass, reference: Pass | None) -> Answers:
+
+def answers_of(step: Step, term: Loss, read: Read, reference: Read | None) -> Answers:
     """The term's slice of the packed row.
 
     Args:
-        made: what the pass of the step's row gave.
-        reference: the same of the row that the reference sees, where it was asked.
+        reference: of the state that the term compares with, where it was asked.
     """
-    where, labels = step.packed.streams[term.stream], step.packed.labels
+    row, made = read
+    compared, earlier = reference or (None, None)
+    where, labels = row.streams[term.stream], row.labels
     tokens, answers = step.totals[term.stream]
     own = Answers(
         labels.new_empty((len(labels[where]), 0), dtype=torch.float32),
         labels[where],
-        step.packed.lengths[term.stream],
+        row.lengths[term.stream],
         tokens,
         answers,
         draw=(step.seed, step.number),
         reference_log_probs=step.reference_log_probs.get(term.against, {}).get(term.stream),
         step_answers=sum(count for _, count in step.totals.values()),
     )
-    compared = step.reference if term.needs_reference and reference is not None else None
     if isinstance(term.reads, States):
-        own.states, own.state_lengths = _states(made, step.packed, term.stream, term.reads)
-        if compared is not None and reference is not None:
-            own.reference_states, _ = _states(reference, compared, term.stream, term.reads)
+        own.states, own.state_lengths = _states(made, row, term.stream, term.reads)
+        if compared is not None and earlier is not None:
+            own.reference_states, _ = _states(earlier, compared, term.stream, term.reads)
         return own
     if isinstance(term.reads, Padded):
         own.padded = made.padded[term.stream, term.reads.length]
-        if reference is not None:
-            own.reference_padded = reference.padded[term.stream, term.reads.length]
+        if earlier is not None:
+            own.reference_padded = earlier.padded[term.stream, term.reads.length]
         return own
     assert made.logits is not None
     logits = made.logits[where]
@@ -48,8 +50,8 @@ def answers_of(step: Step, term: Loss, made: Pass, reference: Pass | None) -> An
         return own
     stand = whole if term.reads == "logits" else _as_they_are
     own.logits = stand(logits)
-    if compared is not None and reference is not None and reference.logits is not None:
-        own.reference_logits = stand(reference.logits[compared.streams[term.stream]])
+    if compared is not None and earlier is not None and earlier.logits is not None:
+        own.reference_logits = stand(earlier.logits[compared.streams[term.stream]])
     return own
 
 

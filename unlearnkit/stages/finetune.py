@@ -100,7 +100,8 @@ class Finetune(Stage):
         save_every: steps between checkpoints, from which an interrupted training goes on; 0: none.
         save_limit: how many checkpoints are kept.
         select: which measured step the run goes on from, see `Selection`; the last one if None.
-        project: which terms' gradient the others' is made to agree with, see `Projection`; None: all are added up.
+        project: which terms' gradient the others' is made to agree with, see `Projection`, which takes a
+            forward and a backward of each side; None: all are added up.
     """
 
     def __init__(
@@ -140,6 +141,10 @@ class Finetune(Stage):
     def zero(self) -> int | None:
         """The stage of ZeRO; None without DeepSpeed."""
         return int(self.deepspeed["zero_optimization"]["stage"]) if self.deepspeed else None
+
+    def sides(self) -> list[dict[str, Loss]]:
+        """The terms of each of a step's passes, which are made one after another."""
+        return self.project.sides(self.terms) if self.project else [self.terms]
 
     def stream_names(self) -> dict[str, str]:
         return {f"terms.{name}.stream": term.stream for name, term in self.terms.items()}
@@ -198,7 +203,6 @@ class Finetune(Stage):
         encode = lambda prompt, response: model.template.encode(model.tokenizer, prompt, response)  # noqa: E731
         return Steps(
             streams=streams,
-            reference_streams={term.stream for term in self.terms.values() if term.needs_reference},
             tokenise=Tokenise(encode, limit, self.truncate),
             seed=seed,
             batch_size=self.batch_size,

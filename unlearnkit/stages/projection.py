@@ -45,6 +45,10 @@ class Project:
                 f"Name in {key}.keep= the terms that should stay, and leave at least one other",
             )
 
+    def sides(self, terms: dict[str, Loss]) -> list[dict[str, Loss]]:
+        """The terms that are kept, and the others."""
+        return [{name: term for name, term in terms.items() if (name in self.keep) == kept} for kept in (True, False)]
+
 
 class Projection:
     r"""GRU (Wang et al. 2025, arXiv:2503.09117): the step is along the forget gradient, made to agree with retention.
@@ -52,33 +56,35 @@ class Projection:
     .. math:: g = g_f - \frac{\min(0, \langle g_f, \bar g_r \rangle)}{\|\bar g_r\|^2}\, \bar g_r, \quad
         \bar g_r \leftarrow \nu\, g_r + (1 - \nu)\, \bar g_r
 
-    The inner product is over all that is trained. A step takes one forward and two backward passes; the average is as
-    large as what is trained, in fp32.
+    The inner product is over all that is trained. A step takes a forward and a backward pass of each side, retention's
+    first; its gradient and the average, in fp32, are each as large as what is trained.
     """
 
-    def __init__(self, project: Project, network: torch.nn.Module):
-        self.project = project
+    def __init__(self, project: Project, terms: dict[str, Loss], network: torch.nn.Module):
+        self.new, self.sides = project.new, project.sides(terms)
         self.trained = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
         self.average: dict[str, torch.Tensor] = {}
         self.cosine = 0.0  # of the last step's two gradients
-        self._sums: tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]] = ({}, {})  # forget's and retain's
+        self._sums: list[dict[str, torch.Tensor]] = [{}, {}]  # of each side's gradient over micro-batches
 
-    def backward(self, values: dict[str, torch.Tensor]) -> torch.Tensor:
+    def backward(self, loss_of: Callable[[dict[str, Loss]], torch.Tensor]) -> torch.Tensor:
         """Add a micro-batch to both gradients; returns what is descended on.
 
         Args:
-            values: term -> its weighted value, all of one graph.
+            loss_of: terms -> their weighted sum, by a forward pass of their own; each graph is gone before the next.
         """
-        weights = list(self.trained.values())
-        retained = [value for name, value in values.items() if name in self.project.keep]
-        rest = [value for name, value in values.items() if name not in self.project.keep]
-        losses = torch.stack(rest).sum(), torch.stack(retained).sum()
-        for number, (loss, sums) in enumerate(zip(losses, self._sums, strict=True)):
-            gradients = torch.autograd.grad(loss, weights, retain_graph=number == 0, allow_unused=True)
-            for name, gradient in zip(self.trained, gradients, strict=True):
-                if gradient is not None:
-                    sums[name] = sums[name] + gradient if name in sums else gradient
-        return losses[0].detach()
+        losses = [self._add(loss_of(terms), sums) for terms, sums in zip(self.sides, self._sums, strict=True)]
+        return losses[-1]
+
+    def _add(self, loss: torch.Tensor, sums: dict[str, torch.Tensor]) -> torch.Tensor:
+        for name, weight in self.trained.items():
+            weight.grad = sums.get(name)
+        if loss.requires_grad:  # not of a micro-batch without a row of this side
+            loss.backward()
+        for name, weight in self.trained.items():
+            if weight.grad is not None:
+                sums[name], weight.grad = weight.grad, None
+        return loss.detach()
 
     @torch.no_grad()
     def finish(self, reduce: Callable[[torch.Tensor], torch.Tensor]) -> None:
@@ -87,22 +93,24 @@ class Projection:
         Args:
             reduce: a rank's share of a gradient -> the sum over all ranks.
         """
-        forget, retain = ({name: reduce(self._of(sums, name)) for name in self.trained} for sums in self._sums)
-        self._sums = ({}, {})
-        for name, gradient in retain.items():
-            before = self.average.get(name)
-            new = gradient.float()
-            self.average[name] = new if before is None else self.project.new * new + (1 - self.project.new) * before
+        forget: dict[str, torch.Tensor] = {}
+        for name, weight in self.trained.items():  # one at a time: no gradient is held twice
+            retained, forget[name] = (reduce(self._taken(sums, name)) for sums in self._sums)
+            if name in self.average:
+                self.average[name].mul_(1 - self.new).add_(retained, alpha=self.new)
+            else:
+                self.average[name] = retained.float()
+            weight.grad = forget[name]
         inner = self._product(forget, self.average)
         own, other = self._product(forget, forget), self._product(self.average, self.average)
         self.cosine = inner / max((own * other) ** 0.5, 1e-30)
-        factor = min(0.0, inner) / other if other else 0.0
-        for name, weight in self.trained.items():
-            weight.grad = forget[name] - (factor * self.average[name]).to(weight.dtype)
+        if inner < 0 < other:
+            for name, gradient in forget.items():
+                gradient -= (inner / other * self.average[name]).to(gradient.dtype)
 
-    def _of(self, sums: dict[str, torch.Tensor], name: str) -> torch.Tensor:
+    def _taken(self, sums: dict[str, torch.Tensor], name: str) -> torch.Tensor:
         """A gradient, of zeros where nothing depends on the weight."""
-        return sums[name] if name in sums else torch.zeros_like(self.trained[name])
+        return sums.pop(name) if name in sums else torch.zeros_like(self.trained[name])
 
     @staticmethod
     def _product(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:

@@ -1,8 +1,9 @@
-"""The optimiser steps of a finetune stage as a data set: item i is one rank's packed micro-batch."""
+"""The optimiser steps of a finetune stage as a data set: item i is one rank's micro-batch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,27 +17,33 @@ from unlearnkit.models.packing import Packed, Tokenise, Tokens, pack
 
 @dataclass
 class Step:
-    """A packed micro-batch, the part of it that the reference sees, and the whole step's totals.
+    """A micro-batch, and the whole step's totals.
 
-    `totals`: stream -> (answer tokens, answers) of the optimiser step, over all its micro-batches.
-    `reference_log_probs`: state -> stream -> (n,) of its answers here, where a term needs them.
+    Args:
+        examples: stream -> its examples here.
+        totals: stream -> (answer tokens, answers) of the optimiser step, over all its micro-batches.
+        reference_log_probs: state -> stream -> (n,) of its answers here, where a term needs them.
     """
 
     number: int
-    packed: Packed
-    reference: Packed | None
+    examples: dict[str, list[Tokens]]
     totals: dict[str, tuple[int, int]]
     seed: int = 0
     reference_log_probs: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
+    device: torch.device | str = "cpu"
+
+    def row(self, streams: Iterable[str]) -> Packed | None:
+        """What a pass over these streams is given, each of them once; None where none has an example here."""
+        mine = {name: self.examples[name] for name in streams}
+        return pack(mine).to(self.device) if any(mine.values()) else None
 
     def to(self, device: torch.device | str, **_: Any) -> Step:
-        """The same step on a device."""
-        reference = self.reference.to(device) if self.reference else None
+        """The same step on a device (accelerate calls this with `non_blocking=`)."""
         log_probs = {
             state: {name: values.to(device) for name, values in streams.items()}
             for state, streams in self.reference_log_probs.items()
         }
-        return Step(self.number, self.packed.to(device), reference, self.totals, self.seed, log_probs)
+        return replace(self, reference_log_probs=log_probs, device=device)
 
 
 class Steps(Dataset):
@@ -44,7 +51,6 @@ class Steps(Dataset):
     r, r + world, ... in order, so any number of ranks and micro-batches sees the same steps.
 
     Args:
-        reference_streams: the streams whose terms compare with the reference.
         shards: ranks x micro-batches that a step is split into; at most `batch_size`.
         scored: state -> example -> its log-probability in that state of the model.
     """
@@ -52,7 +58,6 @@ class Steps(Dataset):
     def __init__(
         self,
         streams: dict[str, Stream],
-        reference_streams: set[str],
         tokenise: Tokenise,
         seed: int,
         batch_size: int,
@@ -64,7 +69,7 @@ class Steps(Dataset):
                 f"train.batch_size={batch_size} does not split into {shards} ranks x micro-batches",
                 f"Set train.batch_size to a multiple of {shards}, or train.accumulation lower",
             )
-        self.streams, self.reference_streams, self.tokenise = streams, reference_streams, tokenise
+        self.streams, self.tokenise = streams, tokenise
         self.seed, self.batch_size, self.max_steps, self.shards = seed, batch_size, max_steps, shards
         self.scored: dict[str, dict[Tokens, float]] = {}
 
@@ -90,7 +95,6 @@ class Steps(Dataset):
                 f"Step {number + 1} has no row for micro-batch {shard + 1} of {self.shards}: a list has one side only",
                 "Set train.accumulation=1, or give the term on that side a weight",
             )
-        reference = {name: mine[name] for name in mine if name in self.reference_streams}
         log_probs = {
             state: {
                 name: torch.tensor([known[example] for example in examples])
@@ -99,9 +103,7 @@ class Steps(Dataset):
             }
             for state, known in self.scored.items()
         }
-        return Step(
-            number, pack(mine), pack(reference) if any(reference.values()) else None, totals, self.seed, log_probs
-        )
+        return Step(number, mine, totals, self.seed, log_probs)
 
     def examples(self) -> dict[str, list[Tokens]]:
         """stream -> every distinct example that will be drawn, in order.

@@ -1,4 +1,4 @@
-"""transformers' Trainer over terms: one packed forward, the terms' weighted sum, one backward."""
+"""transformers' Trainer over terms: a packed forward, the terms' weighted sum, a backward."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.models.packing import Packed
 from unlearnkit.models.reading import Outputs, Pass
 from unlearnkit.ranks import zero
-from unlearnkit.stages.answers import answers_of
+from unlearnkit.stages.answers import Read, answers_of
 from unlearnkit.stages.passes import Passes, outputs_of
 from unlearnkit.stages.projection import AVERAGE, Project, Projection
 from unlearnkit.stages.steps import Step
@@ -52,7 +52,7 @@ class TermsTrainer(Trainer):
             if deepspeed and reference.frozen is not None:
                 reference.frozen = zero.frozen_shards(reference.frozen, deepspeed, language_model.dtype)
         self.terms, self.save_limit = terms, save_limit
-        self.projection = Projection(project, self.network) if project else None
+        self.projection = Projection(project, terms, self.network) if project else None
         self.to_tell: dict[str, Any] = {}  # for the next checkpoint's mark
         self._shares: dict[str, list[float]] = defaultdict(list)  # of this rank since the last log
         self._step: dict[str, float] = defaultdict(float)  # of this rank in this step, of terms that carry something
@@ -109,15 +109,18 @@ class TermsTrainer(Trainer):
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """The Trainer's own, or two gradients of one forward where one is projected off the other."""
+        """The Trainer's own, or a pass of each side where one's gradient is projected off the other's."""
         if self.projection is None:
             return super().training_step(model, inputs, num_items_in_batch)
         model.train()
         step: Step = self._prepare_inputs(inputs)["step"]  # type: ignore[assignment]
         network = self.accelerator.unwrap_model(model)  # DDP would add the gradients up as they are
-        with self.compute_loss_context_manager():
-            values = weighted(partial(self.passes.read, network), self.terms, step, self._earlier, self._note)
-        loss = self.projection.backward(values)
+
+        def loss_of(terms: dict[str, Loss]) -> torch.Tensor:
+            with self.compute_loss_context_manager():
+                return weighted_sum(partial(self.passes.read, network), terms, step, self._earlier, self._note)
+
+        loss = self.projection.backward(loss_of)
         if self.accelerator.sync_gradients:
             self.projection.finish(lambda gradient: self.accelerator.reduce(gradient, "sum"))
         return loss * self.args.world_size
@@ -176,9 +179,9 @@ class TermsTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs and self._shares:
             steps = len(next(iter(self._shares.values()))) / self.args.gradient_accumulation_steps
-            sums = torch.tensor([sum(shares) for shares in self._shares.values()], device=self.args.device)
+            sums = torch.tensor([sum(self._shares[name]) for name in self.terms], device=self.args.device)
             means = (self.accelerator.reduce(sums, "sum") / steps).tolist()  # over all ranks
-            logs |= {f"terms/{name}": mean for name, mean in zip(self._shares, means, strict=True)}
+            logs |= {f"terms/{name}": mean for name, mean in zip(self.terms, means, strict=True)}
             if self.projection:
                 logs["projection/cosine"] = self.projection.cosine
             for name, term in self._carrying().items():
@@ -206,37 +209,33 @@ def weighted_sum(
     earlier: Callable[[str, Packed, Outputs], Pass],
     note: Callable[[str, Step, torch.Tensor], None] = lambda name, step, value: None,
 ) -> torch.Tensor:
-    """sum_i weight_i * term_i from one packed forward; see `weighted`."""
-    values = list(weighted(read, terms, step, earlier, note).values())
-    return sum(values[1:], values[0])
-
-
-def weighted(
-    read: Callable[[Packed, Outputs], Pass],
-    terms: dict[str, Loss],
-    step: Step,
-    earlier: Callable[[str, Packed, Outputs], Pass],
-    note: Callable[[str, Step, torch.Tensor], None] = lambda name, step, value: None,
-) -> dict[str, torch.Tensor]:
-    """Term -> weight * value, all from one packed forward.
+    """sum_i weight_i * term_i, all from one packed forward of what these terms read.
 
     Args:
         read: a packed row -> what is wanted of the model that is trained.
         earlier: the same of an earlier state of the model, by the state's name.
         note: sees every term's value.
     """
-    made = read(step.packed, outputs_of(terms.values()))
+    row = step.row(term.stream for term in terms.values())
+    own = (row, read(row, outputs_of(terms.values()))) if row else None
     compared: dict[str, list[Loss]] = {}
     for term in terms.values():
-        if term.needs_reference and step.reference is not None and step.packed.lengths[term.stream]:
+        if term.needs_reference and step.examples[term.stream]:
             compared.setdefault(term.against, []).append(term)
-    references = {state: earlier(state, step.reference, outputs_of(some)) for state, some in compared.items()}  # type: ignore[arg-type]
-    values = {}
+    references: dict[str, Read] = {}
+    for state, some in compared.items():
+        its_row = step.row(term.stream for term in some)
+        assert its_row is not None
+        references[state] = its_row, earlier(state, its_row, outputs_of(some))
+    values = []
     for name, term in terms.items():
-        if not step.packed.lengths[term.stream]:  # no row of a list that holds two sides fell into this micro-batch
-            value = made.nothing()
+        if own is None:  # none of these terms has a row in this micro-batch
+            value = torch.zeros((), device=step.device)
+        elif not step.examples[term.stream]:  # no row of a list that holds two sides fell into this micro-batch
+            value = own[1].nothing()
         else:
-            value = term(answers_of(step, term, made, references.get(term.against)))
+            reference = references[term.against] if term.needs_reference else None
+            value = term(answers_of(step, term, own, reference))
         note(name, step, value.detach())
-        values[name] = term.weight * value
-    return values
+        values.append(term.weight * value)
+    return sum(values[1:], values[0])
