@@ -115,5 +115,5 @@ def test_free_texts_get_pieces_of_their_own(full_model):
     full_model.model.register_forward_pre_hook(
         lambda _, args, inputs: seen.extend(inputs["layout"].pieces), with_kwargs=True
     )
-    score(full_model.model, [((1,), (42, 75, 2)), ((1,), (42, 2))])  # both after the start token alone
+    score(full_model.model, [((1,), (42, 75, 2)), ((1,), (43, 2))])  # both after the start token alone
     assert seen == [Piece(0, 3), Piece(3, 5)]
