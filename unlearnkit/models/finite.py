@@ -84,5 +84,5 @@ def check_weights(network: Any, stage: str) -> None:
 @torch.no_grad()
 def odd_weight(network: Any) -> str | None:
     """The name of the first weight that is NaN or infinite."""
-    told = ((name, weight) for name, weight in network.named_parameters() if weight.dtype.itemsize > 1)  # not rounded
-    return next((name for name, weight in told if not torch.isfinite(weight).all()), None)
+    wide = ((name, weight) for name, weight in network.named_parameters() if weight.dtype.itemsize > 1)  # not rounded
+    return next((name for name, weight in wide if not torch.isfinite(weight).all()), None)

@@ -62,20 +62,14 @@ def generate(
     order = sorted(range(len(records)), key=lambda index: len(prompts[index]))
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     shares = ranks.count() / len(batches) if decoding.greedy else 1  # a draw depends on its whole batch
-    pieces = [piece for batch in batches for piece in _pieces(batch, shares)]
+    frames = [frame([prompts[index] for index in batch]) for batch in batches]
+    pieces = [(part, laid) for batch, laid in zip(batches, frames, strict=True) for part in _parts(batch, shares)]
 
-    def answer(mine: list[tuple[list[int], list[int]]]) -> list[list[Answer]]:
+    def answer(mine: list[tuple[list[int], Frame]]) -> list[list[Answer]]:
         bar = tqdm(mine, desc=desc, leave=False)
         return [
-            _answer(
-                model,
-                [prompts[index] for index in part],
-                frame([prompts[index] for index in batch]),
-                max_new_tokens,
-                decoding,
-                part[0],
-            )
-            for part, batch in bar
+            _answer(model, [prompts[index] for index in part], laid, max_new_tokens, decoding, part[0])
+            for part, laid in bar
         ]
 
     for (piece, _), answers in zip(pieces, ranks.shared(pieces, answer), strict=True):
@@ -121,10 +115,10 @@ def frame(prompts: Sequence[Sequence[int]]) -> Frame:
     return Frame(max(sizes), shared if shared >= SHARED and len(prompts) > 1 else 0)
 
 
-def _pieces(batch: list[int], shares: float) -> list[tuple[list[int], list[int]]]:
-    """(a part of the batch, the batch): cut up where there are fewer batches than ranks."""
+def _parts(batch: list[int], shares: float) -> list[list[int]]:
+    """A batch, cut up where there are fewer batches than ranks."""
     size = math.ceil(len(batch) / max(1, math.ceil(shares)))
-    return [(batch[start : start + size], batch) for start in range(0, len(batch), size)]
+    return [batch[start : start + size] for start in range(0, len(batch), size)]
 
 
 def _answer(
