@@ -106,6 +106,8 @@ def run(cfg: DictConfig, folder: Path) -> dict:
                     moment.name, recovered(moment.attack, evaluations, records[START], unlearned, own, records)
                 )
             out.write_moment(moment, own, {**numbers, "cost": context.cost} if moment.final else numbers)
+        elif moment.name == START:
+            moment.resume(evaluations)
         records[moment.name] = own
         if moment.name == START:
             tracker.start(out.config, folder)

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from composed import composed
+from dying import Died
 from hydra.utils import instantiate
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
@@ -233,3 +234,24 @@ def test_an_adapter_that_does_not_fit(tmp_path, done):
     with pytest.raises(UserError, match="does not fit 'wide': .*lora_.* the original has a weight of"):
         check_saved(model, done / "model")
     assert not isinstance(model.model, PeftModel)
+
+
+@pytest.mark.parametrize("lora", [(), ("model.lora=null",)], ids=["lora", "full"])
+def test_a_run_that_was_cut_off_ends_with_the_numbers_of_an_unbroken_one(lora, tmp_path):
+    overrides = (
+        "+method=ga",
+        "data=concepts",
+        *QUICK,
+        "eval_every=0",
+        "train.max_steps=4",
+        "train.save_every=2",
+        *lora,
+    )
+    whole = run(composed(*overrides), tmp_path / "whole")
+    with pytest.raises(Died):
+        run(
+            composed(*overrides, "logger._target_=dying.Dies", "+logger.stage=finetune", "+logger.step=3"),
+            tmp_path / "cut",
+        )
+    resumed = run(composed(*overrides), tmp_path / "cut")
+    assert resumed["after"]["krs"] == whole["after"]["krs"] and whole["after"]["krs"]["attention"]["peak"]["n"] == 3

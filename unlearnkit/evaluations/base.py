@@ -92,6 +92,9 @@ class Part(ABC):
             original: the records of the model that the stages started from; None if `model` is that model.
         """
 
+    def resume(self, model: LanguageModel, point: Point) -> None:  # noqa: B027  of records alone
+        """Take from the original what later models are compared with and its records, which are there, do not hold."""
+
     @abstractmethod
     def compute(
         self, records: list[Record], seed: int = 0, controls: Mapping[str, list[Record]] | None = None
@@ -158,6 +161,12 @@ class Evaluations:
             if not point.curve and not (point.asks_otherwise and not records[name]):
                 check_measured(name, point.split, records[name])
         return records
+
+    def resume(self, model: LanguageModel, point: Point) -> None:
+        """Instead of measuring the original again, where a run that was cut off has its records."""
+        for part in self.parts.values():
+            with answering(model.model):
+                part.resume(model, point)
 
     def compute(self, records: Records, controls: Mapping[str, Records] | None = None) -> dict[str, Numbers]:
         """evaluation -> set -> measure -> {value, low, high, n, seed}."""

@@ -78,9 +78,9 @@ class KRS(Part):
         """
         if point.curve or point.asks_otherwise:
             return []
-        records = records_of({name: spread(self.data.sets[name][point.split], self.limit) for name in self.sets})
+        records = self._records(point)
         if original is None:
-            self._trace = self._traced(model, records)
+            self.resume(model, point)
         if self._trace is None:
             raise ValueError("KRS measures an unlearned model only after the original, in the same instance")
         for record, question in zip(records, self._trace.questions, strict=True):
@@ -89,10 +89,13 @@ class KRS(Part):
             self._compare(model, self._trace, records)
         return records
 
-    def _traced(self, model: LanguageModel, records: list[Record]) -> Trace:
+    def resume(self, model: LanguageModel, point: Point) -> None:
         check_window(self.window, model.model.config.num_hidden_layers)
-        questions = ask(model, [record.prompt for record in records], self.tokens, self.as_published)
-        return Trace(model, questions, self.tokens_a_row)
+        prompts = [record.prompt for record in self._records(point)]
+        self._trace = Trace(model, ask(model, prompts, self.tokens, self.as_published), self.tokens_a_row)
+
+    def _records(self, point: Point) -> list[Record]:
+        return records_of({name: spread(self.data.sets[name][point.split], self.limit) for name in self.sets})
 
     def _compare(self, model: LanguageModel, trace: Trace, records: list[Record]) -> None:
         trace.check(model)

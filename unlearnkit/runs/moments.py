@@ -45,6 +45,10 @@ class Moment:
         when = f"after the stage '{self.stage}'" if self.stage else "before any stage"
         return f"{when}, under the attack '{self.name}'" if self.attack else when
 
+    def resume(self, evaluations: Evaluations) -> None:
+        """The evaluations meet a start model whose records are there."""
+        evaluations.resume(self.model, Point("test", self.phrase))
+
     def measure(self, evaluations: Evaluations, start: Records | None) -> Records:
         """The records of the model, under the attack where there is one.
 
