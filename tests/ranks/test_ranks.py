@@ -3,7 +3,9 @@
 import pytest
 
 from unlearnkit import ranks
-from unlearnkit.records.generate import _pieces
+from unlearnkit.records.generate import Frame, _pieces
+
+LAID = Frame(12, 8)  # of the whole batch
 
 
 def test_one_process_does_all_the_work():
@@ -18,11 +20,11 @@ def test_one_process_does_all_the_work():
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        (0.5, [([5, 3, 9, 7, 1], 1)]),
-        (1.0, [([5, 3, 9, 7, 1], 1)]),
-        (2.0, [([5, 3, 9], 1), ([7, 1], 1)]),
-        (8.0, [([5], 1), ([3], 1), ([9], 1), ([7], 1), ([1], 1)]),
+        (0.5, [([5, 3, 9, 7, 1], LAID)]),
+        (1.0, [([5, 3, 9, 7, 1], LAID)]),
+        (2.0, [([5, 3, 9], LAID), ([7, 1], LAID)]),
+        (8.0, [([5], LAID), ([3], LAID), ([9], LAID), ([7], LAID), ([1], LAID)]),
     ],
 )
 def test_a_batch_is_cut_up_for_ranks_without_one_and_keeps_its_width(wanted, expected):
-    assert _pieces([5, 3, 9, 7, 1], wanted) == expected
+    assert _pieces([5, 3, 9, 7, 1], LAID, wanted) == expected

@@ -63,7 +63,7 @@ def generate(
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     shares = ranks.count() / len(batches) if decoding.greedy else 1  # a draw depends on its whole batch
     frames = [frame([prompts[index] for index in batch]) for batch in batches]
-    pieces = [(part, laid) for batch, laid in zip(batches, frames, strict=True) for part in _parts(batch, shares)]
+    pieces = [piece for batch, laid in zip(batches, frames, strict=True) for piece in _pieces(batch, laid, shares)]
 
     def answer(mine: list[tuple[list[int], Frame]]) -> list[list[Answer]]:
         bar = tqdm(mine, desc=desc, leave=False)
@@ -115,10 +115,10 @@ def frame(prompts: Sequence[Sequence[int]]) -> Frame:
     return Frame(max(sizes), shared if shared >= SHARED and len(prompts) > 1 else 0)
 
 
-def _parts(batch: list[int], shares: float) -> list[list[int]]:
-    """A batch, cut up where there are fewer batches than ranks."""
+def _pieces(batch: list[int], laid: Frame, shares: float) -> list[tuple[list[int], Frame]]:
+    """(a part of the batch, the batch's frame): cut up where there are fewer batches than ranks."""
     size = math.ceil(len(batch) / max(1, math.ceil(shares)))
-    return [batch[start : start + size] for start in range(0, len(batch), size)]
+    return [(batch[start : start + size], laid) for start in range(0, len(batch), size)]
 
 
 def _answer(
