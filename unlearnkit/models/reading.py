@@ -54,12 +54,23 @@ class Pass:
     logits: Logits | None = None
     states: dict[int, torch.Tensor] = field(default_factory=dict)
     padded: dict[tuple[str, int | None], torch.Tensor] = field(default_factory=dict)
+    _parts: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def nothing(self) -> torch.Tensor:
         """A zero that depends on the network."""
         logits = self.logits.states if isinstance(self.logits, Projected) else self.logits
         values = [logits, *self.states.values(), *self.padded.values()]
         return next(value for value in values if value is not None)[:0].sum()
+
+    def of_stream(self, row: Packed, stream: str) -> Logits:
+        """(N, V) logits at a stream's answers: a part of one split, for slices fill (K, V) with zeros each."""
+        assert self.logits is not None
+        if isinstance(self.logits, Projected):
+            return self.logits[row.streams[stream]]
+        if not self._parts:
+            sizes = [where.stop - where.start for where in row.streams.values()]
+            self._parts = dict(zip(row.streams, self.logits.split(sizes), strict=True))
+        return self._parts[stream]
 
     def state(self, layer: Depth) -> torch.Tensor:
         """(T, d) of a layer, by number or share of the depth."""
@@ -141,7 +152,7 @@ def _packed(network: Any, row: Packed, outputs: Outputs) -> Pass:
     and the head at no position. The call is the network's own, so what wraps it (PEFT, DDP, DeepSpeed) does its work.
     """
     if not outputs.layers:
-        return Pass(0, network(**row.inputs()).logits[0] if outputs.logits else None)
+        return Pass(0, network(**row.inputs()).logits.squeeze(0) if outputs.logits else None)
     inner, path = place_of_layers(network)
     depth = len(cast(nn.ModuleList, inner.get_submodule(path)))
     numbers = {number_of(layer, depth) for layer in outputs.layers}
@@ -149,7 +160,7 @@ def _packed(network: Any, row: Packed, outputs: Outputs) -> Pass:
     if not outputs.logits:
         inputs["logits_to_keep"] = row.keep[:0]
     with _watched(inner, path, numbers, until=None if outputs.logits else max(numbers)) as states:
-        logits = network(**inputs).logits[0]
+        logits = network(**inputs).logits.squeeze(0)  # the gradient of [0] would fill the whole with zeros first
     return Pass(depth, logits if outputs.logits else None, states)
 
 

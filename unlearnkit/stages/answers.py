@@ -43,15 +43,14 @@ def answers_of(step: Step, term: Loss, read: Read, reference: Read | None) -> An
         if earlier is not None:
             own.reference_padded = earlier.padded[term.stream, term.reads.length]
         return own
-    assert made.logits is not None
-    logits = made.logits[where]
+    logits = made.of_stream(row, term.stream)
     if term.reads == "log_probs":
         own.known_log_probs = in_pieces(log_probs_of, logits, own.labels)
         return own
     stand = whole if term.reads == "logits" else _as_they_are
     own.logits = stand(logits)
     if compared is not None and earlier is not None and earlier.logits is not None:
-        own.reference_logits = stand(earlier.logits[compared.streams[term.stream]])
+        own.reference_logits = stand(earlier.of_stream(compared, term.stream))
     return own
 
 
