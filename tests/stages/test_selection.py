@@ -60,7 +60,8 @@ def test_a_start_that_has_nothing_has_no_share():
     choice = Selection(told).choose({5: numbers(0.2, 1.0, 0.0), 10: numbers(0.1, 1.0, 0.3)}, numbers(0.8, 1.0, 0.0))
     assert (choice.step, choice.satisfied) == (10, False)
     assert choice.reason.endswith(
-        "lowest safety/bad/harmful_rate of all steps, for the start's scopes/good/success has no share that could be kept"
+        "the lowest safety/bad/harmful_rate of all steps,"
+        " for the start's scopes/good/success has no share that could be kept"
     )
 
 

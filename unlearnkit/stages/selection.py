@@ -113,9 +113,9 @@ class Selection:
         enough = [place for place, share in shares.items() if self.at_least is None or share >= self.at_least]
         unknown = all(map(math.isnan, shares.values()))
         if enough or unknown:
-            best = min(enough or points, key=lambda place: (*_low(-sign * points[place][column].value), place))
+            best = min(enough or points, key=lambda place: (_low(-sign * points[place][column].value), place))
         else:
-            best = min(points, key=lambda place: (*_low(-shares[place]), place))
+            best = min(points, key=lambda place: (_low(-shares[place]), place))
         reason = f"the {'highest' if sign > 0 else 'lowest'} {'/'.join(column)}"
         if self.constraint:
             constraint = "/".join(self.constraint.column(start, f"{self.key}.while"))

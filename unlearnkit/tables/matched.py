@@ -130,7 +130,8 @@ def _of_method(group: Sequence[Run], at: float, forget: str | None, keep: str | 
     there = _places(sides[TEST], curves, rates, best)
     choice = choose(sides[VALIDATION], curves, rates, best, utility, at, there)
     if choice is None:
-        return [], f"left out, for on validation the start's {'/'.join(utility)} is not above 0: nothing is a share of it"
+        name = "/".join(utility)
+        return [], f"left out, for on validation the start's {name} is not above 0: nothing is a share of it"
     chosen = [
         replace(run, folder=run.folder / "matched", before=_at(curves[run.folder], 0), after=_at(own, choice.step))
         for run in sides[TEST]
