@@ -11,7 +11,7 @@ from unlearnkit.data import mischief
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
 from unlearnkit.run import run
-from unlearnkit.runs.checks import check_held_out, check_texts
+from unlearnkit.runs.checks import check_held_out
 from unlearnkit.settings.check import check
 from unlearnkit.settings.run import Run
 
@@ -94,11 +94,3 @@ def test_texts_without_a_prompt_are_compared_too():
         check_held_out(Data("d", {}, {"texts": rows}), "validation", "train.select")
     apart = {"validation": [Example("a", "", "One text.")], "test": [Example("b", "", "Another.")]}
     check_held_out(Data("d", {}, {"texts": apart, "none": {"test": []}}), "validation", "train.select")
-
-
-def test_an_id_is_that_of_one_row():
-    """An attack's answers are set beside the start's by id: another prompt's would be taken."""
-    one, other = Example("a", "What is 1?", "One."), Example("a", "What is 2?", "Two.")
-    check_texts(Data("own", {}, {"normal": {"test": [one, one], "validation": [other]}}))
-    with pytest.raises(UserError, match="Two rows of the set 'normal' of the data 'own' have the id 'a' and differ"):
-        check_texts(Data("own", {}, {"normal": {"test": [one, other]}}))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import unlearnkit
 from unlearnkit import ranks
 from unlearnkit.content import contents_of, digest
-from unlearnkit.data.examples import Data, Example, nonempty
+from unlearnkit.data.examples import Data, nonempty
 from unlearnkit.data.overlap import normalised
 from unlearnkit.data.streams import Shuffled, Stream, how_to_give
-from unlearnkit.errors import UserError, beginning, nearest
-from unlearnkit.files import writable
+from unlearnkit.errors import UserError, nearest
 from unlearnkit.identity import NO_MATTER, flat, versions
 from unlearnkit.inputs import inputs, rows_of
 from unlearnkit.measures.interval import nothing
@@ -65,55 +64,6 @@ def bind_streams(data: Data, derived: dict[str, Any]) -> dict[str, Stream]:
     """The data's own streams and those the method derives from them."""
     streams: dict[str, Stream] = {name: Shuffled(name, examples) for name, examples in data.streams.items()}
     return {**streams, **{name: stream.bind(streams) for name, stream in derived.items()}}
-
-
-def check_texts(data: Data) -> None:
-    """Every text of every row can be written down, and read by a tokenizer; an id is that of one row of its set.
-
-    Raises:
-        UserError: one holds half of a character; two rows that differ have one id, by which they are found again.
-    """
-    for name, splits in data.sets.items():
-        for rows in splits.values():
-            first: dict[str, Example] = {}
-            for row in rows:
-                old = first.setdefault(row.id, row)
-                if (old.prompt, old.response) != (row.prompt, row.response):
-                    raise UserError(
-                        f"Two rows of the set '{name}' of the data '{data.name}' have the id '{row.id}' and differ:"
-                        f" '{beginning(old.prompt, 60)}', '{beginning(row.prompt, 60)}'",
-                        "Give each row an id of its own",
-                    )
-    sets = (rows for splits in data.sets.values() for rows in splits.values())
-    for rows in (*data.streams.values(), *sets):
-        for row in rows:
-            for text in (row.prompt, row.response, row.subject or "", str(row.id), str(row.category or "")):
-                if not writable(text):
-                    raise UserError(
-                        f"The row '{row.id}' of the data '{data.name}' holds a lone surrogate, half of a character",
-                        "Mend or remove it and run again",
-                    )
-
-
-def check_splits(splits: Sequence[str], data: Data) -> None:
-    """Curves are measured on splits that the data have, each once; the first is the one that settings are chosen on.
-
-    Raises:
-        UserError: another one, one that is named twice, or none.
-    """
-    known = list(dict.fromkeys(name for own in data.sets.values() for name in own))
-    for split in splits:
-        if known and split not in known:
-            raise UserError(
-                f"curve_split={split} is no split of the data '{data.name}'.{nearest(split, known)}"
-                f" Valid: {', '.join(known)}",
-                "Set curve_split= to one of these, or to a list of them of which the first is chosen on",
-            )
-    if not splits or len(set(splits)) < len(splits):
-        raise UserError(
-            f"curve_split=[{','.join(splits)}] names {'a split twice' if splits else 'no split'}",
-            "Name each split once, such as 'curve_split=[validation,test]'",
-        )
 
 
 def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:
