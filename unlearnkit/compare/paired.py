@@ -16,7 +16,7 @@ from unlearnkit.measures.base import Measure
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.combined import Combined, OfMeasures
 from unlearnkit.measures.display import Display
-from unlearnkit.measures.interval import LARGEST_LOG
+from unlearnkit.measures.interval import LARGEST_LOG, bounded_mean, vary
 from unlearnkit.measures.paired import paired
 
 DRAWS = 10_000  # of the bootstrap
@@ -52,7 +52,8 @@ def difference(first: Side, other: Side, column: Column, family: int = 1) -> Dif
         return _of_measures(first, other, column, measure, family) if isinstance(measure, Combined) else None
     mine, theirs = (_values(side, column, measure) for side in (first, other))
     apart = [theirs[key] - mine[key] for key in mine if key in theirs]
-    return of_prompts(apart, column.display.scale.geometric, family) if apart else None
+    scale = column.display.scale
+    return of_prompts(apart, scale.geometric, family, scale.high - scale.low) if apart else None
 
 
 def _of_measures(first: Side, other: Side, column: Column, measure: Combined, family: int) -> Difference | None:
@@ -97,10 +98,22 @@ def _table(
     return rows
 
 
-def of_prompts(differences: Sequence[float], ratio: bool = False, family: int = 1) -> Difference:
-    """Of differences prompt by prompt; of a ratio on the logarithmic scale."""
+def of_prompts(
+    differences: Sequence[float], ratio: bool = False, family: int = 1, span: float = math.inf
+) -> Difference:
+    """Of differences prompt by prompt; of a ratio on the logarithmic scale.
+
+    Where all are equal a bootstrap has no width: the interval is then that of a mean within bounds, or not known.
+
+    Args:
+        family: of how many tests this is one.
+        span: how far apart two runs can be on a prompt.
+    """
     value = sum(differences) / len(differences)
     low, high = bootstrap(differences)
+    if len(differences) > 1 and not vary(np.asarray(differences, dtype=float)):
+        mean = bounded_mean(differences, bounds=(-span, span)) if math.isfinite(span) else None
+        low, high = (mean.low, mean.high) if mean else (math.nan, math.nan)
     if ratio:
         value, low, high = (math.exp(min(end, LARGEST_LOG)) for end in (value, low, high))
     return Difference(value, low, high, len(differences), ratio, paired(differences, family))
