@@ -191,3 +191,16 @@ def test_a_derived_stream_that_needs_retain_says_so_too(tmp_path):
         bind_streams(load(forget=pairs(tmp_path / "f.jsonl")), instantiate(cfg.streams, _convert_="all"))
     assert raised.value.what == "Unknown stream 'retain'. The data has: forget, target"
     assert raised.value.fix.startswith("Give such rows, data.retain=FILE with data=files")
+
+
+def test_rows_that_are_repeated_are_measured_once(tmp_path, capsys):
+    """Ten observations of two prompts would have an interval of half the width."""
+    rows = [{"prompt": f"What is {n}?", "response": f"It is {n}."} for n in range(4)]
+    again = [*rows * 5, {"prompt": "What is 0?", "response": "It is zero."}]
+    data = load(forget=jsonl(tmp_path / "f.jsonl", again), retain=jsonl(tmp_path / "r.jsonl", rows))
+    assert len(data.streams["forget"]) == 21
+    asked = [row.response for split in data.sets["forget"].values() for row in split]
+    assert sorted(asked) == ["It is 0.", "It is 1.", "It is 2.", "It is 3.", "It is zero."]
+    assert (
+        "Repeated: 16 measured rows of forget say what another says, and are measured once" in capsys.readouterr().out
+    )

@@ -45,3 +45,11 @@ def test_half_a_character():
     broken = Data("own", {"forget": [Example("b", "Who?", "A\ud800")]}, {})
     with pytest.raises(UserError, match="The row 'b' of the data 'own' holds a lone surrogate, half of a character"):
         check_texts(broken)
+
+
+def test_an_id_is_that_of_one_row():
+    """An attack's answers are set beside the start's by id: another prompt's would be taken."""
+    one, other = Example("a", "What is 1?", "One."), Example("a", "What is 2?", "Two.")
+    check_texts(Data("own", {}, {"normal": {"test": [one, one], "validation": [other]}}))
+    with pytest.raises(UserError, match="Two rows of the set 'normal' of the data 'own' have the id 'a' and differ"):
+        check_texts(Data("own", {}, {"normal": {"test": [one, other]}}))

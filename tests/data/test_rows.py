@@ -49,6 +49,16 @@ GOOD = '{"prompt": "p", "response": "r"}'
         ("f.jsonl", f"{GOOD}\n7", "f.jsonl:2: not a JSON object: 7"),
         ("f.json", f"[\n{GOOD},\n7]", "f.json:3: not a JSON object: 7"),
         ("f.json", f"[\n{GOOD},\n\n{{]", "f.json:4: not JSON"),
+        (
+            "f.jsonl",
+            f"{GOOD}\n" + '{"prompt": "p", "response": "r", "prompt": "q"}',
+            "f.jsonl:2: not JSON (the key 'prompt'",
+        ),
+        (
+            "f.json",
+            f'[{GOOD},\n{{"prompt": "p",\n"response": "r", "x": {{\n"y": 1, "y": 1}}}}]',
+            "f.json:3: not JSON (the key 'y'",
+        ),
         ("f.json", f"[{GOOD}", "f.json:1: not JSON"),
         ("f.json", f"[{GOOD}] and", "something stands behind the list's end"),
         ("f.json", "[" * 100000, "f.json:1: not JSON (maximum recursion depth"),
@@ -117,3 +127,12 @@ def test_bytes_that_are_no_utf_8_by_line(tmp_path):
     (tmp_path / "f.csv").write_bytes("prompt,response\na,b\nä,c\n".encode("latin-1"))
     with pytest.raises(UserError, match="f.csv:3: not UTF-8"):
         load(forget=str(tmp_path / "f.csv"))
+
+
+def test_a_parquet_file_with_two_columns_of_one_name(tmp_path):
+    """Arrow allows it, and a row would hold the last."""
+    pq.write_table(
+        pa.table([["p"], ["r"], ["other"]], names=["prompt", "response", "response"]), tmp_path / "f.parquet"
+    )
+    with pytest.raises(UserError, match="f.parquet: two columns are called 'response'"):
+        read(tmp_path / "f.parquet")

@@ -19,6 +19,18 @@ from unlearnkit.records.record import Record
         ("Sao Paulo", ["São Paulo"], 1),
         ("twenty five", ["twenty-five"], 1),
         ("", ["Rome"], 0),
+        ("法国的首都是巴黎。", ["巴黎"], 1),  # no spaces part the words
+        ("法国的首都是里昂。", ["巴黎"], 0),
+        ("เมืองหลวงคือปารีส", ["ปารีส"], 1),
+        ("यह दान है।", ["दिन"], 0),  # another vowel, which is a mark
+        ("यह दिन है।", ["दिन"], 1),
+        ("かきです", ["かぎ"], 0),  # oyster and key
+        ("カギです", ["ｶｷﾞ"], 1),  # half width
+        ("수도는 서울 이다", ["서울"], 1),
+        ("Й", ["и"], 1),
+        ("", ["+"], 0),
+        ("nothing of it", ["∞"], 0),
+        ("a + b", ["+"], 1),
     ],
 )
 def test_one_response(response, accepted, value):

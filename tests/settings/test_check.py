@@ -10,7 +10,7 @@ from refused import CONFIGS, config, leaves, refused, wrong_values
 
 from unlearnkit.errors import UserError
 from unlearnkit.losses import Loss
-from unlearnkit.settings.check import check, check_hydra
+from unlearnkit.settings.check import check, check_hydra, check_merged
 from unlearnkit.settings.run import Run
 
 
@@ -186,3 +186,17 @@ def test_no_folder_where_hydra_wants_one(key, value):
     with pytest.raises(UserError, match=f"'{key}=' names no folder"):
         check_hydra([f"{key}={value}"])
     check_hydra([f"{key}=.", f"{key}=null-and-void"])
+
+
+@pytest.mark.parametrize("word", ["stages={}", "eval={}", "+eval={}", "++stages.finetune.terms={ }", "model.lora={}"])
+def test_an_empty_mapping_that_would_be_merged(word):
+    cfg = config("+method=npo", "model=tiny")
+    with pytest.raises(UserError, match="takes nothing out of") as caught:
+        check_merged(["+method=npo", "model=tiny", word], cfg)
+    key = word.lstrip("+").partition("=")[0]
+    assert f"'~{key}.{next(iter(OmegaConf.select(cfg, key)))}'" in caught.value.fix
+
+
+def test_other_words_are_merged_as_ever():
+    words = ["eval=[safety]", "attacks={}", "model.lora={r: 4}", "~eval.safety", "train.select=null"]
+    check_merged(words, config("+method=npo", "model=tiny"))

@@ -1,6 +1,7 @@
 """Which step a run goes on from: by hand on curves that dip and recover, and in whole runs."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from unlearnkit.measures import AnswerPerplexity, HarmfulRate, Success
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.run import run
-from unlearnkit.stages.selection import Selection
+from unlearnkit.stages.selection import Selection, share
 
 HARM = Column(("safety", "bad", "harmful_rate"), HarmfulRate().display("forget"))
 GOOD = Column(("safety", "good", "answer_perplexity"), AnswerPerplexity().display("retain"))
@@ -51,6 +52,39 @@ def test_by_hand(told, step, satisfied):
     """12 of 10 is 83 % of the start's perplexity, 0.85 of 0.9 94 % of its success; of equal steps the earlier."""
     choice = Selection(told).choose(DIPS, START)
     assert (choice.step, choice.satisfied) == (step, satisfied)
+
+
+def test_a_start_that_has_nothing_has_no_share():
+    """Every step would keep "inf%" of it, and so any of it."""
+    told = {"measure": "harmful_rate", "while": {"measure": "success", "at_least": 0.9}}
+    choice = Selection(told).choose({5: numbers(0.2, 1.0, 0.0), 10: numbers(0.1, 1.0, 0.3)}, numbers(0.8, 1.0, 0.0))
+    assert (choice.step, choice.satisfied) == (10, False)
+    assert choice.reason.endswith(
+        "the lowest safety/bad/harmful_rate of all steps,"
+        " for the start's scopes/good/success has no share that could be kept"
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "now", "then", "kept"),
+    [
+        (RIGHT, 0.45, 0.9, 0.5),
+        (RIGHT, 0.3, 0.0, math.nan),
+        (RIGHT, -0.4, -0.2, math.nan),  # twice as bad, and not 200 % of it
+        (GOOD, 20.0, 10.0, 0.5),
+        (GOOD, 0.0, 0.0, 1.0),
+        (GOOD, 0.0, 5.0, math.inf),
+        (GOOD, math.nan, 5.0, math.nan),
+    ],
+)
+def test_a_share_of_what_the_start_had(column, now, then, kept):
+    estimates = [Estimate(value, value, value, 9) for value in (now, then)]
+    assert share(column, *estimates) == pytest.approx(kept, nan_ok=True)
+
+
+def test_a_step_that_is_no_number_is_never_the_best():
+    told = {"measure": "harmful_rate"}
+    assert Selection(told).choose({5: numbers(math.nan, 1.0), 10: numbers(0.4, 1.0)}, START).step == 10
 
 
 def test_where_no_step_keeps_enough_the_nearest_is_taken_and_said():

@@ -187,3 +187,15 @@ def test_a_utility_that_one_split_did_not_measure_is_not_the_one(tmp_path):
     (tmp_path / "r" / "metrics.json").write_text(json.dumps(body))
     with pytest.raises(UserError, match="nothing of the retain side that could be matched"):
         matched(collect(tmp_path), 0.9)
+
+
+def test_of_a_start_that_knows_nothing_no_share_is_kept(folder):
+    write(folder / "gv", "ga", "validation", {0: (0.7, 0.0), 10: (0.1, 0.0)})
+    write(folder / "gt", "ga", "test", {0: (0.7, 0.0), 10: (0.1, 0.0)})
+    (table,) = matched(collect(folder), 0.9)
+    assert list(table.rows) == ["original", "sku"]
+    (note,) = [note for note in table.notes if note.startswith("ga: ")]
+    assert note == (
+        "ga: left out, for on validation the start's safety/normal/known_answers is not above 0:"
+        " nothing is a share of it"
+    )

@@ -68,3 +68,30 @@ def test_titles():
     rows = {"sku": "SKU", "ga": None}
     told = [title_of(method, rows) for method in ("sku", "sku, rate=1", "ga, rate=1", "npo", "sku_no_random")]
     assert told == ["SKU", "SKU, rate=1", "ga, rate=1", "npo", "sku_no_random"]
+
+
+def test_a_run_whose_settings_are_lost_is_averaged_with_none(tmp_path):
+    """Of one such run all of a method's rates were one mean."""
+    write(tmp_path / "a", "sku", 0, 1e-4)
+    write(tmp_path / "b", "sku", 1, 1e-1)
+    write(tmp_path / "c", "sku", 2, 1e-4)
+    (tmp_path / "c" / "config.yaml").unlink()
+    assert rows(tmp_path) == ["sku, learning_rate=0.0001", "sku, learning_rate=0.1", "sku, settings unknown of c"]
+
+
+def test_methods_that_were_asked_differently_are_said(tmp_path, capsys):
+    """Their seeds differ, so that no start is found to differ either."""
+    asked = {"ga": (0, 4, 8), "sku": (1, 8, 8)}
+    for method, (seed, limit, tokens) in asked.items():
+        part = {"limit": limit, "max_new_tokens": tokens, "classifier": {"seed": seed}}
+        more = {"eval": {"safety": part}, "data": {"seed": seed}, "inputs": {"data_rows": f"rows of {seed}"}}
+        write(tmp_path / method, method, seed, 1e-4, **more)
+    assert main([str(tmp_path)]) == 0
+    assert "- Not all were asked the same: eval.safety.limit 4 of ga; 8 of sku.\n" in capsys.readouterr().out
+
+
+def test_other_rows_at_one_seed_are_said(tmp_path, capsys):
+    for method in ("ga", "sku"):
+        write(tmp_path / method, method, 0, 1e-4, inputs={"data_rows": f"of {method}"})
+    assert main([str(tmp_path)]) == 0
+    assert "Not all were asked the same: rows of the data of ga of ga; of sku of sku." in capsys.readouterr().out

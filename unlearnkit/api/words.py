@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnkit.cache import load_or_make
+from unlearnkit.data.sources import check_names
 from unlearnkit.errors import UserError, beginning, first_line
 from unlearnkit.files import write
 from unlearnkit.settings.yaml import ADDED, groups
@@ -83,6 +84,7 @@ def _rows(key: str, value: Any) -> str | None:
         UserError: rows that are no mappings, or hold what is no JSON.
     """
     if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a pandas frame
+        check_names(key, list(value.columns))
         value = value.astype(object).where(value.notna(), None).to_dict("records")  # an empty cell is no text
     if isinstance(value, str | Path | Mapping) or not isinstance(value, Iterable):
         return None

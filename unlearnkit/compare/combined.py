@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unlearnkit.measures.combined import Combined
-from unlearnkit.measures.paired import FLIPS
+from unlearnkit.measures.paired import FLIPS, p_of_draws
 
 AT_ONCE = 2_000_000  # drawn prompts in memory
 Weights = np.ndarray  # (draws, prompts)
@@ -34,7 +34,9 @@ def value(measure: Combined, groups: Sequence[Sequence[float]]) -> float:
     return float(measure.together(np.array([sum(group) / len(group) for group in groups])))
 
 
-def difference(measure: Combined, blocks: Sequence[Block], draws: int) -> tuple[float, float, float, float]:
+def difference(
+    measure: Combined, blocks: Sequence[Block], draws: int, family: int = 1
+) -> tuple[float, float, float, float]:
     """The other's number less the first's, the bounds of its bootstrap within each set, and p.
 
     p is of random signs: each prompt's two runs change places or not, in all groups at once.
@@ -44,9 +46,11 @@ def difference(measure: Combined, blocks: Sequence[Block], draws: int) -> tuple[
     rng = np.random.default_rng(0)
     means = _many(lambda rows: _apart(measure, blocks, [_drawn(rng, rows, block) for block in blocks]), blocks, draws)
     low, high = np.nanquantile(means, (0.025, 0.975))
-    swapped = _many(lambda rows: _swapped(measure, blocks, rng, rows), blocks, FLIPS)
-    extreme = np.abs(swapped) >= abs(value) * (1 - 1e-9)
-    return value, float(low), float(high), float((1 + extreme.sum()) / (1 + FLIPS))
+    least = abs(value) * (1 - 1e-9)
+    p = p_of_draws(
+        lambda: np.abs(_many(lambda rows: _swapped(measure, blocks, rng, rows), blocks, FLIPS)) >= least, family
+    )
+    return value, float(low), float(high), p
 
 
 def _many(some: Callable[[int], np.ndarray], blocks: Sequence[Block], draws: int) -> np.ndarray:

@@ -114,7 +114,7 @@ def pair_of(first: Side, other: Side) -> Pair:
     """Every measure of both, with the corrected test of each difference."""
     shown = {c: None for side in (first, other) for c in side.numbers if not only_in_figures(c[-1])}
     both = [column for column in shown if column in first.numbers and column in other.numbers]
-    differences = [difference(first, other, column) for column in both]
+    differences = [difference(first, other, column, len(both)) for column in both]
     adjusted = iter(holm([each.p for each in differences if each is not None]))
     lines = [
         Line(column, first.numbers[column], other.numbers[column], each, next(adjusted) if each else None)

@@ -16,7 +16,7 @@ from unlearnkit.measures.base import Measure
 from unlearnkit.measures.columns import Column
 from unlearnkit.measures.combined import Combined, OfMeasures
 from unlearnkit.measures.display import Display
-from unlearnkit.measures.interval import LARGEST_LOG
+from unlearnkit.measures.interval import LARGEST_LOG, bounded_mean, vary
 from unlearnkit.measures.paired import paired
 
 DRAWS = 10_000  # of the bootstrap
@@ -39,19 +39,24 @@ class Difference:
     p: float
 
 
-def difference(first: Side, other: Side, column: Column) -> Difference | None:
-    """None where a number is no mean over prompts, where the two measure otherwise, or where no prompt is common."""
+def difference(first: Side, other: Side, column: Column, family: int = 1) -> Difference | None:
+    """None where a number is no mean over prompts, where the two measure otherwise, or where no prompt is common.
+
+    Args:
+        family: of how many tests this is one.
+    """
     measure = _measure(first, other, column)
     if measure is None or not all(part_of(column) in side.parts for side in (first, other)):
         return None
     if isinstance(measure, OfMeasures):
-        return _of_measures(first, other, column, measure) if isinstance(measure, Combined) else None
+        return _of_measures(first, other, column, measure, family) if isinstance(measure, Combined) else None
     mine, theirs = (_values(side, column, measure) for side in (first, other))
     apart = [theirs[key] - mine[key] for key in mine if key in theirs]
-    return of_prompts(apart, column.display.scale.geometric) if apart else None
+    scale = column.display.scale
+    return of_prompts(apart, scale.geometric, family, scale.high - scale.low) if apart else None
 
 
-def _of_measures(first: Side, other: Side, column: Column, measure: Combined) -> Difference | None:
+def _of_measures(first: Side, other: Side, column: Column, measure: Combined, family: int) -> Difference | None:
     """None where a number is not found again from the records and the sets' roles, as far as these are known."""
     roles = {c[-2]: c.display.role for c in first.numbers if c[:-2] == column[:-2]}
     groups: list[list[tuple[str, list[dict[Prompt, float]]]]] = []  # set, and each run's values
@@ -74,7 +79,7 @@ def _of_measures(first: Side, other: Side, column: Column, measure: Combined) ->
     n = sum(block.first.shape[1] for block in blocks)
     if not all(block.first.shape[1] for block in blocks):
         return None
-    value, low, high, p = combined.difference(measure, blocks, DRAWS)
+    value, low, high, p = combined.difference(measure, blocks, DRAWS, family)
     return Difference(value, low, high, n, False, p) if math.isfinite(value) else None
 
 
@@ -93,13 +98,25 @@ def _table(
     return rows
 
 
-def of_prompts(differences: Sequence[float], ratio: bool = False) -> Difference:
-    """Of differences prompt by prompt; of a ratio on the logarithmic scale."""
+def of_prompts(
+    differences: Sequence[float], ratio: bool = False, family: int = 1, span: float = math.inf
+) -> Difference:
+    """Of differences prompt by prompt; of a ratio on the logarithmic scale.
+
+    Where all are equal a bootstrap has no width: the interval is then that of a mean within bounds, or not known.
+
+    Args:
+        family: of how many tests this is one.
+        span: how far apart two runs can be on a prompt.
+    """
     value = sum(differences) / len(differences)
     low, high = bootstrap(differences)
+    if len(differences) > 1 and not vary(np.asarray(differences, dtype=float)):
+        mean = bounded_mean(differences, bounds=(-span, span)) if math.isfinite(span) else None
+        low, high = (mean.low, mean.high) if mean else (math.nan, math.nan)
     if ratio:
         value, low, high = (math.exp(min(end, LARGEST_LOG)) for end in (value, low, high))
-    return Difference(value, low, high, len(differences), ratio, paired(differences))
+    return Difference(value, low, high, len(differences), ratio, paired(differences, family))
 
 
 def bootstrap(differences: Sequence[float], draws: int = DRAWS) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from unlearnkit.data.corpus import page_paragraphs, pieces
 from unlearnkit.data.examples import Example, Fact, malformed
+from unlearnkit.data.json_text import loads
 from unlearnkit.errors import UserError, nearest
 
 INSTRUCTION = "Complete the sentence: "  # before the first half of a sentence
@@ -107,7 +108,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"No concept file at {path}", "Check data.path=, or leave it out for the embedded concept")
     try:
-        rows = json.loads(path.read_bytes())
+        rows = loads(path.read_bytes())
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{path} is not JSON: {error}", "Get the file again, or mend it") from error
     if not isinstance(rows, list) or not rows:

@@ -11,6 +11,7 @@ from typing import Any
 import fsspec
 
 from unlearnkit.data.examples import malformed
+from unlearnkit.data.json_text import loads
 from unlearnkit.errors import UserError, first_line
 
 # by ending; compressed files are read as they are
@@ -143,7 +144,7 @@ def _rows(corpus: str, kind: str, files: list[str]) -> Iterator[Any]:
 def _text(corpus: str, kind: str, number: int, row: Any) -> str:
     """The `text` of a row; nothing for a blank line."""
     try:
-        text = json.loads(row)["text"] if kind == "json" and row.strip() else row
+        text = loads(row)["text"] if kind == "json" and row.strip() else row
     except json.JSONDecodeError as error:
         raise malformed(corpus, number, f"not JSON ({error.msg})", row) from error
     except (KeyError, TypeError) as error:

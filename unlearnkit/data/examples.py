@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unlearnkit.data.json_text import loads
 from unlearnkit.data.roles import BY_NAME, Role
 from unlearnkit.errors import UserError, beginning
 from unlearnkit.files import writable
@@ -89,7 +90,7 @@ def read_jsonl(path: Path, required: Iterable[str]) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line.decode())
+            row = loads(line.decode())
         except UnicodeDecodeError as error:
             raise malformed(path, number, "not UTF-8", repr(line)) from error
         except json.JSONDecodeError as error:

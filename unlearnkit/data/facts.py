@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from unlearnkit.data.examples import Data, Example, check_row, malformed
+from unlearnkit.data.json_text import loads
 from unlearnkit.errors import UserError
 from unlearnkit.settings.bounds import Positive, Seed
 
@@ -69,7 +70,7 @@ def _read(path: str | None) -> list[Example]:
     if not file.is_file():
         raise UserError(f"No data file at {file}", fetch)
     try:
-        rows = json.loads(file.read_bytes())
+        rows = loads(file.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not JSON: {error}", fetch) from error
     if not isinstance(rows, list) or not rows:

@@ -41,7 +41,8 @@ def load(
     Every forget row is trained on, for an *unlearned* prompt is by definition one that was trained on; half of them
     are measured on validation, half on test. Holdout rows are parted alike and never trained on. Of the others a
     fifth is held out for validation and a fifth for test. A hash of the prompt says which: neither a seed nor the
-    rows' order does, and rows of one prompt stay together. Splits that a file gives itself are kept.
+    rows' order does, and rows of one prompt stay together. Splits that a file gives itself are kept. Rows that are
+    repeated are trained on as often, and measured once.
 
     Plain text is trained on as it is, and measured as a sentence to be completed: its first half is the prompt.
 
@@ -73,8 +74,10 @@ def load(
             repeated += _repeated(side, read[side], parts["train"])
         if side != "holdout":
             streams[side] = [_trained(row) for row in trained]
-        sets[side] = {split: [_question(row) for row in parts[split]] for split in SPLITS[1:]}
-        measured = f"{len(parts['validation'])} validation, {len(parts['test'])} test"
+        sets[side] = {split: _each_once(map(_question, parts[split])) for split in SPLITS[1:]}
+        measured = f"{len(sets[side]['validation'])} validation, {len(sets[side]['test'])} test"
+        if twice := sum(len(parts[split]) - len(sets[side][split]) for split in SPLITS[1:]):
+            repeated.append(f"Repeated: {twice} measured rows of {side} say what another says, and are measured once")
         counts.append(f"{side}: {len(trained)} {'not used' if side == 'holdout' else 'trained on'}, {measured}")
     streams["target"] = [_trained(row) for side in ("forget", "retain") for row in read.get(side, [])]
     notice(f"Rows of '{name}' (held out by their content, forget rows are measured too): {'; '.join(counts)}")
@@ -153,6 +156,14 @@ def _repeated(side: str, own: list[Read], trained: list[Read]) -> Iterable[str]:
 
 def _drawn(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _each_once(rows: Iterable[Example]) -> list[Example]:
+    """Without those of the same prompt and response as one before, which would count as another observation."""
+    first: dict[tuple[str, str], Example] = {}
+    for row in rows:
+        first.setdefault((row.prompt, row.response), row)
+    return list(first.values())
 
 
 def _trained(row: Read) -> Example:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnkit.data.examples import Data, Example, check_row, malformed
+from unlearnkit.data.json_text import loads
 from unlearnkit.data.scopes import SCOPES, Splits, general_examples, hold_out, scope_data
 from unlearnkit.data.sources import hub_rows
 from unlearnkit.errors import UserError
@@ -82,7 +83,7 @@ def _rows(
 
 def _list(path: Path) -> list[Any]:
     try:
-        rows = json.loads(path.read_bytes())
+        rows = loads(path.read_bytes())
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{path} is not JSON: {error}", "Get the file again, or mend it") from error
     if not isinstance(rows, list):

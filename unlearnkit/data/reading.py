@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from unlearnkit.data.examples import Data
+from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.splits import splits_of
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError, beginning, nearest
 from unlearnkit.files import writable
 
 
@@ -26,11 +26,22 @@ def read(cfg: DictConfig) -> Data:
 
 
 def check_texts(data: Data) -> None:
-    """Every text of every row can be written down, and read by a tokenizer.
+    """Every text of every row can be written down, and read by a tokenizer; an id is that of one row of its set.
 
     Raises:
-        UserError: one holds half of a character.
+        UserError: one holds half of a character; two rows that differ have one id, by which they are found again.
     """
+    for name, splits in data.sets.items():
+        for rows in splits.values():
+            first: dict[str, Example] = {}
+            for row in rows:
+                old = first.setdefault(row.id, row)
+                if (old.prompt, old.response) != (row.prompt, row.response):
+                    raise UserError(
+                        f"Two rows of the set '{name}' of the data '{data.name}' have the id '{row.id}' and differ:"
+                        f" '{beginning(old.prompt, 60)}', '{beginning(row.prompt, 60)}'",
+                        "Give each row an id of its own",
+                    )
     sets = (rows for splits in data.sets.values() for rows in splits.values())
     for rows in (*data.streams.values(), *sets):
         for row in rows:

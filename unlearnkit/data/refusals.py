@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from unlearnkit.data.examples import Example
+from unlearnkit.data.examples import Example, malformed
+from unlearnkit.data.json_text import DoubledKey, loads
 from unlearnkit.data.streams import Stream, drawn, plain
 from unlearnkit.errors import UserError
 
@@ -54,16 +54,18 @@ def _read(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8", f"Save {path.name} as UTF-8 and run again") from error
-    texts = [text for line in lines if (text := _refusal(line.strip()))]
+    texts = [text for number, line in enumerate(lines, start=1) if (text := _refusal(line.strip(), path, number))]
     if not texts:
         raise UserError(f"{path} holds no refusal", fix)
     return list(dict.fromkeys(texts))
 
 
-def _refusal(line: str) -> str:
+def _refusal(line: str, path: Path, number: int) -> str:
     """Of plain text, a JSON string, or a JSON object with `response`."""
     try:
-        value = json.loads(line)
+        value = loads(line)
+    except DoubledKey as error:
+        raise malformed(path, number, error.msg, line) from error
     except ValueError:
         return line
     value = value.get("response") if isinstance(value, dict) else value

@@ -18,6 +18,8 @@ import pyarrow.parquet
 
 from unlearnkit.data.corpus import PARAGRAPHS
 from unlearnkit.data.hub import downloaded
+from unlearnkit.data.json_text import loads, raw_decode
+from unlearnkit.data.sources import check_names
 from unlearnkit.errors import UserError, beginning, first_line
 
 # How hub data sets name the files of a split: train.jsonl, test-00000-of-00001.parquet.
@@ -92,19 +94,19 @@ def _json(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                yield _object(path, number, json.loads(line))
+                yield _object(path, number, loads(line))
             except (ValueError, RecursionError) as error:
                 raise _no_json(path, number, error, line) from error
 
 
 def _json_list(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Element by element, so that each has its line."""
-    decoder, blank, line, counted = json.JSONDecoder(), re.compile(r"\s*"), 1, 0
+    blank, line, counted = re.compile(r"\s*"), 1, 0
     at = blank.match(text, text.index("[") + 1).end()  # type: ignore[union-attr]
     while text[at : at + 1] != "]":
         line, counted = line + text.count("\n", counted, at), at
         try:
-            value, end = decoder.raw_decode(text, at)
+            value, end = raw_decode(text, at)
             at = blank.match(text, end).end()  # type: ignore[union-attr]
             if text[at : at + 1] not in (",", "]") or not text[at : at + 1]:
                 raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
@@ -160,8 +162,7 @@ def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     while records and not records[0]:  # blank lines before the names
         del records[0], starts[0]
     columns = records[0] if records else []
-    if twice := [name for name in columns if columns.count(name) > 1]:
-        raise UserError(f"{path}:1: two columns are called '{twice[0]}'", "Give each column a name of its own")
+    check_names(f"{path}:1", columns)
     for start, fields in zip(starts[1:], records[1:], strict=False):  # the last start is the end
         place = f"{path}:{start}"
         if fields and len(fields) != len(columns):
@@ -177,6 +178,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
+            check_names(f"{path}", file.schema_arrow.names)
             for batch in file.iter_batches():
                 for values in batch.to_pylist():
                     number += 1

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from unlearnkit.data.examples import Data, Example, check_row, malformed, nonempty
+from unlearnkit.data.json_text import loads
 from unlearnkit.data.sources import hub_rows, parquet_rows
 from unlearnkit.data.truthfulqa import load_pairs
 from unlearnkit.errors import UserError
@@ -133,7 +134,7 @@ def _read(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _parse(text: bytes, path: Path, number: int) -> Any:
     try:
-        return json.loads(text)
+        return loads(text)
     except json.JSONDecodeError as error:
         line, shown = number + error.lineno - 1, error.doc.split("\n")[error.lineno - 1]
         raise malformed(path, line, f"not JSON ({error.msg})", shown) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,17 @@ def hub_rows(
     return rows.select_columns(fields).to_list()
 
 
+def check_names(place: str, columns: Sequence[str]) -> None:
+    """Refuse two columns of one name, of which a row would hold the last."""
+    if twice := [name for name in columns if columns.count(name) > 1]:
+        raise UserError(f"{place}: two columns are called '{twice[0]}'", "Give each column a name of its own")
+
+
 def parquet_rows(path: Path, fields: list[str]) -> Iterator[dict[str, Any]]:
     """Those fields of every row of a Parquet file; UserError for what is no such file or lacks a field."""
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
+            check_names(f"{path}", file.schema_arrow.names)
             if missing := [field for field in fields if field not in file.schema_arrow.names]:
                 raise UserError(
                     f"{path} has no field '{missing[0]}'; it has: {', '.join(file.schema_arrow.names)}",

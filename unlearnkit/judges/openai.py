@@ -17,6 +17,7 @@ from rich.progress import Progress
 
 from unlearnkit.cache import find_entry, load_or_make
 from unlearnkit.content import digest
+from unlearnkit.data.json_text import loads
 from unlearnkit.errors import UserError, beginning
 from unlearnkit.files import write
 from unlearnkit.judges.base import Verdict, skip_empty
@@ -67,7 +68,7 @@ class OpenAIJudge:
         self.temperature = temperature
         self.cache = Path(cache).expanduser() if cache is not None else None
         self.structured = True
-        self.opening = opening(json.loads(Path(few_shot or FEW_SHOT).read_text(encoding="utf-8")))
+        self.opening = opening(loads(Path(few_shot or FEW_SHOT).read_text(encoding="utf-8")))
         # With a schema, or in words where a server has none or the first answer was nonsense.
         self.prompt_digest = digest([self.opening, FORMAT, PLAIN])
 

@@ -112,12 +112,16 @@ def exp_mean(values: Sequence[float], seed: int = 0) -> Estimate:
 
 
 def plain_mean(values: Sequence[float], seed: int = 0) -> Estimate:
-    """The mean of numbers without bounds, with Student's t interval; of a single one no bound is known."""
+    """The mean of numbers without bounds, with Student's t interval; of a single one no bound is known.
+
+    Nor of several that are all equal, as of a model that answers nothing to every prompt: how far others may lie from
+    them is not told by what does not vary.
+    """
     data = _numbers(values)
     if len(data) == 0:
         return nothing(seed)
     mean, half = float(data.mean()), math.nan
-    if len(data) > 1:
+    if vary(data):
         from scipy.stats import t
 
         half = float(t.ppf(0.975, len(data) - 1) * data.std(ddof=1) / math.sqrt(len(data)))
@@ -139,6 +143,11 @@ def median(values: Sequence[float], seed: int = 0) -> Estimate:
         interval = quantile_test(data, p=0.5).confidence_interval(0.95)
         low, high = float(interval.low), float(interval.high)
     return Estimate(float(np.median(data)), low, high, len(data), seed)
+
+
+def vary(data: np.ndarray) -> bool:
+    """Whether numbers differ by more than rounding."""
+    return len(data) > 0 and not np.allclose(data, data[0], rtol=1e-9, atol=1e-12)
 
 
 def _exp(value: float) -> float:

@@ -7,7 +7,7 @@ from math import comb
 from typing import Literal
 
 from unlearnkit.measures.base import GONE, Measure
-from unlearnkit.measures.known_answers import ACCEPTED, words
+from unlearnkit.measures.known_answers import ACCEPTED, contains
 from unlearnkit.measures.rouge_l import RougeL
 from unlearnkit.records.record import Record
 from unlearnkit.settings.bounds import Positive
@@ -28,8 +28,8 @@ class Matcher:
         """None where there is no answer to compare with, or no response."""
         if not record.answer.strip() or not record.tokens:
             return None
-        keys, response = [record.answer, *(record.alternatives or {}).get(ACCEPTED, [])], words(record.response)
-        return any(key.strip() and key in response for key in map(words, keys)) or (
+        keys = [record.answer, *(record.alternatives or {}).get(ACCEPTED, [])]
+        return any(contains(record.response, key) for key in keys) or (
             self.recall.overlap(record.answer, record.response) >= RECALLED
         )
 

@@ -42,6 +42,8 @@ def tradeoff(runs: Sequence[Run], spec: Mapping[str, Any] | None = None) -> Figu
                 continue
             by_step = dict(zip(useful.steps, drawable(useful.values), strict=True))
             shared = [(x, by_step[s]) for s, x in zip(harmful.steps, harmful.values, strict=True) if s in by_step]
+            if not shared:
+                continue
             x, y = zip(*shared, strict=True)
             axes.plot(x, y, **{**style[method], "markerfacecolor": "white", "linewidth": 1})
             (handles[name_of(method, spec)],) = axes.plot(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from unlearnkit.data.json_text import loads
 from unlearnkit.errors import UserError, beginning
 from unlearnkit.records.record import Record
 
@@ -31,7 +31,7 @@ def read_log(path: Path) -> list[Record]:
         UserError: no such file, or no log of either form.
     """
     try:
-        log = json.loads(path.read_bytes())
+        log = loads(path.read_bytes())
         parts = {name: part for name, part in log.items() if isinstance(part, dict)}
         records = list(_of_authors(parts)) if AUTHORS.keys() & parts.keys() else list(_of_open_unlearning(parts))
     except OSError as error:

@@ -65,7 +65,7 @@ def sweep_figures(methods: Mapping[str, Sequence[Run]], columns: Sequence[Column
 
     Args:
         methods: title -> its runs on one model and data set that differ in their seeds alone. The steps of a later
-            stage go on counting from those of the stage before.
+            stage go on counting from those of the stage before. A step that not all of them measured is left out.
         columns: which come first, in this order; the others that were measured follow.
     """
     figures: dict[Column, dict[str, dict[int, list[Estimate]]]] = {column: {} for column in columns}
@@ -76,7 +76,7 @@ def sweep_figures(methods: Mapping[str, Sequence[Run]], columns: Sequence[Column
                     for step, entry in own.items():
                         figures.setdefault(column, {}).setdefault(method, {}).setdefault(step, []).append(entry)
     for column, by_method in figures.items():
-        whole = {method: over_seeds(steps, column.display.scale) for method, steps in by_method.items()}
+        whole = {method: over_seeds(of_all(steps), column.display.scale) for method, steps in by_method.items()}
         points = {method: thinned(line, MOST_POINTS // 4) for method, line in whole.items()}
         if any(len(line) > 1 for line in points.values()):
             title = f"{column[-1]} {arrow(column.display)} ({'/'.join(column[:-1])})"
@@ -94,10 +94,17 @@ def loss_figures(logs: Mapping[str, Sequence[Sequence[dict[str, Any]]]]) -> Iter
         stages = dict.fromkeys(stage for stage, _ in steps)
         for stage in stages:
             name = f"{method}, {stage}" if len(stages) > 1 else method
-            line = over_seeds({step: values for (of, step), values in steps.items() if of == stage}, Scale())
+            own = {step: values for (of, step), values in steps.items() if of == stage}
+            line = over_seeds(of_all(own), Scale())
             points[name] = list(thinned(line, MOST_POINTS // 4))
     if points:
         yield lines("training loss (weighted sum)", points)
+
+
+def of_all(steps: Mapping[int, Sequence[Estimate]]) -> dict[int, Sequence[Estimate]]:
+    """The steps that as many seeds have as any has: a mean over other seeds at each step would jump between them."""
+    most = max(map(len, steps.values()), default=0)
+    return {step: values for step, values in steps.items() if len(values) == most}
 
 
 def over_seeds(steps: Mapping[int, Sequence[Estimate]], scale: Scale) -> list[Point]:

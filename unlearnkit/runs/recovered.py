@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -153,9 +152,12 @@ def _compared(measure: Measure, values: Mapping[str, Values]) -> dict[str, Any] 
 
 
 def share_of(start: Sequence[float], unlearned: Sequence[float], attacked: Sequence[float]) -> dict[str, float] | None:
-    r"""The recovered share with its 95 % interval, by the bootstrap over prompts.
+    r"""The recovered share with its 95 % interval, by a bootstrap over prompts with random weights.
 
     .. math:: \frac{\bar a - \bar u}{\bar s - \bar u}
+
+    As in `bounded_mean` one more prompt is weighed in, of which nothing came back for the lower end and all for the
+    upper: so there is width where all prompts are alike.
 
     Args:
         start, unlearned, attacked: a measure's values of each model on the same prompts; of a perplexity its logarithm.
@@ -166,13 +168,12 @@ def share_of(start: Sequence[float], unlearned: Sequence[float], attacked: Seque
     s, u, a = (np.array(values, dtype=float) for values in (start, unlearned, attacked))
     if not np.isfinite(np.stack([s, u, a])).all() or paired(list(s - u)) >= LEVEL:
         return None
-    drawn = np.random.default_rng(0).integers(len(s), size=(DRAWS, len(s)))
-    gone, back = (s - u)[drawn].mean(axis=1), (a - u)[drawn].mean(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = back / gone
-    shares = shares[np.isfinite(shares)]
-    low, high = np.quantile(shares, (0.025, 0.975)) if len(shares) else (math.nan, math.nan)
-    return {"value": float((a - u).mean() / (s - u).mean()), "low": float(low), "high": float(high)}
+    weights = np.random.default_rng(0).exponential(size=(DRAWS, len(s) + 1))
+    usual = float((s - u).mean())
+    gone, back = weights @ np.append(s - u, usual), weights @ np.append(a - u, 0.0)
+    value, low = float((a - u).mean()) / usual, float(np.quantile(back / gone, 0.025))
+    high = float(np.quantile((back + weights[:, -1] * usual) / gone, 0.975))
+    return {"value": value, "low": min(low, value), "high": max(high, value)}
 
 
 def _values(measure: Measure, role: Role | None, records: Sequence[Record]) -> Values:

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError, beginning, nearest
 from unlearnkit.settings.bounds import Arguments, Made, Unread
 from unlearnkit.settings.engine import faults_of_engine
 from unlearnkit.settings.fits import Fault, faults
@@ -55,9 +56,31 @@ def check(
         if further:
             further(config)
 
+    if HydraConfig.initialized():
+        check_merged(HydraConfig.get().overrides.task, config)
     made = read(config) if early(whole) and read else None
     whole()
     return read(config) if read and made is None else made
+
+
+def check_merged(words: Iterable[str], config: DictConfig) -> None:
+    """Refuse `KEY={}`, which Hydra merges with what is there, where that is not empty.
+
+    Raises:
+        UserError: the first such word, which a user means to empty something with.
+    """
+    parser = OverridesParser.create()
+    for override in parser.parse_overrides(list(words)):
+        key = override.key_or_group
+        if override.is_delete() or override.value() != {}:
+            continue
+        there = OmegaConf.select(config, key, throw_on_missing=False)
+        if isinstance(there, DictConfig) and (names := [str(name) for name in there]):
+            out = " ".join(f"'~{key}.{name}'" for name in names)
+            raise UserError(
+                f"'{override.input_line}' takes nothing out of {key}: an empty mapping is merged with what is there",
+                f"Leave it out, or take each out by its name: {beginning(out)}",
+            )
 
 
 def _check(config: DictConfig, reader: type, resolved: bool) -> None:

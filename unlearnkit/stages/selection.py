@@ -104,21 +104,26 @@ class Selection:
     def best_of(self, points: Mapping[Place, Numbers], start: Numbers) -> tuple[Place, str, bool]:
         """The place of the best numbers, why, and whether it keeps enough; of equal ones the lower place.
 
-        Where none keeps enough it is the one that keeps the most.
+        Where none keeps enough it is the one that keeps the most; where the start's number has no shares, the best of
+        all.
         """
         column = self.best.column(start, self.key)
         sign = 1 if column.display.better == "higher" else -1
         shares = {place: self._share(numbers, start) for place, numbers in points.items()}
         enough = [place for place, share in shares.items() if self.at_least is None or share >= self.at_least]
-        if enough:
-            best = min(enough, key=lambda place: (-sign * points[place][column].value, place))
+        unknown = all(map(math.isnan, shares.values()))
+        if enough or unknown:
+            best = min(enough or points, key=lambda place: (_low(-sign * points[place][column].value), place))
         else:
-            best = min(points, key=lambda place: (-shares[place], place))
+            best = min(points, key=lambda place: (_low(-shares[place]), place))
         reason = f"the {'highest' if sign > 0 else 'lowest'} {'/'.join(column)}"
         if self.constraint:
             constraint = "/".join(self.constraint.column(start, f"{self.key}.while"))
-            reason += f" of the steps that keep {self.at_least:.0%} of the start's {constraint}"
-            if not enough:
+            if unknown:
+                reason += f" of all steps, for the start's {constraint} has no share that could be kept"
+            elif enough:
+                reason += f" of the steps that keep {self.at_least:.0%} of the start's {constraint}"
+            else:
                 reason = (
                     f"no step keeps {self.at_least:.0%} of the start's {constraint}: this one keeps {shares[best]:.0%}"
                 )
@@ -137,10 +142,23 @@ class Selection:
         return share(column, numbers[column], start[column])
 
 
+def _low(value: float) -> tuple[bool, float]:
+    """Its place in an order in which no number comes last."""
+    return math.isnan(value), value
+
+
 def share(column: Column, now: Value, then: Value) -> float:
-    """Of what the start had: of a number that is better low, how many times lower it was."""
-    part, whole = (now.value, then.value) if column.display.better == "higher" else (then.value, now.value)
-    return part / whole if whole else math.inf
+    """Of what the start had: of a number that is better low, how many times lower it was.
+
+    NaN where there is none: of nothing, and of a number below it, nothing is a share.
+    """
+    high = column.display.better == "higher"
+    if not (then.value > 0 if high else min(now.value, then.value) >= 0):
+        return math.nan
+    part, whole = (now.value, then.value) if high else (then.value, now.value)
+    if whole:
+        return part / whole
+    return math.inf if part else 1.0
 
 
 def _criterion(settings: Any, key: str, more: tuple[str, ...]) -> Criterion:

@@ -13,6 +13,7 @@ from unlearnkit.measures.interval import Estimate
 from unlearnkit.measures.seeds import Scale, over_seeds
 from unlearnkit.tables.published import column as column_today
 from unlearnkit.tables.reading import Run
+from unlearnkit.tables.variants import asked_otherwise
 
 OF_PAPERS = (
     *("ft", "task_vector", "ga", "ga_mismatch", "sku"),  # the rows of Liu et al. 2024, table 1
@@ -135,7 +136,7 @@ def table_of(model: str, data: str, runs: Sequence[Run], columns: list[Column], 
             c: mean_over_seeds(values, c.display.scale, row == ORIGINAL) for c, values in have.items() if values
         }
     over = "seeds" if len({run.data for run in runs}) <= 1 else "runs"
-    notes += _versions(runs)
+    notes += [*asked_otherwise(runs), *_versions(runs)]
     own_runs = {row: list(by_seed.values()) for row, by_seed in rows.items() if row != ORIGINAL}
     return Table(model, data, columns, cells, notes, over=over, runs=own_runs)
 

@@ -129,6 +129,9 @@ def _of_method(group: Sequence[Run], at: float, forget: str | None, keep: str | 
     best, utility = _column(known, forget, "forget"), _column(known, keep, "retain")
     there = _places(sides[TEST], curves, rates, best)
     choice = choose(sides[VALIDATION], curves, rates, best, utility, at, there)
+    if choice is None:
+        name = "/".join(utility)
+        return [], f"left out, for on validation the start's {name} is not above 0: nothing is a share of it"
     chosen = [
         replace(run, folder=run.folder / "matched", before=_at(curves[run.folder], 0), after=_at(own, choice.step))
         for run in sides[TEST]
@@ -146,21 +149,25 @@ def choose(
     utility: Column,
     at: float,
     there: Sequence[Place],
-) -> Choice:
+) -> Choice | None:
     """Of the places that can be reported, the best mean over seeds of those that keep enough; of equal ones the first.
+
+    None where a start's utility has no share that could be kept, as of a seed that knows nothing.
 
     Args:
         runs: of one method, with their curves on validation.
         curves, rates: of each run, by its folder.
         there: the places that the test runs have measured.
     """
+    if any(math.isnan(share(utility, start, start)) for run in runs if (start := curves[run.folder][utility].get(0))):
+        return None
     sign = 1 if best.display.better == "higher" else -1
     candidates: list[tuple[float, Place, float]] = []
     for place in sorted(set(_places(runs, curves, rates, best)) & set(there)):
         own = [curves[run.folder] for run in runs if rates[run.folder] == place[1]]
         shares = [share(utility, points[utility][place[0]], points[utility][0]) for points in own]
         values = [_even(best, points[best][place[0]]) for points in own]
-        mean = fmean(shares) if place[0] else 1.0
+        mean = fmean(shares)
         if mean >= at and not math.isnan(fmean(values)):
             candidates.append((-sign * fmean(values), place, mean))
     if not candidates:

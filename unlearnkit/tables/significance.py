@@ -29,9 +29,10 @@ Prompts = dict[tuple[str, ...], float]  # (data, seed, set, id, prompt) -> what 
 def differing(table: Table, column: Column, methods: Sequence[str]) -> set[frozenset[str]]:
     """The pairs of methods whose numbers in a column differ (p < 0.05, Holm 1979, over all pairs of the column)."""
     prompts = {method: measured(table.runs.get(method, ()), column) for method in methods}
+    cells = {method: table.rows[method][column] for method in methods}
     pairs = list(combinations(methods, 2))
     p_values = [
-        p_value(table.rows[one][column], table.rows[other][column], prompts[one], prompts[other], column.display.scale)
+        p_value(cells[one], cells[other], prompts[one], prompts[other], column.display.scale, len(pairs))
         for one, other in pairs
     ]
     return {frozenset(pair) for pair, p in zip(pairs, holm(p_values), strict=True) if p < LEVEL}
@@ -47,15 +48,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def p_value(one: Cell, other: Cell, first: Prompts, second: Prompts, scale: Scale) -> float:
-    """Two-sided, of no difference: paired over common prompts and, of several seeds, over these; else by intervals."""
+def p_value(one: Cell, other: Cell, first: Prompts, second: Prompts, scale: Scale, family: int = 1) -> float:
+    """Two-sided, of no difference: paired over common prompts and, of several seeds, over these; else by intervals.
+
+    Args:
+        family: of how many tests it is one.
+    """
     shared = first.keys() & second.keys()
     if len(shared) < 2 or len(shared) < max(len(first), len(second)):
         return by_intervals(one, other, scale)
     apart: dict[tuple[str, ...], list[float]] = {}
     for key in sorted(shared):
         apart.setdefault((key[0], *key[2:]), []).append(first[key] - second[key])
-    p = paired([sum(values) / len(values) for values in apart.values()])
+    p = paired([sum(values) / len(values) for values in apart.values()], family)
     return p if min(one.seeds, other.seeds) == 1 else max(p, by_intervals(one, other, scale))
 
 

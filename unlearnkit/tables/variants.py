@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from unlearnkit.identity import ABSENT, INPUTS, NO_MATTER, config_in, flat
+from unlearnkit.inputs import ROWS
 from unlearnkit.tables.reading import Run
 
 # What other keys of a config decide too, so that it is shown only where they do not.
 DERIVED = ("stages.", "paper.", "streams.", "target.stage.", f"{INPUTS}.")
+ASKS = re.compile(rf"(eval|data)\.|{INPUTS}\.{ROWS}$")  # what decides what a number is of
+MOST = 3  # differences that a note tells of
+UNKNOWN = "settings unknown"
 BETWEEN = ", "  # a method and what is special about it: a method's own name has no comma
 
 
@@ -44,11 +49,45 @@ def name_variants(runs: Sequence[Run], ignored: Collection[str] = ()) -> list[Ru
     return variants
 
 
+def asked_otherwise(runs: Sequence[Run]) -> list[str]:
+    """A note where runs that stand in one table were asked differently: other limits, decoding, judges, test rows.
+
+    Their numbers are then no more alike than the questions. What follows the seed is no such difference; nor are the
+    rows of several data sets.
+    """
+    several = len({run.data for run in runs}) > 1
+    configs = [flat(config_in(run.folder)) for run in runs]
+    told = []
+    for key in dict.fromkeys(key for config in configs for key in config if ASKS.match(key)):
+        if NO_MATTER.search(key) or (several and not key.startswith("eval.")):
+            continue
+        known = [(run, config[key]) for run, config in zip(runs, configs, strict=True) if key in config]
+        by_value: dict[str, list[Run]] = {}
+        for run, value in known:
+            by_value.setdefault(written(value), []).append(run)
+        of_seed = all(value == run.seed for run, value in known) or (
+            key == f"{INPUTS}.{ROWS}" and len(by_value) == len({run.seed for run, _ in known})
+        )
+        if len(by_value) > 1 and not of_seed:
+            those = "; ".join(
+                f"{value} of {', '.join(dict.fromkeys(run.method for run in own))}" for value, own in by_value.items()
+            )
+            told.append(f"{'rows of the data' if key.startswith(INPUTS) else key} {those}")
+    more = f" and {len(told) - MOST} more" if len(told) > MOST else ""
+    return [f"Not all were asked the same: {' | '.join(told[:MOST])}{more}."] if told else []
+
+
 def _differences(runs: Sequence[Run], ignored: Collection[str]) -> list[list[str]]:
     """What is special about each run, as `key=value`, among runs of one method."""
     saved = [config_in(run.folder) for run in runs]
-    if len(runs) < 2 or not all(saved):
+    if len(runs) < 2 or not any(saved):
         return [[] for _ in runs]
+    if not all(saved):  # what nobody knows the settings of is averaged with nothing
+        known = iter(_differences([run for run, config in zip(runs, saved, strict=True) if config], ignored))
+        return [
+            next(known) if config else [f"{UNKNOWN} of {run.folder.name}"]
+            for run, config in zip(runs, saved, strict=True)
+        ]
     configs = alike([{key: value for key, value in flat(config).items() if key != "seed"} for config in saved])
     values: dict[str, list[Any]] = {}
     for key in dict.fromkeys(key for config in configs for key in config):
