@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-# Two busy processes on the same cores slow each other tenfold when idle OpenMP threads spin; must precede torch.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if os.environ.get("RANK", "0") != "0":
     os.environ["TQDM_DISABLE"] = "1"  # one progress bar, rank zero's; must precede tqdm
@@ -22,8 +20,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from unlearnkit import __version__, configuration, identity
+from unlearnkit.data.reading import read
 from unlearnkit.errors import interrupted
 from unlearnkit.files import write
+from unlearnkit.notices import is_first, notice
 from unlearnkit.secrets import redact
 from unlearnkit.settings.check import check_command
 from unlearnkit.settings.launcher import check_launcher
@@ -58,7 +58,7 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
         cell.carry_out(cfg, folder)
         return
     check_launcher(os.environ)
-    check_command(cfg, Run, check_model_place)
+    data = check_command(cfg, Run, check_model_place, read)
     from unlearnkit import memory, ranks
     from unlearnkit.run import run
     from unlearnkit.runs.summary import show
@@ -66,21 +66,21 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
     memory.settle()
     existed = (folder / CONFIG).exists()
     choices = HydraConfig.get().runtime.choices
-    notice = taken(cfg, str(choices.get("model")), choices.get("paper"))
+    origin = taken(cfg, str(choices.get("model")), choices.get("paper"))
     try:
         ranks.start()
-        if notice and ranks.is_first():
-            print(notice, flush=True)
+        if origin:
+            notice(origin)
         own, folder = folder, ranks.from_first(lambda: folder)
         if own != folder and not any(own.iterdir()):  # ${now:} was another second on this rank
             own.rmdir()
-        run(cfg, folder)
+        run(cfg, folder, data)
     except KeyboardInterrupt:
-        if not ranks.is_first():
+        if not is_first():
             interrupted()
         interrupted(f"Interrupted. What was done is in {folder}; to go on: {resuming(folder)}")
     except Exception:
-        if not existed and ranks.is_first():
+        if not existed and is_first():
             remove_unbegun(folder)
         raise
     if ranks.is_first():

@@ -13,6 +13,7 @@ from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack, Scene
 from unlearnkit.controls import NEVER_KNEW, Target, needed
 from unlearnkit.data.examples import Data
+from unlearnkit.data.reading import read
 from unlearnkit.data.splits import splits_of
 from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.identity import INPUTS
@@ -27,9 +28,7 @@ from unlearnkit.runs.checks import (
     check_layers,
     check_model,
     check_selection,
-    check_splits,
     check_stages,
-    check_texts,
 )
 from unlearnkit.runs.curve import Curve
 from unlearnkit.runs.folder import RunFolder
@@ -44,15 +43,16 @@ from unlearnkit.stages.base import Context, Stage
 
 
 @owner
-def run(cfg: DictConfig, folder: Path) -> dict:
+def run(cfg: DictConfig, folder: Path, data: Data | None = None) -> dict:
     """Carry out one composed config in its run folder; returns what is written to `metrics.json`.
+
+    Args:
+        data: the config's, where they were read before (`unlearnkit.data.reading`).
 
     Raises:
         UserError: anything a user can mend, as early as it can be known.
     """
-    data: Data = instantiate(cfg.data, _convert_="all")
-    check_texts(data)
-    check_splits(splits_of(cfg.curve_split), data)
+    data = data or read(cfg)
     check_push(cfg.push_to_hub, cfg.save_model)
     config = cast(dict, OmegaConf.to_container(cfg, resolve=True))
     out = RunFolder(folder, {**redacted(config), INPUTS: agreed_inputs(config, data)}, cfg.resume)

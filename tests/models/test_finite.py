@@ -6,7 +6,7 @@ import pytest
 import torch
 from forked import on_ranks
 
-from unlearnkit.models.finite import NoNumbers, refuse_odd, watched
+from unlearnkit.models.finite import NoNumbers, odd_weight, refuse_odd, watched
 
 # Two ranks, of which the second sees a NaN, then the first finds one in its records, then none does.
 ON_RANKS = """
@@ -92,3 +92,14 @@ def test_what_one_rank_has_seen_both_refuse(tmp_path):
     done = on_ranks(2, "-c", ON_RANKS, str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert [(tmp_path / str(rank)).read_text() for rank in (0, 1)] == ["refused refused passed"] * 2
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_one_number_that_is_none_among_thousands(kind, value):
+    network = torch.nn.ModuleDict({"empty": torch.nn.Linear(0, 3, bias=False), "own": torch.nn.Linear(70, 70)}).to(kind)
+    with torch.no_grad():
+        network["own"].weight.fill_(torch.finfo(kind).max)  # the greatest number is one
+        assert odd_weight(network) is None
+        network["own"].bias[69] = value
+    assert odd_weight(network) == "own.bias"

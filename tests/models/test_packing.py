@@ -8,7 +8,7 @@ import torch
 from unlearnkit.data.examples import Example
 from unlearnkit.errors import UserError
 from unlearnkit.models.layout import Piece
-from unlearnkit.models.packing import Tokenise, pack
+from unlearnkit.models.packing import Tokenise, filled, pack
 
 STREAMS = {
     "forget": [((5, 6), (7, 8, 2)), ((9,), (2,))],
@@ -142,3 +142,19 @@ def test_each_text_is_tokenised_once():
     for name in ("f1", "f2", "f1"):
         tokenise(Example(name, "abc", "de"))
     assert seen == [("abc", "de")]
+
+
+def test_rows_are_filled_by_the_tokens_that_stand_in_them():
+    system = tuple(range(10))  # what all begin with
+    one, two, three = [[(system + (20 + n,), (30, 31, 32))] for n in range(3)]
+    # 13 of the first (its last token is no input), 3 more of each other; the third would be the twentieth.
+    assert [size for _, size in filled([one, two, three], 18)] == [16, 13]
+    assert filled([one, two, three], 19) == [([*one, *two, *three], 19)]
+    few = (1, 2, 3, 4, 5, 6, 7)  # fewer than it pays to share, but for an equal text
+    short = [[(few, (8,))], [(few, (9,))], [(few, (9, 10))], [(few, (11, 12))]]
+    assert filled(short, 16) == [([row for group in short for row in group], 7 + 0 + 1 + 8)]
+    together = [(system, (1, 2)), (system, (3, 4, 5)), (system, (6,))]
+    assert filled([together], 5) == [(together, 10 + 1 + 2)]  # a group stays in one row
+    for groups in ([one, two, three], short, [together]):
+        for row, size in filled(groups, 1000):
+            assert pack({"answers": row}).input_ids.numel() == size

@@ -38,7 +38,7 @@ stages: {finetune: {terms: {own: {_target_: mypackage.Loss, stream: forget, weig
         (["+method=sku", "seed=0,1"], "'seed=0,1' is several values"),
         (["+method=sku", "model.template.text=### {prompt}"], "has characters that need quotes"),
         (["+method=sku", "curve_split=dev"], "curve_split=dev is no split of the data 'mischief'"),
-        (["+method=sku", "+train.arguments.optim=adamw_bnb_8bit"], "stages.acquire.arguments: "),
+        (["+method=sku", "+train.arguments.optim=galore_adamw"], "stages.acquire.arguments: "),
         (["+method=sku", "model.lora.target_modules=[q_prj]"], "Did you mean 'q_proj'?"),
         (["+method=npo", "eval.robustness.limit=4"], "'eval.robustness': the eval 'robustness' is not chosen here"),
         (["+method=npo", "attacks.depth.limit=4"], "'attacks.depth': the attack 'depth' is not chosen here"),

@@ -320,3 +320,16 @@ def test_a_checkpoint_of_another_stage_of_zero_is_two_lines(tmp_path):
         assert told.value.what.endswith(f"was written under ZeRO-2, this training is under ZeRO-{said}")
     same = Finetune(deepspeed={"zero_optimization": {"stage": 2}}, **settings)
     assert same._checkpoint(tmp_path) == tmp_path / "checkpoint-2"
+
+
+def test_adamw_in_8_bit_follows_the_losses_of_fp32(tiny_folder, streams, tmp_path):
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    losses = {}
+    for name in ("adamw_torch", "adamw_bnb_8bit"):
+        model = load_source("tiny", str(tiny_folder), "float32", None, Template())
+        arguments = {"optim": name, "lr_scheduler_type": "constant"}
+        finetune(model, streams, tmp_path / name, {"a": NLL("retain")}, max_steps=20, arguments=arguments)
+        losses[name] = [line["loss"] for line in log(tmp_path / name)]
+    plain, packed = losses["adamw_torch"], losses["adamw_bnb_8bit"]
+    assert plain[-1] < 0.8 * plain[0]
+    assert plain != packed == pytest.approx(plain, rel=0.02)

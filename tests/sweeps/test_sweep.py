@@ -200,8 +200,8 @@ def named_streams(part, key=None):
 
 
 def test_every_method_under_attack_finds_its_streams_in_the_data():
-    grid = spec("robustness")["grid"]
-    own = {name: OmegaConf.load(configuration.FOLDER / "method" / f"{name}.yaml") for name in grid["+method"].split(",")}
+    methods = spec("robustness")["grid"]["+method"].split(",")
+    own = {name: OmegaConf.load(configuration.FOLDER / "method" / f"{name}.yaml") for name in methods}
     there = {"forget", "retain", "general", *composed("+sweep=robustness").streams}
     for name, method in own.items():
         method = OmegaConf.to_container(method)

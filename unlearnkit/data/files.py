@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated, Any
 
-from unlearnkit import ranks
 from unlearnkit.data.columns import Columns, Read
 from unlearnkit.data.corpus import pieces
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.overlap import normalised, overlaps
 from unlearnkit.data.rows import rows
 from unlearnkit.errors import UserError
+from unlearnkit.notices import notice
 from unlearnkit.settings.bounds import Arguments, Positive
 
 SPLITS = ("train", "validation", "test")
@@ -77,10 +77,9 @@ def load(
         measured = f"{len(parts['validation'])} validation, {len(parts['test'])} test"
         counts.append(f"{side}: {len(trained)} {'not used' if side == 'holdout' else 'trained on'}, {measured}")
     streams["target"] = [_trained(row) for side in ("forget", "retain") for row in read.get(side, [])]
-    if ranks.is_first():
-        print(f"Rows of '{name}' (held out by their content, forget rows are measured too): {'; '.join(counts)}")
-        for line in (*_notes(read), *repeated, *overlaps(read)):
-            print(line, flush=True)
+    notice(f"Rows of '{name}' (held out by their content, forget rows are measured too): {'; '.join(counts)}")
+    for line in (*_notes(read), *repeated, *overlaps(read)):
+        notice(line)
     return Data(name, streams, sets)
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from unlearnkit import ranks
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.muse_made import Corpus
 from unlearnkit.data.muse_parts import Parts, Placed
@@ -15,6 +14,7 @@ from unlearnkit.data.roles import OF_BENCHMARKS
 from unlearnkit.data.scopes import general_examples
 from unlearnkit.data.spread import held_out
 from unlearnkit.errors import UserError, beginning
+from unlearnkit.notices import notice
 from unlearnkit.settings.bounds import Count, Positive, Share
 
 Forget = Literal["raw", "scal_1", "scal_2", "scal_3", "scal_4", "sust_1", "sust_2", "sust_3", "sust_4"]
@@ -84,10 +84,9 @@ def load(
     for key, rows in texts.items():
         own[key] = [Example(f"{key}-{n:04d}", "", row["text"].strip()) for n, (_, row) in enumerate(rows, start=1)]
     sets = {key: held_out(rows, validation) for key, rows in own.items()}
-    if ranks.is_first():
-        counts = ", ".join(f"{key} {len(splits['test'])}" for key, splits in sets.items())
-        sizes = ", ".join(f"{key} {len(streams[key])}" for key in ("forget", "retain", "target"))
-        print(f"Texts of '{name}' {parts}: {sizes}; measured: {counts}", flush=True)
+    counts = ", ".join(f"{key} {len(splits['test'])}" for key, splits in sets.items())
+    sizes = ", ".join(f"{key} {len(streams[key])}" for key in ("forget", "retain", "target"))
+    notice(f"Texts of '{name}' {parts}: {sizes}; measured: {counts}")
     return Data(name, streams, sets, {**{key: OF_BENCHMARKS[key] for key in sets}, "forgotten": "forget"})
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from unlearnkit import ranks
 from unlearnkit.data.corpus import pieces
 from unlearnkit.data.examples import Data, Example, check_row
 from unlearnkit.data.roles import OF_BENCHMARKS
@@ -14,6 +13,7 @@ from unlearnkit.data.rows import rows
 from unlearnkit.data.scopes import general_examples
 from unlearnkit.data.spread import held_out
 from unlearnkit.errors import UserError, nearest
+from unlearnkit.notices import notice
 from unlearnkit.settings.bounds import Positive, Share
 
 EMBEDDED = Path(__file__).parent / "embedded" / "rwku"
@@ -56,9 +56,8 @@ def load(
         sets[part] = held_out([row for p in chosen for row in _read(p, part, _question)], validation)
     for own, part in MEMBERS.items():
         sets[own] = held_out([row for p in chosen for row in _read(p, part, _text)], validation)
-    if ranks.is_first():
-        counts = ", ".join(f"{part} {len(splits['test'])}" for part, splits in sets.items())
-        print(f"To forget of '{name}': {', '.join(p.name for p in chosen)}; measured: {counts}", flush=True)
+    counts = ", ".join(f"{part} {len(splits['test'])}" for part, splits in sets.items())
+    notice(f"To forget of '{name}': {', '.join(p.name for p in chosen)}; measured: {counts}")
     streams = {side: own for side, own in streams.items() if own} | {"general": general_examples(general)}
     return Data(name, streams, sets, {key: OF_BENCHMARKS[key] for key in sets})
 

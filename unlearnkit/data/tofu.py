@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from unlearnkit import ranks
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.overlap import normalised
 from unlearnkit.data.scopes import general_examples
 from unlearnkit.data.tofu_parts import PARAPHRASED, REWORDED, WRONG, Parts, Placed, is_text
 from unlearnkit.errors import UserError, beginning
+from unlearnkit.notices import notice
 from unlearnkit.settings.bounds import Positive
 
 REST = {"forget01": "retain99", "forget05": "retain95", "forget10": "retain90"}
@@ -74,12 +74,8 @@ def load(
         "world_facts": _measured(parts.read("world_facts_perturbed")),
         "holdout": {"validation": [], "test": [_example(f"holdout-{n:04d}", row) for n, row in enumerate(holdout, 1)]},
     }
-    if ranks.is_first():
-        counts = ", ".join(f"{side} {len(splits['test'])}" for side, splits in sets.items())
-        print(
-            f"Rows of '{name}' {parts}: {forget} {len(gone)}, {retain_split} {len(retained)}; measured: {counts}",
-            flush=True,
-        )
+    counts = ", ".join(f"{side} {len(splits['test'])}" for side, splits in sets.items())
+    notice(f"Rows of '{name}' {parts}: {forget} {len(gone)}, {retain_split} {len(retained)}; measured: {counts}")
     streams |= {"general": general_examples(general), "target": taught}
     return Data(name, streams, sets, {"real_authors": "general", "world_facts": "general"}, reworded)
 

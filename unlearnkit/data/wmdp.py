@@ -7,13 +7,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from unlearnkit import ranks
 from unlearnkit.data.corpus import paragraphs, pieces
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.data.scopes import general_examples
 from unlearnkit.data.sources import hub_rows
 from unlearnkit.data.spread import evenly_spaced
 from unlearnkit.errors import UserError
+from unlearnkit.notices import notice
 from unlearnkit.settings.bounds import Positive
 
 EMBEDDED = Path(__file__).parent / "embedded" / "wmdp"
@@ -68,11 +68,8 @@ def load(
     measured = evenly_spaced(retained, max(2, min(2 * MEASURED, len(retained) // 5)))
     seen = {row.id for row in measured}
     sets = {"forget": evenly_spaced(forget, 2 * MEASURED), "retain": measured}
-    if ranks.is_first():
-        source = f"of {folder or hub}" if path or hub else "(made for this project, in WMDP's shape)"
-        print(
-            f"Texts of '{name}' {source}: forget {len(forget)} ({', '.join(chosen)}), retain {len(retained)} ({retain})"
-        )
+    source = f"of {folder or hub}" if path or hub else "(made for this project, in WMDP's shape)"
+    notice(f"Texts of '{name}' {source}: forget {len(forget)} ({', '.join(chosen)}), retain {len(retained)} ({retain})")
     streams = {"forget": forget, "retain": [row for row in retained if row.id not in seen]}
     splits = {side: {"validation": own[::2], "test": own[1::2]} for side, own in sets.items()}
     return Data(name, streams | {"general": general_examples(general)}, splits)

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from unlearnkit import ranks
-from unlearnkit.models.packing import SHARED, Tokens, common_beginning, pack
+from unlearnkit.models.packing import Tokens, filled, pack
 
 
 @torch.inference_mode()
@@ -26,28 +26,18 @@ def log_likelihoods(
 
     Args:
         max_length: tokens of input; what is longer loses its beginning, as in the harness.
-        tokens_a_row: how many tokens are laid into one packed row.
+        tokens_a_row: how many tokens may stand in a packed row.
     """
     groups: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = defaultdict(lambda: defaultdict(list))
     for number, (before, after) in enumerate(pairs):
         tokens = tuple([*before, *after][-(max_length + 1) :])
         groups[tokens[: -len(after)]][tuple(after)].append(number)
-    rows: list[list[Tokens]] = []
-    sizes: list[int] = []
-    last: tuple[int, ...] = ()
-    for context in sorted(groups):  # those that begin alike lie side by side
-        size = len(context) + sum(len(continuation) - 1 for continuation in groups[context])
-        alike = len(common_beginning([last, context]))
-        more = size - (alike if alike >= SHARED else 0)
-        if not rows or sizes[-1] + more > tokens_a_row:
-            rows.append([])
-            sizes.append(0)
-            more = size
-        rows[-1] += [(context, continuation) for continuation in groups[context]]
-        sizes[-1] += more
-        last = context
+    # Contexts that begin alike lie side by side.
+    laid = filled(
+        ([(context, continuation) for continuation in groups[context]] for context in sorted(groups)), tokens_a_row
+    )
     # One that is too large fails at once.
-    rows = [rows[number] for number in sorted(range(len(rows)), key=sizes.__getitem__, reverse=True)]
+    rows = [row for row, _ in sorted(laid, key=lambda row: row[1], reverse=True)]
 
     def score_rows(mine: list[list[Tokens]]) -> list[list[tuple[float, bool]]]:
         scored = []

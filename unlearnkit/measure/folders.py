@@ -15,6 +15,7 @@ from unlearnkit import configuration
 from unlearnkit.attacks.base import Attack, Scene
 from unlearnkit.controls import Known, Untaught, needed
 from unlearnkit.data.examples import Data
+from unlearnkit.data.reading import check_texts
 from unlearnkit.errors import UserError, nearest
 from unlearnkit.evaluations.base import Evaluations, Point, Records
 from unlearnkit.identity import INPUTS
@@ -27,7 +28,7 @@ from unlearnkit.models.saving import absolute
 from unlearnkit.models.sources import ADAPTER, fetched
 from unlearnkit.probes.saved import load_saved, put_in_place
 from unlearnkit.report import write_report
-from unlearnkit.runs.checks import check_model, check_texts
+from unlearnkit.runs.checks import check_model
 from unlearnkit.runs.folder import RunFolder
 from unlearnkit.runs.moments import START, Moment, bind_attacks
 from unlearnkit.runs.owner import owner

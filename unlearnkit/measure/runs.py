@@ -17,6 +17,7 @@ from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack, Scene
 from unlearnkit.controls import NEVER_KNEW, Control, Known, needed
 from unlearnkit.data.examples import Data
+from unlearnkit.data.reading import check_texts
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Point, Records
 from unlearnkit.files import write, write_numbers
@@ -30,7 +31,7 @@ from unlearnkit.probes.saved import check_saved, load_saved, original
 from unlearnkit.records.record import records_path, write_parquet
 from unlearnkit.report import write_report
 from unlearnkit.runs.card import renewed
-from unlearnkit.runs.checks import check_model, check_texts
+from unlearnkit.runs.checks import check_model
 from unlearnkit.runs.folder import read_metrics
 from unlearnkit.runs.moments import START, bind_attacks
 from unlearnkit.runs.owner import own, owner, read_config

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +137,35 @@ class _Row:
 def common_beginning(texts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """The tokens that all of the texts begin with."""
     return tuple(os.path.commonprefix(texts))
+
+
+def filled(groups: Iterable[Sequence[Tokens]], tokens_a_row: int) -> list[tuple[list[Tokens], int]]:
+    """Groups laid into rows one after the other, each row with how many tokens stand in it.
+
+    What an example begins with in common with the one before it stands once. A group stays in one row, however long.
+
+    Args:
+        tokens_a_row: how many tokens a row of several groups may have.
+    """
+    rows: list[tuple[list[Tokens], int]] = []
+    last: tuple[int, ...] = ()
+    for group in groups:
+        texts = [prompt + response[:-1] for prompt, response in group]
+        alone = sum(map(len, texts)) - sum(itertools.starmap(_standing, itertools.pairwise(texts)))
+        row, size = rows[-1] if rows else ([], 0)
+        more = alone - _standing(last, texts[0])
+        if not rows or size + more > tokens_a_row:
+            rows.append((list(group), alone))
+        else:
+            rows[-1] = ([*row, *group], size + more)
+        last = texts[-1]
+    return rows
+
+
+def _standing(before: tuple[int, ...], text: tuple[int, ...]) -> int:
+    """How many tokens of a text stand already where it follows another one."""
+    alike = len(common_beginning([before, text]))
+    return alike if alike >= SHARED or alike == min(len(before), len(text)) else 0
 
 
 def _longest(texts: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, ...]]:

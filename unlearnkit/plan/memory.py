@@ -113,7 +113,7 @@ class Demand:
     sizes: Sizes
     reference: int = 0
     reference_bytes: int = 0
-    moments: int = 2
+    moments: float = 2
     runtime: int = 0
     bf16: bool = True
 

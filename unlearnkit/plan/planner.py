@@ -16,6 +16,7 @@ from unlearnkit.models.heads import STANDING
 from unlearnkit.models.quantised import Quantise
 from unlearnkit.models.reading import number_of, reached
 from unlearnkit.plan.memory import Demand, Engine, Usage, usage
+from unlearnkit.plan.optimisers import IN_8_BIT, MOMENTS, packed_share
 from unlearnkit.plan.rows import Encode, Micro, Row, largest
 from unlearnkit.plan.sizes import Sizes, narrow_bytes, sizes_of, skeleton
 from unlearnkit.plan.trace import TRACED, Peak, alike, peaks, trace
@@ -136,19 +137,23 @@ class Planner:
 
     @cached_property
     def demand(self) -> Demand:
-        sizes, optimiser = self.sizes, str(self.stage.arguments.get("optim", "adamw"))
+        sizes, optimiser = self.sizes, str(self.stage.arguments.get("optim", "adamw_torch"))
         compared = any(term.needs_reference for term in self.stage.terms.values())
         copied = (0, 0)
         if compared and self.lora is None:
             copied = (sizes.parameters, narrow_bytes(self._whole, self.computed_in))
         elif compared and self.taught:
             copied = (sizes.trainable, sizes.trained_bytes)
-        if not optimiser.startswith(("adamw", "sgd")):
+        if optimiser not in MOMENTS:
             raise UserError(
                 f"What the optimiser '{optimiser}' holds is not known",
-                "Plan with train.arguments.optim=adamw_torch or sgd",
+                f"Plan with train.arguments.optim={', '.join(sorted(MOMENTS))}",
             )
-        moments = 0 if optimiser == "sgd" else 2
+        moments: float = MOMENTS[optimiser]
+        if optimiser in IN_8_BIT:
+            moments *= packed_share(
+                parameter.numel() for parameter in self._whole.parameters() if parameter.requires_grad
+            )
         if self.stage.project:
             moments += 1  # the average of the retain gradient
         return Demand(sizes, *copied, moments, self.runtime, self.computed_in == torch.bfloat16)

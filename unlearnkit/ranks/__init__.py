@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 
 from unlearnkit.errors import UserError
+from unlearnkit.notices import is_first as is_first
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -34,11 +35,6 @@ def rank() -> int:
 def count() -> int:
     """Processes that share the work."""
     return 1 if _group is None or _alone else dist.get_world_size()
-
-
-def is_first() -> bool:
-    """This process writes, prints and logs."""
-    return rank() == 0
 
 
 def load_weights_only() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from unlearnkit import ranks
 from unlearnkit.models import LanguageModel
-from unlearnkit.models.packing import Tokens, pack
+from unlearnkit.models.packing import Tokens, filled, pack
 from unlearnkit.records.record import Record
 
 AT_ONCE = 64  # positions whose whole distributions are looked at together
@@ -48,14 +48,15 @@ def score(
     Args:
         model: a network as `LanguageModel.current` and its like give it.
         examples: prompt ids and answer ids, both non-empty; or groups of them that are to lie in one row.
-        tokens_a_row: how many tokens are laid into one packed row.
+        tokens_a_row: how many tokens may stand in a packed row.
         deviations: they are computed too, which takes a second look at all logits.
     """
 
     def score_rows(rows: list[list[Tokens]]) -> list[list[Scores]]:
         return [_score_row(model, row, deviations) for row in tqdm(rows, desc=desc, leave=False)]
 
-    scored = ranks.shared(list(_rows([_group(part) for part in examples], tokens_a_row)), score_rows)
+    rows = [row for row, _ in filled(map(_group, examples), tokens_a_row)]
+    scored = ranks.shared(rows, score_rows)
     return [scores for row in scored for scores in row]
 
 
@@ -124,21 +125,6 @@ def force_answers(
 def _group(part: Any) -> Sequence[Tokens]:
     """A single example is a group of one."""
     return [part] if part and isinstance(part[0][0], int) else part
-
-
-def _rows(groups: Sequence[Sequence[Tokens]], tokens_a_row: int) -> Iterator[list[Tokens]]:
-    """Groups laid into rows; a group, whose prompt may be shared, stays in one."""
-    row: list[Tokens] = []
-    size = 0
-    for group in groups:
-        length = sum(len(prompt) + len(answer) for prompt, answer in group)
-        if row and size + length > tokens_a_row:
-            yield row
-            row, size = [], 0
-        row += group
-        size += length
-    if row:
-        yield row
 
 
 def free_text(tokenizer: PreTrainedTokenizerBase, text: str, ended: bool, max_length: int) -> Tokens:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from unlearnkit.data.examples import Data, nonempty
 from unlearnkit.data.overlap import normalised
 from unlearnkit.data.streams import Shuffled, Stream, how_to_give
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.files import writable
 from unlearnkit.identity import NO_MATTER, flat, versions
 from unlearnkit.inputs import inputs, rows_of
 from unlearnkit.measures.interval import nothing
@@ -65,44 +64,6 @@ def bind_streams(data: Data, derived: dict[str, Any]) -> dict[str, Stream]:
     """The data's own streams and those the method derives from them."""
     streams: dict[str, Stream] = {name: Shuffled(name, examples) for name, examples in data.streams.items()}
     return {**streams, **{name: stream.bind(streams) for name, stream in derived.items()}}
-
-
-def check_texts(data: Data) -> None:
-    """Every text of every row can be written down, and read by a tokenizer.
-
-    Raises:
-        UserError: one holds half of a character.
-    """
-    sets = (rows for splits in data.sets.values() for rows in splits.values())
-    for rows in (*data.streams.values(), *sets):
-        for row in rows:
-            for text in (row.prompt, row.response, row.subject or "", str(row.id), str(row.category or "")):
-                if not writable(text):
-                    raise UserError(
-                        f"The row '{row.id}' of the data '{data.name}' holds a lone surrogate, half of a character",
-                        "Mend or remove it and run again",
-                    )
-
-
-def check_splits(splits: Sequence[str], data: Data) -> None:
-    """Curves are measured on splits that the data have, each once; the first is the one that settings are chosen on.
-
-    Raises:
-        UserError: another one, one that is named twice, or none.
-    """
-    known = list(dict.fromkeys(name for own in data.sets.values() for name in own))
-    for split in splits:
-        if known and split not in known:
-            raise UserError(
-                f"curve_split={split} is no split of the data '{data.name}'.{nearest(split, known)}"
-                f" Valid: {', '.join(known)}",
-                "Set curve_split= to one of these, or to a list of them of which the first is chosen on",
-            )
-    if not splits or len(set(splits)) < len(splits):
-        raise UserError(
-            f"curve_split=[{','.join(splits)}] names {'a split twice' if splits else 'no split'}",
-            "Name each split once, such as 'curve_split=[validation,test]'",
-        )
 
 
 def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
@@ -22,12 +22,17 @@ from unlearnkit.settings.unloaded import early
 from unlearnkit.settings.words import bare
 from unlearnkit.settings.yaml import ADDED, groups, options
 
+Read = TypeVar("Read")
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 
 
 def check(
-    config: DictConfig, reader: type, resolved: bool = False, further: Callable[[DictConfig], object] | None = None
-) -> None:
+    config: DictConfig,
+    reader: type,
+    resolved: bool = False,
+    further: Callable[[DictConfig], object] | None = None,
+    read: Callable[[DictConfig], Read] | None = None,
+) -> Read | None:
     """Refuse a key that nothing reads and a value that its reader cannot take.
 
     What is at the top is read by `reader`'s annotated names; a node with a `_target_` by what that names; and every
@@ -36,6 +41,10 @@ def check(
     Args:
         resolved: interpolations are gone, so that what a user wrote out cannot be told from what a paper's row says.
         further: a check that needs no library either, of a config in which each value can be taken.
+        read: what needs none and takes its time, so that it is done once: before the libraries are waited for.
+
+    Returns:
+        What `read` gives.
 
     Raises:
         UserError: the first such key.
@@ -46,8 +55,9 @@ def check(
         if further:
             further(config)
 
-    early(whole)
+    made = read(config) if early(whole) and read else None
     whole()
+    return read(config) if read and made is None else made
 
 
 def _check(config: DictConfig, reader: type, resolved: bool) -> None:
@@ -69,10 +79,15 @@ def _check(config: DictConfig, reader: type, resolved: bool) -> None:
             raise refusal(fault, plain)
 
 
-def check_command(config: DictConfig, reader: type, further: Callable[[DictConfig], object] | None = None) -> None:
+def check_command(
+    config: DictConfig,
+    reader: type,
+    further: Callable[[DictConfig], object] | None = None,
+    read: Callable[[DictConfig], Read] | None = None,
+) -> Read | None:
     """The same inside a command's job, with what was set of Hydra's own."""
     check_hydra(HydraConfig.get().overrides.hydra)
-    check(config, reader, further=further)
+    return check(config, reader, further=further, read=read)
 
 
 def check_hydra(words: Iterable[str]) -> None:

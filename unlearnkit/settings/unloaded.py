@@ -87,14 +87,17 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: object) -> None: ...
 
 
-def early(check: Callable[[], object]) -> None:
+def early(check: Callable[[], object]) -> bool:
     """What `check` refuses without the libraries; what it lets pass is still to be checked with them.
+
+    Returns:
+        True where it passed; False where nothing could be told, or there was nothing to wait for.
 
     Raises:
         UserError: the check's own.
     """
     if SLOW in sys.modules or not hasattr(os, "fork"):
-        return
+        return False
     forking = multiprocessing.get_context("fork")
     receiving, sending = forking.Pipe(duplex=False)
     process = forking.Process(target=_send_refusal, args=(check, sending), daemon=True)
@@ -103,12 +106,13 @@ def early(check: Callable[[], object]) -> None:
     try:
         refusal = receiving.recv()
     except EOFError:  # whatever the check could not do there
-        refusal = None
+        return False
     finally:
         process.kill()
         process.join()
     if refusal:
         raise UserError(*refusal)
+    return True
 
 
 def _send_refusal(check: Callable[[], object], sending: Connection) -> None:
@@ -122,6 +126,7 @@ def _send_refusal(check: Callable[[], object], sending: Connection) -> None:
     sys.meta_path.insert(0, Finder())
     try:
         check()
+        sending.send(None)
     except UserError as error:
         sending.send((error.what, error.fix))
     except BaseException:  # the check with the libraries tells of it

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import pkgutil
 import sys
 import time
@@ -24,6 +23,7 @@ from omegaconf import DictConfig
 from unlearnkit import configuration
 from unlearnkit.files import write
 from unlearnkit.identity import differences
+from unlearnkit.notices import is_first
 from unlearnkit.sweeps import ERROR, Cell, Sweep, config_of, of
 
 configuration.register_resolvers()  # a launcher's own process comes by this module before it composes a cell
@@ -44,7 +44,7 @@ class SweepProgress(Callback):
         try:
             self.sweep = of(config)
             self.done_before = {cell.folder for cell in self.sweep.cells if cell.state == "done"}
-            if _speaks():
+            if is_first():
                 self._begin(config)
         except Exception as error:
             _tell(error)
@@ -69,7 +69,7 @@ class SweepProgress(Callback):
         folder = Path(config.hydra.runtime.output_dir)
         cells = self.sweep.cells
         cell = next((cell for cell in cells if cell.folder.resolve() == folder.resolve()), None)
-        if cell is None or not _speaks():
+        if cell is None or not is_first():
             return
         ended = [c for c in cells if c.state == "done" or self._failed(c)]
         if self._failed(cell):
@@ -89,7 +89,7 @@ class SweepProgress(Callback):
         return cell.state == "failed" and (cell.folder / ERROR).stat().st_mtime >= self.started - 1
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        if not _speaks():
+        if not is_first():
             return
         cells = self.sweep.cells
         done = [cell for cell in cells if cell.state == "done"]
@@ -178,7 +178,3 @@ def _tell(error: Exception) -> None:
         traceback.print_exception(error)
     else:
         configuration.tell(explanation)
-
-
-def _speaks() -> bool:
-    return os.environ.get("RANK", "0") == "0"
