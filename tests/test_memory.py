@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from forked import python
 
 from unlearnkit.memory import peak_memory, peak_since_reset, reset_peak
 
@@ -36,3 +37,19 @@ def test_a_reset_forgets_it_and_the_whole_runs_peak_does_not(allocated):
     assert peak_memory() >= high
     reset_peak()
     assert peak_memory() >= high  # twice over
+
+
+def test_a_command_looks_through_what_it_imported_no_more(tmp_path):
+    """The collector's own count of what it looks at, once a run's libraries are there."""
+    code = """
+import gc
+from unlearnkit import memory
+import unlearnkit.run
+memory.settle()
+first, frozen = len(gc.get_objects()), gc.get_freeze_count()
+kept = [[] for _ in range(1000)]
+memory.settle()
+print(first < 50_000 < frozen, gc.get_freeze_count() == frozen)
+"""
+    done = python("-c", code, cwd=tmp_path)
+    assert done.stdout.split() == ["True", "True"], done.stderr

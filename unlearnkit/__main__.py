@@ -59,10 +59,11 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
         return
     check_launcher(os.environ)
     data = check_command(cfg, Run, check_model_place, read)
-    from unlearnkit import ranks
+    from unlearnkit import memory, ranks
     from unlearnkit.run import run
     from unlearnkit.runs.summary import show
 
+    memory.settle()
     existed = (folder / CONFIG).exists()
     choices = HydraConfig.get().runtime.choices
     origin = taken(cfg, str(choices.get("model")), choices.get("paper"))

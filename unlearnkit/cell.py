@@ -44,9 +44,10 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
     with open_dict(cfg):
         for key in OF_SWEEPS:
             cfg.pop(key, None)
-    from unlearnkit import ranks
+    from unlearnkit import memory, ranks
     from unlearnkit.run import run
 
+    memory.settle()
     ranks.start()
     waiting = f"Another process is at this cell ({folder.name}); waiting for it ..."
     with only_one(folder / LOCK, waiting) if ranks.is_first() else contextlib.nullcontext():

@@ -4,10 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import pytest
+import torch
 import yaml
 from composed import composed
 from forked import command
+from transformers import AutoModelForCausalLM
 
 from unlearnkit.compare import compare
 from unlearnkit.data.examples import Example
@@ -102,6 +105,46 @@ def audited(tiny_folder, tmp_path_factory):
     config["quantization_config"] = {"quant_method": "quanto", "weights": "int8"}
     (folder / "rounded" / "config.json").write_text(json.dumps(config))
     return folder
+
+
+@pytest.fixture
+def hub(tiny_folder, tmp_path, monkeypatch):
+    """The hub's cache without a network, with a model and one made from it, laid out as huggingface_hub does."""
+    network = AutoModelForCausalLM.from_pretrained(tiny_folder)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(1.5)
+    network.save_pretrained(tmp_path / "unlearned")
+    for name, source in (("start", tiny_folder), ("unlearned", tmp_path / "unlearned")):
+        entry = tmp_path / "hub" / f"models--an-org--{name}"
+        for folder in ("blobs", "refs", f"snapshots/{'0' * 40}"):
+            (entry / folder).mkdir(parents=True)
+        (entry / "refs" / "main").write_text("0" * 40)
+        for number, path in enumerate(sorted(path for path in source.iterdir() if path.is_file())):
+            shutil.copy(path, entry / "blobs" / str(number))
+            (entry / "snapshots" / ("0" * 40) / path.name).symlink_to(f"../../blobs/{number}")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return tmp_path
+
+
+def test_hub_ids_on_both_sides(hub, tiny_folder, monkeypatch):
+    """What the same weights in folders give, under the id's name; its config.yaml has no place on this machine."""
+    monkeypatch.chdir(hub)
+    words = [*ASKED, "+attack=[prune]"]
+    place = measure_folder("an-org/unlearned", "an-org/start", words)
+    assert place.parent.as_posix() == "outputs/measured-an-org-unlearned-mischief"
+    assert yaml.safe_load((place / "config.yaml").read_text())["measured"] == {"hub": "an-org/unlearned"}
+    of_folders = measure_folder(hub / "unlearned", str(tiny_folder), words)
+    found, expected = numbers(place), numbers(of_folders)
+    assert found["recovered"] == expected["recovered"] and found["after"] == expected["after"] != found["before"]
+    assert measure_folder("an-org/unlearned", "an-org/start", [*words, f"hydra.run.dir={place}"]) == place
+
+
+def test_a_name_that_is_neither_a_folder_nor_in_the_hub(hub, monkeypatch):
+    monkeypatch.chdir(hub)
+    with pytest.raises(UserError, match="an-org/gone is no folder, and of the hub it cannot be had: "):
+        measure_folder("an-org/gone", "an-org/start", ASKED)
 
 
 DATA = ("data=files", "data.forget=forget.jsonl", "data.retain=retain.jsonl", "eval.files.max_new_tokens=4")

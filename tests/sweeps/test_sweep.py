@@ -190,3 +190,20 @@ def test_the_numbers_are_those_of_the_paper(name):
     for rows in spec(name)["paper"].values():
         for row, values in rows.items():
             assert row_in(text, values), (row, values)
+
+
+def named_streams(part, key=None):
+    """Every stream that a part of a config names."""
+    if isinstance(part, dict):
+        return set().union(*(named_streams(value, name) for name, value in part.items()))
+    return {part} if key == "stream" else set()
+
+
+def test_every_method_under_attack_finds_its_streams_in_the_data():
+    methods = spec("robustness")["grid"]["+method"].split(",")
+    own = {name: OmegaConf.load(configuration.FOLDER / "method" / f"{name}.yaml") for name in methods}
+    there = {"forget", "retain", "general", *composed("+sweep=robustness").streams}
+    for name, method in own.items():
+        method = OmegaConf.to_container(method)
+        assert named_streams(method) <= there | set(method.get("streams") or {}), name
+    assert len(own) > 50

@@ -25,7 +25,7 @@ from unlearnkit.models import LanguageModel
 from unlearnkit.models.configs import configs_of
 from unlearnkit.models.loading import base_of, check_files
 from unlearnkit.models.saving import absolute
-from unlearnkit.models.sources import ADAPTER
+from unlearnkit.models.sources import ADAPTER, fetched
 from unlearnkit.probes.saved import load_saved, put_in_place
 from unlearnkit.report import write_report
 from unlearnkit.runs.checks import check_model
@@ -50,11 +50,11 @@ def is_model(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("config.json", ADAPTER))
 
 
-def measure_folder(folder: Path, start: str | None = None, words: Sequence[str] = ()) -> Path:
-    """Measure the model in a folder, and the one it was made from, which is taken as it is.
+def measure_folder(given: Path | str, start: str | None = None, words: Sequence[str] = ()) -> Path:
+    """Measure the model in a folder or of a hub id, and the one it was made from, which is taken as it is.
 
     Args:
-        start: an option of the config group `model`, a folder, or a hub id; None: the base of the adapter in `folder`;
+        start: an option of the config group `model`, a folder, or a hub id; None: the base of the adapter in `given`;
             a whole model is then measured alone.
         words: as on the command line of `python -m unlearnkit`: `eval=`, `data=`, `judge=`, `model=`, `seed=`.
 
@@ -66,6 +66,7 @@ def measure_folder(folder: Path, start: str | None = None, words: Sequence[str] 
     """
     check_words(words, OF_A_FOLDER)
     configuration.register_resolvers()
+    folder, named = _placed(given)
     check_files(str(folder))
     alone = start is None and not (folder / ADAPTER).is_file()
     source = str(folder) if alone else start or base_of(str(folder))
@@ -73,13 +74,13 @@ def measure_folder(folder: Path, start: str | None = None, words: Sequence[str] 
         check_hydra(word for word in words if word.startswith("hydra."))
         check(config, Run)
         places = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("hydra.run.dir=")]
-        name = word(folder.resolve().name)
+        name = word(named.get("hub") or folder.resolve().name)
         choice = HydraConfig.get().runtime.choices.get("data")
         stamp = Path(HydraConfig.get().run.dir).name
         place = Path(places[-1] if places else claim(f"outputs/measured-{name}-{choice}/{stamp}"))
         begun = (place / "config.yaml").exists()
         try:
-            _measure(folder, place, config, name, alone)
+            _measure(folder, place, config, name, named, alone)
         except Exception:
             if not begun:
                 remove_unbegun(place)
@@ -87,6 +88,21 @@ def measure_folder(folder: Path, start: str | None = None, words: Sequence[str] 
         finally:
             remove_empty(place)
     return place
+
+
+def _placed(given: Path | str) -> tuple[Path, dict[str, str]]:
+    """The folder of what is measured, and the `path` or the `hub` id that config.yaml says it by.
+
+    Raises:
+        UserError: there is no such folder, and the hub has no such model.
+    """
+    folder = Path(given).expanduser()
+    if folder.exists() or not HUB_ID.fullmatch(str(given)):
+        return folder, {"path": str(folder.resolve())}
+    try:
+        return fetched(str(given)), {"hub": str(given)}
+    except UserError as error:
+        raise UserError(f"{given} is no folder, and of the hub it cannot be had: {error.what}", error.fix) from error
 
 
 def _model_words(source: str, words: Sequence[str]) -> list[str]:
@@ -110,12 +126,12 @@ def _model_words(source: str, words: Sequence[str]) -> list[str]:
 
 
 @owner
-def _measure(folder: Path, place: Path, config: DictConfig, name: str, alone: bool) -> None:
+def _measure(folder: Path, place: Path, config: DictConfig, name: str, named: dict[str, str], alone: bool) -> None:
     data: Data = instantiate(config.data, _convert_="all")
     check_texts(data)
     target = instantiate(config.target, _convert_="all")
     plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
-    plain |= {"method": "base" if alone else name, "measured": {"path": str(folder.resolve())}}
+    plain |= {"method": "base" if alone else name, "measured": named}
     if not isinstance(target, Known):  # the start is taken as it is
         plain["target"] = UNTAUGHT
     out = RunFolder(place, {**redacted(plain), INPUTS: inputs(plain, data)}, config.resume)

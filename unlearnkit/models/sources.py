@@ -6,17 +6,19 @@ import json
 import re
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download
+from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError, safe_open
 
 from unlearnkit.errors import UserError
 from unlearnkit.models.converted import converted
+from unlearnkit.models.failures import told
 from unlearnkit.settings.strangers import check_place, place_error, stranger
 
 ADAPTER = "adapter_config.json"  # a folder with this file holds an adapter
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 POINTER = b"version https://git-lfs"
+BESIDE = ("*.json", "*.jinja", "*.txt", "*.model")  # weights: what a model's config and tokenizer are read from
 
 
 def locate(name: str, hub: str | None, path: str | None, package: str | None, gguf: str | None) -> str:
@@ -33,6 +35,19 @@ def locate(name: str, hub: str | None, path: str | None, package: str | None, gg
     if hub:
         return hub
     raise UserError(f"Model '{name}' names no weights", "Set model.path=FOLDER or model.hub=ORG/NAME")
+
+
+def fetched(hub: str) -> Path:
+    """The folder of a hub id's files in the hub's cache, where they are put if they are not there.
+
+    Raises:
+        UserError: no such model, or the hub is out of reach.
+    """
+    with told(hub, hub):
+        folder = Path(snapshot_download(hub, allow_patterns=[*BESIDE, "*.safetensors"], ignore_patterns=["*/*.*"]))
+        if not any(folder.glob("*.safetensors")):
+            snapshot_download(hub, allow_patterns=["*.bin"], ignore_patterns=["*/*.*"])
+    return folder
 
 
 def base_of(source: str) -> str:
