@@ -83,8 +83,8 @@ def test_all_answers_to_a_prompt_are_one_forward(data, lora_model, monkeypatch, 
         lora_model.template.encode_prompt(lora_model.tokenizer, row.prompt) for row in data.sets["forget"]["test"]
     ]
     begun = len(os.path.commonprefix(prompts))
-    assert begun == 15  # and three of the four prompts lie in the first row; the first answer begins "It is a cat"
-    assert sum(seen) == once + behind - 2 * begun - len("It is ")
+    assert begun == 15  # and all four prompts lie in one row; the first answer begins "It is a cat"
+    assert sum(seen) == once + behind - 3 * begun - len("It is ")
 
 
 def test_an_example_without_alternatives_is_named(data, lora_model):
