@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack
 from unlearnkit.controls.stored import SETTING, check_never_taught, stored
 from unlearnkit.controls.taught import STREAM, Target, Taught
@@ -14,6 +13,7 @@ from unlearnkit.data.examples import Data, Example
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.models import LanguageModel, load
+from unlearnkit.notices import notice
 
 NEVER_KNEW: Final = "never_knew"
 FIX = (
@@ -172,8 +172,8 @@ def needed(
     for name, attack in attacks.items():
         if attack.needs_control:
             _check_control(name, chosen, controls, made)
-    if chosen is not control and ranks.is_first():
-        print(f"Nothing is measured against a control, for nobody knows what the start was taught: {FIX}", flush=True)
+    if chosen is not control:
+        notice(f"Nothing is measured against a control, for nobody knows what the start was taught: {FIX}")
     return chosen
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from unlearnkit import ranks
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.annotators import Annotator, Measurement, Reference
+from unlearnkit.notices import notice
 from unlearnkit.records.forward import score
 from unlearnkit.records.gradient import gradient_norms
 from unlearnkit.records.record import Record
@@ -64,8 +64,8 @@ class Fluent(Annotator):
         try:
             self._made: Fluency = getattr(self, "_made", None) or self.make()
         except UserError as error:
-            if not self.noticed and ranks.is_first():
-                print(f"Fluency is left out: {error.what}", flush=True)
+            if not self.noticed:
+                notice(f"Fluency is left out: {error.what}")
             self.noticed = True
             return
         responses = [record for record in records if record.tokens]

@@ -11,7 +11,6 @@ import torch
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from unlearnkit import ranks
 from unlearnkit.content import digest_of
 from unlearnkit.errors import UserError
 from unlearnkit.models.adapter import AdapterLineage
@@ -29,6 +28,7 @@ from unlearnkit.models.sources import base_of, check_folder, locate
 from unlearnkit.models.switching import merged
 from unlearnkit.models.templates import Template
 from unlearnkit.models.whole import WholeLineage
+from unlearnkit.notices import notice
 from unlearnkit.settings.bounds import Name
 from unlearnkit.sums import SUMS, read
 
@@ -109,11 +109,10 @@ def asked(name: str, source: str, template: Template) -> tuple[Any, Any, Templat
     with told(name, source):
         tokenizer = AutoTokenizer.from_pretrained(_with_tokenizer(source, base), trust_remote_code=False)
     fitting = template.fitting(tokenizer)
-    if fitting is not template and ranks.is_first():
-        print(
+    if fitting is not template:
+        notice(
             f"{name} has no chat template, so it is asked in plain text: {fitting.text!r}"
-            " (model.template.text= sets another)",
-            flush=True,
+            " (model.template.text= sets another)"
         )
     fitting.check(tokenizer, name)
     return tokenizer, config, fitting
@@ -256,8 +255,4 @@ def _with_adapter(model: Any, source: str) -> PeftModel:
 @cache
 def _left_out(source: str, count: int, first: str) -> None:
     """Said once a process, for a run loads its model several times."""
-    if ranks.is_first():
-        print(
-            f"Not read of '{source}': {count} tensors that its config.json has no place for, such as '{first}'",
-            flush=True,
-        )
+    notice(f"Not read of '{source}': {count} tensors that its config.json has no place for, such as '{first}'")

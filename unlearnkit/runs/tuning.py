@@ -22,6 +22,7 @@ from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.measures.columns import Column, flatten
 from unlearnkit.measures.display import written
 from unlearnkit.models import LanguageModel, checkpoints
+from unlearnkit.notices import notice
 from unlearnkit.runs.checks import check_held_out, check_model
 from unlearnkit.runs.curve import Curve
 from unlearnkit.runs.folder import RunFolder
@@ -120,7 +121,7 @@ class Tuning:
         name, first = self._training
         default, config = rate_of(first), self.out.config
         rates = around(default, int(config["train"]["tune"]))
-        _say(
+        notice(
             f"train.tune={len(rates)}: before the run itself, '{name}' is trained {len(rates)} times"
             f" ({first.steps(self.streams)} steps each) and measured every {config['eval_every']} steps on"
             f" {self._split}, at the learning rates {', '.join(f'{rate:g}' for rate in rates)}"
@@ -141,7 +142,7 @@ class Tuning:
         (rate, step), reason, enough = selection.best_of(points, start)
         shown = [{"rate": r, "step": s, "values": [n[c].value for c in columns]} for (r, s), n in points.items()]
         diverged = {f"{r:g}": trial.diverged for r, trial in trials.items() if trial.diverged}
-        _say(f"The learning rate {rate:g} is taken: {reason}")
+        notice(f"The learning rate {rate:g} is taken: {reason}")
         chosen = {"default": default, "rate": rate, "step": step, "reason": reason, "satisfied": enough}
         looked_at = {"/".join(column): start[column].value for column in columns}
         return {**chosen, "start": looked_at, "tried": shown, "diverged": diverged}
@@ -151,7 +152,7 @@ class Tuning:
         trial = Trial(folder, {path: written(display) for path, display in self.evaluations.columns().items()})
         if trial.ended:
             return trial
-        _say(f"Trying the learning rate {rate:g} ...")
+        notice(f"Trying the learning rate {rate:g} ...")
         config = self.out.config
         stages = with_rate(copy.deepcopy(dict(self.stages)), rate)
         stages[name].select = None  # type: ignore[attr-defined]  # what is chosen is chosen of all trials
@@ -173,7 +174,7 @@ class Tuning:
         except Diverged as error:
             if ranks.count() > 1:  # the others wait for this one
                 raise
-            _say(error.what)
+            notice(error.what)
             trial.diverged = error.what
         trial.end()
         del model, moment, context, curve  # before the next one is loaded
@@ -231,8 +232,3 @@ class Trial:
             content = {"points": self.points, "ended": self.ended, "diverged": self.diverged}
             (self.folder / POINTS).mkdir(parents=True, exist_ok=True)
             checkpoints.mark(self.folder / POINTS, content)
-
-
-def _say(text: str) -> None:
-    if ranks.is_first():
-        print(text, flush=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unlearnkit import ranks
 from unlearnkit.models import LanguageModel, checkpoints
+from unlearnkit.notices import notice
 from unlearnkit.stages.base import Context
 from unlearnkit.stages.selection import Choice, Selection
 
@@ -60,8 +61,7 @@ class Selected:
         assert ranks.from_first(lambda: checkpoints.state_of(self._at(choice.step))), "the chosen step was not kept"
         checkpoints.load_trained(self.model.model, self._at(choice.step))
         self.context.chosen(self.context.stage, choice)
-        if ranks.is_first():
-            print(f"Going on from step {choice.step} of the stage '{self.context.stage}': {choice.reason}", flush=True)
+        notice(f"Going on from step {choice.step} of the stage '{self.context.stage}': {choice.reason}")
 
     def _at(self, step: int) -> Path:
         return self.folder / f"{BEST}{step}"
