@@ -150,24 +150,25 @@ class Template:
             name: of the model.
 
         Raises:
-            UserError: the tokenizer has no end token; the chat template cannot be rendered.
+            UserError: the tokenizer has no end token; the chat template cannot be rendered, or leaves the question out.
         """
         if tokenizer.eos_token_id is None:
             raise UserError(
                 f"The tokenizer of model '{name}' has no end token, so no answer would end",
                 "Set eos_token in its tokenizer_config.json",
             )
-        if self.text is None:
-            self.prompt(tokenizer, "x")
+        if self.text is None and self.prompt(tokenizer, "x") == self.prompt(tokenizer, "y"):
+            raise UserError(
+                f"The chat template of model '{name}' leaves the question out, so every question would be the same",
+                "Restore it from the original, or set model.template.text to ask in plain text",
+            )
 
     def _render(self, tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], **more: Any) -> str:
-        from jinja2 import TemplateError  # plain text needs no jinja2
-
         system = [{"role": "system", "content": self.system}] if self.system else []
         arguments = {**self.dated(tokenizer), **(self.arguments or {}), **more}
         try:
             return str(tokenizer.apply_chat_template([*system, *messages], tokenize=False, **arguments))
-        except (TemplateError, ValueError, TypeError, AttributeError) as error:
+        except Exception as error:  # a template computes what it likes
             detail = " with a system message" if self.system else ""
             raise UserError(
                 f"The model's chat template cannot be rendered{detail}: {first_line(error, 120)}",
