@@ -4,9 +4,13 @@ import pytest
 import torch
 from attacked import logits, trained
 
+from unlearnkit.data.examples import Data, Example
+from unlearnkit.errors import UserError
+from unlearnkit.identity import INPUTS
+from unlearnkit.inputs import inputs
 from unlearnkit.models import load_source
 from unlearnkit.models.templates import Template
-from unlearnkit.probes.saved import load_saved, put_in_place
+from unlearnkit.probes.saved import load_saved, original, put_in_place
 
 LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
 
@@ -43,3 +47,12 @@ def test_a_model_that_was_made_from_a_taught_one(lora, tiny_folder, tmp_path):
     model = load_saved(model, tmp_path / "model")
     assert close(logits(model), own) and not close(own, taught)
     assert close(logits(model, "start"), taught) and close(logits(model, "loaded"), logits(base))
+
+
+def test_other_rows_than_the_runs_are_refused_before_a_model_is_loaded(tmp_path):
+    data = Data("made", {}, {"target": {"test": [Example("q", "What is it?", "So.")]}})
+    config = {"model": {"_target_": "nosuch"}, "data": {}, "target": {}}
+    config[INPUTS] = inputs(config, data)
+    edited = Data("made", {}, {"target": {"test": [Example("q", "What is it?", "So!")]}})
+    with pytest.raises(UserError, match="^The rows of its data are not those that the run in .* read"):
+        original(config, edited, tmp_path)

@@ -14,6 +14,8 @@ from transformers import AutoConfig
 
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError
+from unlearnkit.identity import INPUTS
+from unlearnkit.inputs import ROWS, inputs
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.adapter import AdapterLineage
 from unlearnkit.models.loading import check_files, network
@@ -21,9 +23,19 @@ from unlearnkit.models.sources import ADAPTER
 from unlearnkit.models.whole import WholeLineage
 from unlearnkit.probes.trace import check_shapes, shape_of
 
+ANEW = "start the run's command again in a new folder"
+
 
 def original(config: dict[str, Any], data: Data, folder: Path) -> LanguageModel:
-    """The model that the run's stages started from: as loaded, or taught the data."""
+    """The model that the run's stages started from: as loaded, or taught the data.
+
+    Args:
+        data: the run's, as its config makes them today.
+
+    Raises:
+        UserError: the data's rows or the model's files are not those that the run read.
+    """
+    _check_inputs(config, data, folder)
     model: LanguageModel = instantiate(config["model"], _convert_="all")
     taught = folder / "target"
     if not (taught / "target.json").is_file():
@@ -31,6 +43,15 @@ def original(config: dict[str, Any], data: Data, folder: Path) -> LanguageModel:
     check_saved(model, taught)  # kept in the run folder: target.cache=false
     model.weights.teach(str(taught), bool(config["target"].get("merge")))
     return model
+
+
+def _check_inputs(config: dict[str, Any], data: Data, folder: Path) -> None:
+    before = config.get(INPUTS) or {}
+    now = inputs({key: part for key, part in config.items() if key in ("model", "target", "data")}, data)
+    for key in before:
+        if (key == ROWS or key.startswith("model.")) and key in now and before[key] != now[key]:
+            what = "The rows of its data" if key == ROWS else f"The files of {key}"
+            raise UserError(f"{what} are not those that the run in {folder} read", f"Restore them, or {ANEW}")
 
 
 def check_saved(model: LanguageModel, folder: Path) -> None:
