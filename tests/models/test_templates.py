@@ -168,3 +168,9 @@ def test_a_chat_template_that_cannot_ask_is_refused(chat, said):
     with pytest.raises(UserError) as caught:
         Template().check(other, "mine")
     assert caught.value.what.startswith(said)
+
+
+@pytest.mark.parametrize("name", ["add_generation_prompt", "return_tensors", "tokenize", "conversation"])
+def test_an_argument_that_is_not_the_chat_templates_is_refused(name):
+    with pytest.raises(UserError, match=f"^model.template.arguments.{name} is no variable of a chat template"):
+        Template(arguments={"enable_thinking": False, name: False})

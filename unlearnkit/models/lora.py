@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import torch
@@ -47,7 +48,7 @@ def check_targets(config: Any, lora: dict[str, Any]) -> None:
         get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **lora), low_cpu_mem_usage=True)
     except UserError:
         raise
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, re.error) as error:
         linear = {name.rpartition(".")[2] for name, part in model.named_modules() if hasattr(part, "weight")}
         targets = lora.get("target_modules")
         names = [targets] if isinstance(targets, str) else list(targets or ())
