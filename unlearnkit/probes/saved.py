@@ -114,7 +114,10 @@ def _check_adapter(model: LanguageModel, folder: Path) -> None:
                 continue
             shape = tensors.get_slice(key).get_shape()
             size = shape[1] if part.startswith("A.") else shape[0]
-            sizes = _sizes(modules.get(name))
+            module = modules.get(name.replace(".base_layer", ""))
+            if module is not None and not hasattr(module, "weight"):  # experts, whose weights are parameters
+                continue
+            sizes = _sizes(module)
             if size not in sizes:
                 problem = f"a weight of {sizes}" if sizes else "no such module"
                 raise UserError(
