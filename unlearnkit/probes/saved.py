@@ -22,6 +22,7 @@ from unlearnkit.models.loading import check_files, network
 from unlearnkit.models.sources import ADAPTER
 from unlearnkit.models.whole import WholeLineage
 from unlearnkit.probes.trace import check_shapes, shape_of
+from unlearnkit.sums import SUMS, check
 
 ANEW = "start the run's command again in a new folder"
 
@@ -60,6 +61,7 @@ def check_saved(model: LanguageModel, folder: Path) -> None:
     Raises:
         UserError: no model in `folder`, another architecture or size, or an adapter for another base.
     """
+    check(folder / SUMS, f"It may be another run's: put the run's own model back, or {ANEW}")
     check_files(str(folder))
     if (folder / ADAPTER).is_file():
         _check_adapter(model, folder)
