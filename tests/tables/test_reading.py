@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from unlearnkit.errors import UserError
 from unlearnkit.plots.curves import line_of
 from unlearnkit.plots.frontier import read_curves
 from unlearnkit.tables.published import column
@@ -52,3 +53,32 @@ def test_one_split_stays_as_it_is(run):
 def test_the_frontier_has_a_curve_of_each_split(run):
     found = {curve.split: [(point.unlearn, point.retention) for point in curve.points] for curve in read_curves(run)}
     assert found == {"validation": [(0.0, 0.9), (0.3, 0.6)], "test": [(0.1, 0.8), (0.5, 0.2)]}
+
+
+NUMBER = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 2, "seed": 0}
+SHARES = {"unlearned": 0.1, "attacked": 0.2, "n": 2, "share": {"value": 0.1, "low": 0.0, "high": 0.2}}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"curve": [{"stage": "s", "step": 0, "metrics": {"e": {"s": {"m": {**NUMBER, "high": "x"}}}}}]},
+        {"curve": [{"stage": "s", "step": "x", "metrics": {}}]},
+        {"curve": [{"stage": "s", "step": 0, "metrics": {}, "beside": {"test": {"e": {"s": {"m": 1}}}}}]},
+        {"curve": 5},
+        {"columns": {"e/s/m": "x"}},
+        {"chosen": [1]},
+        {"moments": [{"name": "start", "numbers": {"e": {"s": {"m": {**NUMBER, "n": "x"}}}}}], "attacks": []},
+        {"recovered": {"noise": {"shares": -1}}},
+        {"recovered": {"noise": {"shares": {"e": {"s": {"m": {**SHARES, "unlearned": "x"}}}}}}},
+        {"recovered": {"noise": {"shares": {"e": {"s": {"m": {**SHARES, "share": {"value": "x"}}}}}}}},
+    ],
+)
+def test_what_no_run_writes_is_refused_as_it_is_read(damage, run):
+    file = run.folder / "metrics.json"
+    whole = {"recovered": {"noise": {"shares": {"e": {"s": {"m": SHARES}}}}}, "columns": {}}
+    file.write_text(json.dumps({**run.raw, **whole}))
+    read_run(run.folder)
+    file.write_text(json.dumps({**run.raw, **whole, **damage}))
+    with pytest.raises(UserError, match="is not a run's metrics.json"):
+        read_run(run.folder)

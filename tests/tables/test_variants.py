@@ -4,8 +4,9 @@ import yaml
 from swept import AFTER, write_run
 
 from unlearnkit.tables.__main__ import main
+from unlearnkit.tables.aggregate import columns_of, table_of
 from unlearnkit.tables.reading import collect
-from unlearnkit.tables.variants import name_variants, title_of
+from unlearnkit.tables.variants import name_variants, starts_of, title_of
 
 
 def write(folder, method, seed, rate, **more):
@@ -95,3 +96,23 @@ def test_other_rows_at_one_seed_are_said(tmp_path, capsys):
         write(tmp_path / method, method, 0, 1e-4, inputs={"data_rows": f"of {method}"})
     assert main([str(tmp_path)]) == 0
     assert "Not all were asked the same: rows of the data of ga of ga; of sku of sku." in capsys.readouterr().out
+
+
+def test_starts_of_several_models_are_not_averaged(tmp_path, capsys):
+    paths = ("/x/model", "/y/model", "/x/model")
+    for seed, path in enumerate(paths):
+        write(tmp_path / str(seed), "sku", seed, 1e-4, model={"path": path, "lora": {"r": seed}})
+    runs = collect(tmp_path)
+    assert starts_of(runs) == ["path=/x/model", "path=/y/model", "path=/x/model"]
+    table = table_of("m", "d", name_variants(runs), columns_of(runs)[:1], ["original"])
+    (cell,) = table.rows["original"].values()
+    assert cell.seeds == 2
+    assert table.notes[0] == (
+        "`original` is the start of path=/x/model alone; other runs began with that of path=/y/model."
+    )
+
+
+def test_starts_that_differ_by_what_a_start_does_not_know(tmp_path):
+    for seed in (0, 1):
+        write(tmp_path / str(seed), "sku", seed, 1e-4 * (1 + seed), model={"lora": {"r": 4 + seed}, "dtype": "auto"})
+    assert starts_of(collect(tmp_path)) == ["", ""]

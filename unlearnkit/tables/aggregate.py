@@ -13,7 +13,7 @@ from unlearnkit.measures.interval import Estimate
 from unlearnkit.measures.seeds import Scale, over_seeds
 from unlearnkit.tables.published import column as column_today
 from unlearnkit.tables.reading import Run
-from unlearnkit.tables.variants import asked_otherwise
+from unlearnkit.tables.variants import asked_otherwise, starts_of
 
 OF_PAPERS = (
     *("ft", "task_vector", "ga", "ga_mismatch", "sku"),  # the rows of Liu et al. 2024, table 1
@@ -115,9 +115,14 @@ def table_of(model: str, data: str, runs: Sequence[Run], columns: list[Column], 
     """The table of runs of one model and data with these columns and rows; what is left out stands in its notes."""
     notes = []
     rows: dict[str, dict[tuple[str, int], Run]] = {ORIGINAL: {}}  # by data and seed
-    for run in runs:
+    starts = starts_of(runs)
+    if others := list(dict.fromkeys(start for start in starts if start != starts[0])):
+        notes.append(
+            f"`original` is the start of {starts[0]} alone; other runs began with that of {'; '.join(others)}."
+        )
+    for run, start in zip(runs, starts, strict=True):
         key = run.data, run.seed
-        first = rows[ORIGINAL].setdefault(key, run)
+        first = rows[ORIGINAL].setdefault(key, run) if start == starts[0] else run
         if repr(run.before) != repr(first.before):  # repr: NaN is then equal to NaN
             notes.append(f"`original` differs at seed {run.seed}: {first.folder} used, not {run.folder}.")
         if not run.after:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from unlearnkit.data.splits import splits_of
 from unlearnkit.errors import UserError
 from unlearnkit.identity import config_in
 from unlearnkit.measures.columns import Column, before_and_after, flatten
+from unlearnkit.measures.display import arrow, display_from
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.sums import check
 from unlearnkit.tables.published import today
@@ -47,12 +49,39 @@ def read_run(folder: Path) -> Run:
         before, after = before_and_after(raw)
         if "columns" not in raw:  # an earlier version
             before, after = today(before), today(after)
-        return Run(folder, model, data, method, int(run["seed"]), before, after, raw)
+        made = Run(folder, model, data, method, int(run["seed"]), before, after, raw)
+        _read_through(made)
+        return made
     except OSError:
         raise UserError(f"{folder} is no run folder: it has no readable metrics.json.", fix) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         what = f"{path} is not a run's metrics.json ({type(error).__name__}: {error})."
         raise UserError(what, fix) from None
+
+
+def _read_through(run: Run) -> None:
+    """What is read of a run later is what a run writes, too.
+
+    Raises:
+        ValueError, TypeError, LookupError, AttributeError: it is not.
+    """
+    points_of(run)
+    for rows in curves_beside(run).values():
+        for row in rows:
+            curve_numbers(run, row)
+    for stored in (run.raw.get("columns") or {}).values():
+        arrow(display_from(stored))
+    for moment in run.raw.get("moments") or ():
+        flatten(moment["numbers"], run.raw.get("columns"))
+    for name in ("chosen", "measured"):
+        for part in (run.raw.get(name) or {}).values():
+            part.items()
+    for recovery in (run.raw.get("recovered") or {}).values():
+        for sets in recovery.get("shares", {}).values():
+            for numbers in (numbers for measures in sets.values() for numbers in measures.values()):
+                known = [numbers.get(name) for name in ("start", "unlearned", "attacked")]
+                math.fsum(value for value in (*known, *(numbers.get("share") or {}).values()) if value is not None)
+                range(numbers["n"])
 
 
 def points_of(run: Run) -> dict[Column, Points]:

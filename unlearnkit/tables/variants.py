@@ -14,6 +14,12 @@ from unlearnkit.tables.reading import Run
 # What other keys of a config decide too, so that it is shown only where they do not.
 DERIVED = ("stages.", "paper.", "streams.", "target.stage.", f"{INPUTS}.")
 ASKS = re.compile(rf"(eval|data)\.|{INPUTS}\.{ROWS}$")  # what decides what a number is of
+# What decides the numbers of a start, whatever the seed.
+OF_MODEL = rf"model\.(path|hub|package|gguf|dtype|quantise|template\.)|{INPUTS}\.model\."
+STARTS = {
+    False: re.compile(rf"{OF_MODEL}|(data|eval)\.(?!.*curve)"),
+    True: re.compile(OF_MODEL),
+}  # of several data sets
 MOST = 3  # differences that a note tells of
 UNKNOWN = "settings unknown"
 BETWEEN = ", "  # a method and what is special about it: a method's own name has no comma
@@ -77,18 +83,28 @@ def asked_otherwise(runs: Sequence[Run]) -> list[str]:
     return [f"Not all were asked the same: {' | '.join(told[:MOST])}{more}."] if told else []
 
 
-def _differences(runs: Sequence[Run], ignored: Collection[str]) -> list[list[str]]:
-    """What is special about each run, as `key=value`, among runs of one method."""
+def starts_of(runs: Sequence[Run]) -> list[str]:
+    """What is special about each run's start model and what it was asked; equal for runs of one start."""
+    several = len({run.data for run in runs}) > 1
+    return [BETWEEN.join(settings) for settings in _differences(runs, (), STARTS[several])]
+
+
+def _differences(
+    runs: Sequence[Run], ignored: Collection[str], among: re.Pattern[str] | None = None
+) -> list[list[str]]:
+    """What is special about each run, as `key=value`, among runs of one method; of the keys that `among` matches."""
     saved = [config_in(run.folder) for run in runs]
     if len(runs) < 2 or not any(saved):
         return [[] for _ in runs]
     if not all(saved):  # what nobody knows the settings of is averaged with nothing
-        known = iter(_differences([run for run, config in zip(runs, saved, strict=True) if config], ignored))
+        known = iter(_differences([run for run, config in zip(runs, saved, strict=True) if config], ignored, among))
         return [
             next(known) if config else [f"{UNKNOWN} of {run.folder.name}"]
             for run, config in zip(runs, saved, strict=True)
         ]
     configs = alike([{key: value for key, value in flat(config).items() if key != "seed"} for config in saved])
+    if among is not None:
+        configs = [{key: value for key, value in config.items() if among.match(key)} for config in configs]
     values: dict[str, list[Any]] = {}
     for key in dict.fromkeys(key for config in configs for key in config):
         column = [config.get(key, ABSENT) for config in configs]
