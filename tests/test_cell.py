@@ -157,7 +157,7 @@ def test_a_failed_cell_is_told_and_the_sweep_goes_on(there):
 def test_a_cell_whose_config_has_changed_is_computed_anew_and_said(there):
     once = ["+sweep=knowundo_finding3", "+scale=smoke", "logger=none"]
     here(0, *once)
-    said, _ = here(0, *once, "++data.authors=2")  # Hydra composes the sweep before its grid: ++
+    said, _ = here(0, *once, "data.authors=2")
     assert "base, tiny, authors, seed 0: computed anew, its config has changed: data.authors is 1 there, 2 here" in said
     assert len(list((there / "results/runs").iterdir())) == 2
     said, _ = here(0, *once)  # the old one is still there
@@ -201,10 +201,14 @@ def test_ctrl_c_ends_the_sweep_and_tells_how_to_go_on(tmp_path):
         (["+sweep=sku_table1", "+scale=cpus"], "Unknown scale 'cpus'. Did you mean 'cpu'?"),
         (["sweep=sku_table1"], "'sweep=' needs a plus"),
         (["+sweep=sku_figure3", "+scale=smoke", "train.max_step=3"], "Unknown key 'train.max_step'"),
+        (["+sweep=memflex_ablation", "target.sed=0"], "Unknown key 'target.sed'. Did you mean 'seed'?"),
+        (["+sweep=memflex_ablation", "+method=ga,memflx"], "Unknown method 'memflx'. Did you mean 'memflex'?"),
     ],
 )
 def test_bad_input_is_two_lines(arguments, what, there):
+    before = sorted(there.iterdir())
     told = here(2, *arguments)[1].splitlines()
+    assert sorted(there.iterdir()) == before
     assert len(told) == 2 and told[0].startswith(f"Error: {what}") and told[1].startswith("  Fix: ")
 
 

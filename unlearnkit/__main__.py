@@ -25,9 +25,10 @@ from unlearnkit.errors import interrupted
 from unlearnkit.files import write
 from unlearnkit.notices import is_first, notice
 from unlearnkit.secrets import redact
+from unlearnkit.settings.cells import set_aside
 from unlearnkit.settings.check import check_command
 from unlearnkit.settings.launcher import check_launcher
-from unlearnkit.settings.places import CONFIG, claim_folders, remove_empty, remove_unbegun
+from unlearnkit.settings.places import CONFIG, SHOWS, claim_folders, remove_empty, remove_unbegun
 from unlearnkit.settings.run import Run
 from unlearnkit.settings.sources import taken
 from unlearnkit.settings.strangers import check_model_place
@@ -117,10 +118,27 @@ def command() -> None:
     if "--version" in sys.argv[1:]:
         print(f"unlearnkit {__version__}")
         return
-    check_flags(sys.argv[1:])
-    sys.argv[1:] = flags_first(sys.argv[1:])
-    claim_folders()
-    job()
+    own = sys.argv[1:]
+    check_flags(own)
+    flags, settings = flags_first(own)
+    if any(word.startswith("+sweep=") for word in settings):
+        flags, settings = of_sweep(flags, settings)
+    else:  # a sweep's folders are named by what they hold
+        claim_folders()
+    sys.argv[1:] = [*flags, *settings]
+    try:
+        job()
+    finally:
+        sys.argv[1:] = own
+
+
+def of_sweep(flags: list[str], settings: list[str]) -> tuple[list[str], list[str]]:
+    """A sweep's command line for Hydra, see `settings.cells`; what shows a config shows the first cell's."""
+    if {flag.partition("=")[0] for flag in flags}.isdisjoint(SHOWS):
+        return [*flags, "--multirun"], set_aside(settings)
+    from unlearnkit.sweeps.composing import of_first_cell
+
+    return flags, of_first_cell(settings)
 
 
 def main() -> None:

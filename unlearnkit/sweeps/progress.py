@@ -24,7 +24,9 @@ from unlearnkit import configuration
 from unlearnkit.files import write
 from unlearnkit.identity import differences
 from unlearnkit.notices import is_first
+from unlearnkit.settings.cells import given
 from unlearnkit.sweeps import ERROR, Cell, Sweep, config_of, of
+from unlearnkit.sweeps.composing import give_back
 
 configuration.register_resolvers()  # a launcher's own process comes by this module before it composes a cell
 
@@ -42,7 +44,10 @@ class SweepProgress(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         self.started = time.time()
         try:
+            sys.argv[1:] = given(sys.argv[1:])
+            give_back(config)
             self.sweep = of(config)
+            self.tracker = config_of(self.sweep.cells[0], config)["logger"]["_target_"]
             self.done_before = {cell.folder for cell in self.sweep.cells if cell.state == "done"}
             if is_first():
                 self._begin(config)
@@ -94,7 +99,7 @@ class SweepProgress(Callback):
         cells = self.sweep.cells
         done = [cell for cell in cells if cell.state == "done"]
         print(f"{self.sweep.title}: {len(done)} of {len(cells)} cells are done", flush=True)
-        parts = PARTS if config.logger._target_ == NO_TRACKER else [*PARTS, "unlearnkit.dashboard.write"]
+        parts = PARTS if self.tracker == NO_TRACKER else [*PARTS, "unlearnkit.dashboard.write"]
         whole = [_made(part, self.sweep) for part in parts]
         for cell in cells:
             if cell not in done:
