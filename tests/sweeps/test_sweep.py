@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from composed import composed
+from filelock import FileLock
 from omegaconf import OmegaConf
 
 from unlearnkit import configuration, sweeps
@@ -176,6 +177,9 @@ def test_the_states_of_a_cell(tmp_path):
     cell = sweeps.Cell((), tmp_path, "sku", "tiny", "mischief", 0)
     assert (cell.state, cell.error) == ("missing", None)
     (tmp_path / "config.yaml").write_text("")
+    assert cell.state == "cut"
+    with FileLock(tmp_path / ".lock"):
+        assert cell.state == "running"
     assert cell.state == "cut"
     (tmp_path / "error.txt").write_text("what\nfix\n\nTraceback")
     assert (cell.state, cell.error) == ("failed", "what")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from unlearnkit.settings.fits import Fault, faults
 from unlearnkit.settings.references import of_yaml, read_by, references, unread_of_rows
 from unlearnkit.settings.rows import faults_of_paper, faults_of_rows
 from unlearnkit.settings.tree import keys_of, meant
-from unlearnkit.settings.unloaded import early
+from unlearnkit.settings.unloaded import SLOW, early
 from unlearnkit.settings.words import bare
 from unlearnkit.settings.yaml import ADDED, groups, options
 
@@ -61,6 +62,18 @@ def check(
     made = read(config) if early(whole) and read else None
     whole()
     return read(config) if read and made is None else made
+
+
+def check_all(configs: Sequence[DictConfig], reader: type, further: Callable[[DictConfig], object]) -> None:
+    """The same of a sweep's cells, resolved, as far as it needs no library; each is checked whole as it begins."""
+
+    def each() -> None:
+        for config in configs:
+            _check(config, reader, resolved=True)
+            further(config)
+
+    if not early(each) and SLOW in sys.modules:
+        each()
 
 
 def check_merged(words: Iterable[str], config: DictConfig) -> None:

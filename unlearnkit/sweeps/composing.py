@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
@@ -23,7 +23,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from unlearnkit import configuration
 from unlearnkit.errors import UserError
-from unlearnkit.identity import resolved
 from unlearnkit.settings.cells import given, set_aside
 
 T = TypeVar("T")
@@ -80,13 +79,6 @@ def of_first_cell(words: Sequence[str]) -> list[str]:
 def compose(master: DictConfig, words: Sequence[str], loader: ConfigLoader) -> DictConfig:
     """The config of a multirun's job, as Hydra's launchers compose it."""
     return loader.load_sweep_config(master, list(words))
-
-
-def plain(master: DictConfig, words: Sequence[str], loader: ConfigLoader) -> dict[str, Any]:
-    """A cell's resolved config, as plain data."""
-    config = compose(master, words, loader)
-    with _current(config):
-        return resolved(config)
 
 
 def each(master: DictConfig, loader: ConfigLoader, look: Callable[[Words, DictConfig], T]) -> list[T]:
