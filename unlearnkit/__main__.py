@@ -23,6 +23,7 @@ from unlearnkit import __version__, configuration, identity
 from unlearnkit.data.reading import read
 from unlearnkit.errors import interrupted
 from unlearnkit.files import write
+from unlearnkit.judges.ready import check_judges
 from unlearnkit.notices import is_first, notice
 from unlearnkit.secrets import redact
 from unlearnkit.settings.cells import set_aside
@@ -59,7 +60,7 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
         cell.carry_out(cfg, folder)
         return
     check_launcher(os.environ)
-    data = check_command(cfg, Run, check_model_place, read)
+    data = check_command(cfg, Run, (check_model_place, check_judges), read)
     from unlearnkit import memory, ranks
     from unlearnkit.run import run
     from unlearnkit.runs.summary import show

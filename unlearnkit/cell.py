@@ -21,6 +21,7 @@ from unlearnkit.data.reading import read
 from unlearnkit.files import only_one, write
 from unlearnkit.identity import INPUTS, OF_SWEEPS, resolved
 from unlearnkit.inputs import inputs
+from unlearnkit.judges.ready import check_judges
 from unlearnkit.secrets import redact
 from unlearnkit.settings.check import check, check_all
 from unlearnkit.settings.run import Run
@@ -36,7 +37,7 @@ def check_early(configs: Sequence[dict[str, Any]]) -> None:
         UserError: the first that is.
     """
     cells = [cast(DictConfig, OmegaConf.create(config)) for config in configs]
-    check_all(cells, Run, check_model_place)
+    check_all(cells, Run, (check_model_place, check_judges))
     for cell in {repr((cell.data, cell.curve_split)): cell for cell in cells}.values():
         read(cell)
 

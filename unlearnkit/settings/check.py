@@ -32,7 +32,7 @@ def check(
     config: DictConfig,
     reader: type,
     resolved: bool = False,
-    further: Callable[[DictConfig], object] | None = None,
+    further: Sequence[Callable[[DictConfig], object]] = (),
     read: Callable[[DictConfig], Read] | None = None,
 ) -> Read | None:
     """Refuse a key that nothing reads and a value that its reader cannot take.
@@ -42,7 +42,7 @@ def check(
 
     Args:
         resolved: interpolations are gone, so that what a user wrote out cannot be told from what a paper's row says.
-        further: a check that needs no library either, of a config in which each value can be taken.
+        further: checks that need no library either, of a config in which each value can be taken.
         read: what needs none and takes its time, so that it is done once: before the libraries are waited for.
 
     Returns:
@@ -54,8 +54,8 @@ def check(
 
     def whole() -> None:
         _check(config, reader, resolved)
-        if further:
-            further(config)
+        for look in further:
+            look(config)
 
     if HydraConfig.initialized():
         check_merged(HydraConfig.get().overrides.task, config)
@@ -64,13 +64,14 @@ def check(
     return read(config) if read and made is None else made
 
 
-def check_all(configs: Sequence[DictConfig], reader: type, further: Callable[[DictConfig], object]) -> None:
+def check_all(configs: Sequence[DictConfig], reader: type, further: Sequence[Callable[[DictConfig], object]]) -> None:
     """The same of a sweep's cells, resolved, as far as it needs no library; each is checked whole as it begins."""
 
     def each() -> None:
         for config in configs:
             _check(config, reader, resolved=True)
-            further(config)
+            for look in further:
+                look(config)
 
     if not early(each) and SLOW in sys.modules:
         each()
@@ -118,7 +119,7 @@ def _check(config: DictConfig, reader: type, resolved: bool) -> None:
 def check_command(
     config: DictConfig,
     reader: type,
-    further: Callable[[DictConfig], object] | None = None,
+    further: Sequence[Callable[[DictConfig], object]] = (),
     read: Callable[[DictConfig], Read] | None = None,
 ) -> Read | None:
     """The same inside a command's job, with what was set of Hydra's own."""
