@@ -147,10 +147,10 @@ def test_a_failed_cell_is_told_and_the_sweep_goes_on(there):
     (folder / "mine.txt").write_text("mine")
     out, err = here(1, *once, "+method=sku,ft")
     assert [cell.state for cell in sweep.cells] == ["failed", "done"]
-    assert f"sku, tiny, mischief, seed 0: failed: {folder} is no run's folder" in out
+    assert f"sku, tiny, mischief, seed 0: failed: {folder.absolute()} is no run's folder" in out
     assert "1 of 2 cells are done" in out and "error.txt" in err
     error = (folder / "error.txt").read_text()
-    assert error.startswith(f"{folder} is no run's folder") and "Traceback" in error
+    assert error.startswith(f"{folder.absolute()} is no run's folder") and "Traceback" in error
     assert (sweep.folder / "table.md").is_file()
     # It is tried again, and only then forgotten.
     assert "1 failed" in here(1, *once, "+method=sku")[0]
