@@ -67,7 +67,7 @@ def run(cfg: DictConfig, folder: Path, data: Data | None = None) -> dict:
     check_layers(stages, out.config["model"].get("path"))
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
     models = configs_of(out.config)
-    scene = Scene(data, cfg.seed, folder / "checkpoints" / "attack", models=models)
+    scene = Scene(data, cfg.seed, folder / "checkpoints" / "attack", models=models, config=out.config)
     bind_attacks(attacks, stages, scene, evaluations)
     check_selection(stages, cfg.eval_every, splits_of(cfg.curve_split)[0], evaluations)
     tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()

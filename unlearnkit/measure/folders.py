@@ -146,7 +146,7 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, named: di
             "Name it: --start ORG/NAME, --start FOLDER, or an option of model=",
         )
     models = configs_of(plain, {f"the model in {folder}": str(folder)})
-    scene = Scene(data, config.seed, place / "checkpoints" / "attack", models=models)
+    scene = Scene(data, config.seed, place / "checkpoints" / "attack", models=models, config=out.config)
     bind_attacks(attacks, [END], scene, evaluations)
     control = needed(instantiate(config.get("controls"), _convert_="all"), evaluations, attacks, made=False)
     model: LanguageModel = instantiate(out.config["model"], _convert_="all")
