@@ -17,6 +17,7 @@ from unlearnkit.data.reading import read
 from unlearnkit.data.splits import splits_of
 from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.identity import INPUTS
+from unlearnkit.measures.columns import START
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.configs import BASE, configs_of
 from unlearnkit.report import write_report
@@ -32,7 +33,7 @@ from unlearnkit.runs.checks import (
 )
 from unlearnkit.runs.curve import Curve
 from unlearnkit.runs.folder import RunFolder
-from unlearnkit.runs.moments import START, bind_attacks, moments
+from unlearnkit.runs.moments import bind_attacks, moments
 from unlearnkit.runs.owner import owner
 from unlearnkit.runs.pushing import check_push, push
 from unlearnkit.runs.recovered import measured_by, recovered

@@ -24,6 +24,7 @@ from unlearnkit.files import write, write_numbers
 from unlearnkit.identity import INPUTS, renamed, versions
 from unlearnkit.inputs import ROWS, inputs, rows_of
 from unlearnkit.measure.words import config_of_run
+from unlearnkit.measures.columns import START
 from unlearnkit.measures.display import written
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.configs import configs_of
@@ -33,7 +34,7 @@ from unlearnkit.report import write_report
 from unlearnkit.runs.card import renewed
 from unlearnkit.runs.checks import check_model
 from unlearnkit.runs.folder import read_metrics
-from unlearnkit.runs.moments import START, bind_attacks
+from unlearnkit.runs.moments import bind_attacks
 from unlearnkit.runs.owner import own, owner, read_config
 from unlearnkit.runs.recovered import attacked, measured_by, recovered
 from unlearnkit.secrets import redacted
