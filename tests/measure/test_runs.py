@@ -9,8 +9,7 @@ from composed import composed
 from filelock import FileLock
 
 from unlearnkit.errors import UserError
-from unlearnkit.measure import measure_run
-from unlearnkit.measure.runs import Spec
+from unlearnkit.measure.runs import Spec, measure_run
 from unlearnkit.measures.columns import before_and_after
 from unlearnkit.records.record import read_parquet
 from unlearnkit.run import run
