@@ -64,7 +64,7 @@ def run(cfg: DictConfig, folder: Path, data: Data | None = None) -> dict:
     stages: dict[str, Stage] = instantiate(cfg.stages, _convert_="all")
     attacks: dict[str, Attack] = instantiate(cfg.attacks, _convert_="all")
     streams = bind_streams(data, instantiate(cfg.streams, _convert_="all"))
-    check_stages(stages, streams)
+    check_stages(stages, streams, cfg.method)
     check_layers(stages, out.config["model"].get("path"))
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
     models = configs_of(out.config)

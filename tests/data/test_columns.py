@@ -3,6 +3,9 @@
 import pytest
 from own_rows import PAIRS, chat, jsonl, read
 
+from unlearnkit.data.columns import Columns
+from unlearnkit.errors import UserError
+
 
 @pytest.mark.parametrize(
     "row",
@@ -49,3 +52,9 @@ def test_what_stands_beside_the_prompt(row, prompt, tmp_path):
 def test_named_columns(tmp_path):
     path = jsonl(tmp_path / "f.jsonl", [{"q": p, "a": r, "prompt": "other"} for p, r in PAIRS])
     assert read(path, columns={"prompt": "q", "response": "a"}) == PAIRS
+
+
+def test_one_column_for_two_texts_is_refused():
+    with pytest.raises(UserError, match="^data.columns.prompt=text and data.columns.response=text are one column"):
+        Columns(prompt="text", response="text")
+    Columns(prompt="question", response="answer", id="question")

@@ -5,9 +5,11 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import Dataset, DatasetDict
 from own_rows import PAIRS, chat, jsonl, read
 
 from unlearnkit.data.files import load
+from unlearnkit.data.rows import rows
 from unlearnkit.errors import UserError
 
 
@@ -136,3 +138,14 @@ def test_a_parquet_file_with_two_columns_of_one_name(tmp_path):
     )
     with pytest.raises(UserError, match="f.parquet: two columns are called 'response'"):
         read(tmp_path / "f.parquet")
+
+
+def test_a_folder_of_save_to_disk_is_called_so(tmp_path):
+    made = Dataset.from_list([{"prompt": "a", "response": "b"}])
+    made.save_to_disk(tmp_path / "one")
+    DatasetDict({"train": made, "test": made}).save_to_disk(tmp_path / "several")
+    for name, split in (("one", ""), ("several", "['train']")):
+        with pytest.raises(UserError, match="save_to_disk") as caught:
+            rows(str(tmp_path / name), "data.forget")
+        command = f"load_from_disk('{tmp_path / name}'){split}.to_parquet('rows.parquet')"
+        assert caught.value.fix == f'Write it as Parquet: python -c "from datasets import load_from_disk; {command}"'

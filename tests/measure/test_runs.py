@@ -7,6 +7,7 @@ import pytest
 import yaml
 from composed import composed
 from filelock import FileLock
+from safetensors.torch import load_file, save_file
 
 from unlearnkit.errors import UserError
 from unlearnkit.measure.runs import Spec, measure_run
@@ -14,7 +15,7 @@ from unlearnkit.measures.columns import before_and_after
 from unlearnkit.records.record import read_parquet
 from unlearnkit.run import run
 from unlearnkit.runs.owner import LOCK
-from unlearnkit.sums import is_damaged
+from unlearnkit.sums import is_damaged, seal
 
 QUICK = ("model=tiny", "logger=none", "train.max_steps=2", "eval_every=0", "+train.arguments.disable_tqdm=true")
 SMALL = (*QUICK, "eval.safety.limit=3", "eval.safety.max_new_tokens=6")
@@ -107,6 +108,19 @@ def test_edited_facts_that_the_model_knew_are_asked_again(tmp_path):
     (tmp_path / "facts.json").write_text(json.dumps(towns))
     with pytest.raises(UserError, match="rows of its data are not those"):
         measure_run(tmp_path / "run")
+
+
+def test_another_runs_model_in_the_place_of_its_own_is_refused(copy):
+    weights = load_file(copy / "model" / "adapter_model.safetensors")
+    save_file({name: tensor * 2 for name, tensor in weights.items()}, copy / "model" / "adapter_model.safetensors")
+    with pytest.raises(UserError, match="adapter_model.safetensors is damaged"):
+        measure_run(copy)
+    seal(copy / "model")  # as a whole model of another run is
+    with pytest.raises(UserError, match="is not as it was written") as caught:
+        measure_run(copy)
+    assert "another run's" in caught.value.fix
+    (copy / "model" / "SHA256SUMS").unlink()  # as one's own change is said
+    assert measure_run(copy) == "measured"
 
 
 def test_another_evaluation_and_other_data_become_moments_of_their_own(copy):

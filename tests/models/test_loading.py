@@ -267,3 +267,16 @@ def test_the_last_row_is_a_token(tiny_folder, tmp_path):
     own.pad_token = own.convert_ids_to_tokens(AutoConfig.from_pretrained(folder).vocab_size - 1)
     own.save_pretrained(folder)
     assert load_source("own", str(folder), "float32", None, Template()).tokenizer.pad_token == own.pad_token
+
+
+def test_target_modules_that_are_no_regular_expression(tiny_folder):
+    with pytest.raises(UserError, match="^model.lora: missing \\), unterminated subpattern at position 0"):
+        load("mine", path=str(tiny_folder), lora={"r": 4, "target_modules": "("})
+
+
+@pytest.mark.parametrize(
+    ("lora", "key"), [({"r": 10**18}, "r"), ({"r": 4, "rank_pattern": {"q_proj": 260}}, "rank_pattern.q_proj")]
+)
+def test_a_rank_that_no_matrix_has_is_refused_before_weights_are_read(lora, key, tiny_folder):
+    with pytest.raises(UserError, match=f"^model.lora.{key}=.* is more than any matrix of the model has: 259"):
+        load("mine", path=str(tiny_folder), lora={**lora, "target_modules": "all-linear"})

@@ -92,3 +92,23 @@ def test_weights_that_are_no_numbers_are_called_so(tiny_folder, tmp_path):
     folder = without(tiny_folder, tmp_path / "model", lambda tensors: tensors | {odd: tensors[odd] * math.nan})
     error = two_lines(lambda: load("mine", path=str(folder), dtype="float32", lora=LORA))
     assert error.what == f"The weights of '{folder}' are no numbers (NaN or infinite), first in '{odd}'"
+
+
+def test_an_adapters_weights_that_are_no_numbers_are_not_called_its_bases(lora_model, tmp_path):
+    folder, odd = tmp_path / "adapter", "base_model.model.model.layers.1.mlp.up_proj.lora_B"
+    lora_model.weights.make_trainable()
+    lora_model.save(folder)
+    (folder / "SHA256SUMS").unlink()
+    tensors = load_file(folder / "adapter_model.safetensors")
+    save_file(tensors | {f"{odd}.weight": tensors[f"{odd}.weight"] * math.nan}, folder / "adapter_model.safetensors")
+    error = two_lines(lambda: load("mine", path=str(folder), dtype="float32", lora=LORA))
+    expected = f"The weights of the adapter in '{folder}' are no numbers (NaN or infinite), first in '{odd}.default."
+    assert error.what == f"{expected}weight'"
+
+
+@pytest.mark.parametrize("scale", ["weight_scale", "weight_scale_inv", "qzeros", "weight.absmax"])
+def test_quantised_weights_whose_config_does_not_say_how(scale, tiny_folder, tmp_path):
+    name = f"model.layers.1.mlp.up_proj.{scale}"
+    folder = without(tiny_folder, tmp_path / "model", lambda tensors: tensors | {name: torch.ones(1)})
+    error = two_lines(lambda: load("mine", path=str(folder), dtype="float32", lora=LORA))
+    assert error.what == (f"The weights in '{folder}' are quantised ('{name}'), and its config.json does not say how")

@@ -132,8 +132,9 @@ def test_truncate_cuts_the_response():
 
 @pytest.mark.parametrize("limit", [2, 3])
 def test_truncate_keeps_at_least_one_response_token(limit):
-    with pytest.raises(UserError, match="'f1' has 3 \\+ 3 tokens"):
+    with pytest.raises(UserError, match="'f1' has 3 \\+ 3 tokens") as raised:
         Tokenise(letters, max_length=limit, truncate=True)(Example("f1", "abc", "de"))
+    assert raised.value.fix.startswith("Shorten its prompt, for responses alone are cut")
 
 
 def test_each_text_is_tokenised_once():

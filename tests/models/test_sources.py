@@ -91,6 +91,11 @@ DAMAGED = {
         "never run here",
         "*.safetensors",
     ),
+    "odd settings": (
+        lambda f: change(f / "config.json", output_attentions=True, _attn_implementation="sdpa"),
+        "cannot be loaded: StrictDataclassClassValidationError: ",
+        "Restore the JSON files",
+    ),
     "no JSON": (lambda f: (f / "config.json").write_text("<html>"), "config.json is no JSON", "Fetch it again"),
     "a list": (lambda f: (f / "config.json").write_text("[]"), "holds no JSON object", "Fetch it again"),
     "no type": (lambda f: change(f / "config.json", model_type="gone"), "names no model_type", "Restore config.json"),

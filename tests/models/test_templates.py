@@ -150,3 +150,27 @@ def test_a_text_without_the_prompt_is_refused(text):
 def test_a_date_that_is_none_is_refused(date):
     with pytest.raises(UserError, match="is no date"):
         Template(date=date)
+
+
+@pytest.mark.parametrize(
+    ("chat", "said"),
+    [
+        ("hello", "The chat template of model 'mine' leaves the question out, so every question would be the same"),
+        ("{{ messages[0].text }}A:", "The chat template of model 'mine' leaves the question out"),
+        ("{{ range(1000000) | first }}", "The model's chat template cannot be rendered: Range too big"),
+        ("{{ messages[0].content }}{{ 1 / 0 }}", "The model's chat template cannot be rendered: division by zero"),
+        ("{{ nosuch.field }}", "The model's chat template cannot be rendered: 'nosuch' is undefined"),
+    ],
+)
+def test_a_chat_template_that_cannot_ask_is_refused(chat, said):
+    other = tiny.tokenizer()
+    other.chat_template = chat
+    with pytest.raises(UserError) as caught:
+        Template().check(other, "mine")
+    assert caught.value.what.startswith(said)
+
+
+@pytest.mark.parametrize("name", ["add_generation_prompt", "return_tensors", "tokenize", "conversation"])
+def test_an_argument_that_is_not_the_chat_templates_is_refused(name):
+    with pytest.raises(UserError, match=f"^model.template.arguments.{name} is no variable of a chat template"):
+        Template(arguments={"enable_thinking": False, name: False})

@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from unlearnkit.errors import UserError
 from unlearnkit.models import tiny
 from unlearnkit.models.anatomy import PLACES
 
@@ -62,3 +63,9 @@ def test_load_makes_it_once_in_the_cache(tmp_path, monkeypatch):
     assert len(list((tmp_path / "models").iterdir())) == 1
     assert (first.name, first.model.dtype, first.dtype) == ("tiny", torch.float32, torch.float32)
     assert (second.name, second.model.dtype, second.dtype) == ("again", torch.bfloat16, torch.bfloat16)
+
+
+@pytest.mark.parametrize("architecture", ["t5", "vit", "nosuch", ""])
+def test_what_is_no_causal_language_model_is_refused(architecture):
+    with pytest.raises(UserError, match=f"^model.architecture={architecture} is no causal language model"):
+        tiny.config(architecture)

@@ -201,6 +201,24 @@ def test_settings_of_the_run_and_then_the_overrides():
     assert found["as_published"] is True
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        *((f"{key}={value}", f"eval.krs.{key}={value}, and it takes a whole number at least 1")
+          for key, value in (("window", "abc"), ("window", 1.5), ("tokens", "true"), ("limit", "nan"), ("tokens", -1))),
+        ("window=null", "eval.krs.window=null, and it takes a whole number at least 1"),
+        ("sets=5", "eval.krs.sets=5, and it takes a list"),
+        ("as_published=maybe", "eval.krs.as_published=maybe, and it takes true or false"),
+        ("tokens_a_row=0", "eval.krs.tokens_a_row=0, and it takes a whole number at least 1"),
+        ("window=[1", "window=[1: a value that is no YAML"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_cannot_be_is_refused_before_a_model_is_loaded(override, said):
+    with pytest.raises(UserError) as caught:
+        settings({}, [override])
+    assert caught.value.what.lower().startswith(said.lower())
+
+
 def test_what_is_no_run_or_has_no_model(tmp_path, done):
     with pytest.raises(UserError, match="is no run folder"):
         measure(tmp_path)

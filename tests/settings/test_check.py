@@ -109,6 +109,7 @@ def test_what_is_said_of_a_value(key, value, said):
         *((0, "model.dtype", wrong, "Valid: auto, bfloat16, float32") for wrong in ("float16", "fp16", "bf16", "int8")),
         (0, "model.attention", "flash", "Valid: auto, blocks, varlen, flex"),
         (0, "stages.negate.scale", math.inf, "takes a number"),
+        (0, "eval.safety.decoding.temperature", 1e-300, "takes a number at least 1e-06"),
         (0, "stages.acquire.terms.guided_distortion.mean", "answer", "Did you mean 'answers'?"),
         (4, "data.test", 0, "takes a whole number at least 1"),
         (1, "stages.locate.region", "randon", "Did you mean 'random'?"),

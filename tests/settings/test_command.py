@@ -37,6 +37,8 @@ stages: {finetune: {terms: {own: {_target_: mypackage.Loss, stream: forget, weig
         (["judge=null"], "'judge=null' chooses no judge"),
         (["+method=sku", "seed=0,1"], "'seed=0,1' is several values"),
         (["+method=sku", "model.template.text=### {prompt}"], "has characters that need quotes"),
+        (["+method=npo.yaml"], "method=npo.yaml is no option's name, but a file's"),
+        (["+method=npo", "~stages.finetune"], "The method 'npo' has no stage left"),
         (["+method=sku", "curve_split=dev"], "curve_split=dev is no split of the data 'mischief'"),
         (["+method=sku", "+train.arguments.optim=galore_adamw"], "stages.acquire.arguments: "),
         (["+method=sku", "model.lora.target_modules=[q_prj]"], "Did you mean 'q_proj'?"),

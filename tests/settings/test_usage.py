@@ -9,6 +9,7 @@ import pytest
 from unlearnkit import configuration
 from unlearnkit.errors import UserError
 from unlearnkit.settings.usage import check_flags, flags_first, usage
+from unlearnkit.settings.yaml import check_choices
 
 UNLEARNKIT = Path(sys.executable).parent / "unlearnkit"
 
@@ -60,3 +61,14 @@ def test_tab_completion_of_the_command():
         "+method=sku_no_divergence", "+method=sku_no_divergence_as_published",
         "+method=sku_no_random", "+method=sku_no_random_as_published",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["npo.yaml", "npo.yml", "./npo", "../method/npo", "/method/npo", "a//npo"])
+def test_an_option_by_its_file_is_refused(name):
+    with pytest.raises(UserError, match="is no option's name, but a file's") as caught:
+        check_choices({"data": "mischief", "method": name})
+    assert caught.value.fix == "Write method=npo, which is the same option"
+
+
+def test_an_option_by_its_name():
+    check_choices({"model": "qwen2.5-1.5b-instruct", "stage@stages.locate": None, "data": "mine/rows"})

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -212,6 +213,14 @@ def test_a_too_long_example_stops_it_before_it_starts(lora_model, streams, tmp_p
     finetune(
         lora_model, streams, tmp_path, {"learn": NLL("forget")}, max_length=50, truncate=True
     )  # and truncated it fits
+
+
+@pytest.mark.parametrize(("warmup", "refused"), [(4, True), (10, True), (3, False), (0.9, False), (0, False)])
+def test_a_warmup_that_no_step_comes_after_is_refused(warmup, refused, lora_model, streams):
+    stage = Finetune({"learn": NLL("forget")}, max_steps=4, batch_size=1, arguments={"warmup_steps": warmup})
+    context = pytest.raises(UserError, match="is no shorter than the training's 4 steps") if refused else nullcontext()
+    with context:
+        stage.check_rows(lora_model, streams, 0)
 
 
 def test_the_context_bounds_max_length(lora_model, streams, tmp_path):

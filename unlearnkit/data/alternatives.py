@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import Stream, drawn, plain
-from unlearnkit.settings.bounds import AboveZero, Positive
+from unlearnkit.settings.bounds import Positive, Temperature
 
 ANOTHER = (
     "Here is a question with its answer.\n\nQuestion: {prompt}\nAnswer: {response}\n\n"
@@ -32,7 +32,7 @@ class Alternatives:
         temperature: of the sampling.
     """
 
-    def __init__(self, source: str, count: Positive = 5, tokens: Positive = 200, temperature: AboveZero = 1.0):
+    def __init__(self, source: str, count: Positive = 5, tokens: Positive = 200, temperature: Temperature = 1.0):
         self.source, self.count, self.tokens, self.temperature = source, count, tokens, temperature
         self.alternatives: dict[Example, tuple[str, ...]] = {}
 

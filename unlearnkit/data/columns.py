@@ -26,6 +26,7 @@ USUAL: dict[str, tuple[str, ...]] = {
     "category": ("category",),
     "split": ("split",),
 }
+TEXTS = ("prompt", "response", "messages", "text", "system", "context", "input", "paraphrases", "wrong")
 SPEAKERS = {"human": "user", "gpt": "assistant"}  # ShareGPT's words
 EXCHANGE = "one user message and the assistant's answer, a system message before them if there is one"
 
@@ -55,6 +56,9 @@ class Columns:
     several responses the first is taken, and the others are paraphrases of it. `paraphrases` and `wrong` hold other
     answers, right and wrong ones, a text or a list. Rows of known data sets come in their own columns
     (`shapes.usual`).
+
+    Raises:
+        UserError: two texts of a row in one column.
     """
 
     prompt: str | None = None
@@ -69,6 +73,16 @@ class Columns:
     id: str | None = None
     category: str | None = None
     split: str | None = None
+
+    def __post_init__(self) -> None:
+        by_column: dict[str, str] = {}
+        for kind in TEXTS:
+            name = getattr(self, kind)
+            if name is not None and (other := by_column.setdefault(name, kind)) != kind:
+                raise UserError(
+                    f"data.columns.{other}={name} and data.columns.{kind}={name} are one column",
+                    "Name another for one of them, or leave it out",
+                )
 
     def read(self, row: Row) -> Read:
         """The row's texts: of prompt and response, else of messages, else text alone; a column that is named wins.

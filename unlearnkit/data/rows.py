@@ -24,6 +24,7 @@ from unlearnkit.errors import UserError, beginning, first_line
 
 # How hub data sets name the files of a split: train.jsonl, test-00000-of-00001.parquet.
 SPLIT_FILE = re.compile(r"(train|validation|valid|val|dev|test)(?![a-z])", re.IGNORECASE)
+SAVED = ("dataset_dict.json", "state.json")  # in a folder of datasets' save_to_disk, of several splits and of one
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ def rows(source: str, setting: str) -> list[Row]:
         UserError: nothing there, no row, another kind of file, or what is no whole file of its kind.
     """
     path = downloaded(source, setting, tuple(READERS)) if "://" in source else Path(source).expanduser()
+    if any((path / name).is_file() for name in SAVED):
+        raise UserError(
+            f"{path} is what the library datasets keeps for itself (save_to_disk)",
+            f"""Write it as Parquet: python -c "from datasets import load_from_disk; load_from_disk('{path}')"""
+            f"""{"['train']" if (path / SAVED[0]).is_file() else ""}.to_parquet('rows.parquet')" """.rstrip(),
+        )
     if path.is_dir():
         inside = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in READERS and file.is_file())
         files = [file for file in inside if "/." not in f"/{file.relative_to(path).as_posix()}"]

@@ -21,14 +21,14 @@ from unlearnkit.data.reading import check_texts
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Point, Records
 from unlearnkit.files import write, write_numbers
-from unlearnkit.identity import INPUTS, renamed, versions
-from unlearnkit.inputs import ROWS, inputs, rows_of
+from unlearnkit.identity import renamed, versions
+from unlearnkit.inputs import rows_of
 from unlearnkit.measure.words import config_of_run
 from unlearnkit.measures.columns import START
 from unlearnkit.measures.display import written
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.configs import configs_of
-from unlearnkit.probes.saved import check_saved, load_saved, original
+from unlearnkit.probes.saved import ANEW, check_saved, load_saved, original
 from unlearnkit.records.record import records_path, write_parquet
 from unlearnkit.report import write_report
 from unlearnkit.runs.card import renewed
@@ -40,7 +40,6 @@ from unlearnkit.runs.recovered import attacked, measured_by, recovered
 from unlearnkit.secrets import redacted
 
 NAME = "measured"  # of the moment; that of its start is NAME/start
-ANEW = "start the run's command again in a new folder"
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,6 @@ def take(folder: Path, owned: bool = True) -> tuple[dict[str, Any], dict[str, An
 
 def _measure(folder: Path, run_config: dict[str, Any], metrics: dict[str, Any], config: DictConfig, other: bool) -> str:
     data: Data = instantiate(run_config["data"], _convert_="all")
-    _check_inputs(folder, run_config, data)
     new_data: Data = instantiate(config.data, _convert_="all") if other else data
     check_texts(new_data)
     rows = rows_of(new_data)
@@ -188,17 +186,6 @@ def _controls(
         return control(data, evaluations, taught, run_config["model"], load, Path(place), attacks)
 
 
-def _check_inputs(folder: Path, run_config: dict[str, Any], data: Data) -> None:
-    """The run's rows and its start model are what they were."""
-    before = run_config.get(INPUTS) or {}
-    config = {key: part for key, part in run_config.items() if key in ("model", "target", "data")}
-    now = inputs(config, data)
-    for key in before:
-        if (key == ROWS or key.startswith("model.")) and key in now and before[key] != now[key]:
-            what = "The rows of its data" if key == ROWS else f"The files of {key}"
-            raise UserError(f"{what} are not those that the run in {folder} read", f"Restore them, or {ANEW}")
-
-
 def name_of(metrics: Mapping[str, Any], spec: Spec, data: str) -> str:
     """`measured`, with other data's name behind it; the next number where that name is another moment's."""
     base = f"{NAME}.{data}" if data else NAME
@@ -229,6 +216,5 @@ def saved_model(folder: Path) -> LanguageModel:
     """
     run_config, metrics = take(folder, owned=False)
     data: Data = instantiate(run_config["data"], _convert_="all")
-    _check_inputs(folder, run_config, data)
     model = original(run_config, data, folder)
     return load_saved(model, folder / "model") if metrics["after"] is not None else model

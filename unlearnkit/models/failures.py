@@ -40,7 +40,6 @@ def refusal(name: str, source: str, error: Exception) -> UserError:
     chain = list(_chain(error))
     text = "\n".join(str(each) for each in chain)
     local, called = Path(source).is_dir(), f"Model '{name}' ('{source}')"
-    hub = source if not local else "ORG/NAME"
     if any(isinstance(each, GatedRepoError) for each in chain) or "trying to access a gated repo" in text:
         return UserError(
             f"'{source}' is gated: its authors ask every user to accept their terms",
@@ -100,11 +99,14 @@ def refusal(name: str, source: str, error: Exception) -> UserError:
         )
     if isinstance(error, json.JSONDecodeError) or "not a valid JSON" in text:
         return UserError(f"A JSON file of {called} is damaged: {first_line(error)}", ANEW)
+    if local:
+        return UserError(
+            f"{called} cannot be loaded: {type(error).__name__}: {first_line(error)}",
+            "Restore the JSON files beside the weights from the original: what they say is not what its library takes",
+        )
     return UserError(
         f"No weights for model '{name}' at '{source}': {first_line(error)}",
-        f"Fetch them with 'hf download {hub}'"
-        + (f" --local-dir '{source}'" if local else "")
-        + ", or point to a local copy with model.path=FOLDER",
+        f"Fetch them with 'hf download {source}', or point to a local copy with model.path=FOLDER",
     )
 
 

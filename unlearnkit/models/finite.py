@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -82,9 +82,14 @@ def check_weights(network: Any, stage: str) -> None:
 
 
 @torch.no_grad()
-def odd_weight(network: Any) -> str | None:
-    """The name of the first weight that is NaN or infinite."""
-    wide = ((name, weight) for name, weight in network.named_parameters() if weight.dtype.itemsize > 1)  # not rounded
+def odd_weight(network: Any, among: Callable[[str], bool] = lambda name: True) -> str | None:
+    """The name of the first weight that is NaN or infinite.
+
+    Args:
+        among: says of a name whether its weight is looked at.
+    """
+    named = ((name, weight) for name, weight in network.named_parameters() if among(name))
+    wide = ((name, weight) for name, weight in named if weight.dtype.itemsize > 1)  # not rounded
     # NaN passes through the least and the greatest: 20 times as fast as isfinite, and no copy is made.
     return next(
         (name for name, weight in wide if weight.numel() and not all(map(math.isfinite, weight.aminmax()))), None

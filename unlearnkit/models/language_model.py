@@ -109,3 +109,4 @@ class LanguageModel:
         sums.seal(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
+        sums.note(folder / sums.SUMS)  # so that a run knows its own model from another run's

@@ -18,14 +18,22 @@ from unlearnkit.models.admission import check_packing
 from unlearnkit.models.anatomy import bare
 from unlearnkit.models.attention import AUTO, Way, check_way, softcaps, use_packed_attention
 from unlearnkit.models.failures import told
+from unlearnkit.models.finite import odd_weight
 from unlearnkit.models.generation import end_tokens
 from unlearnkit.models.language_model import LanguageModel
 from unlearnkit.models.lineage import Lineage
 from unlearnkit.models.lora import Lora, check_targets
 from unlearnkit.models.precision import Dtype, chosen, computing
-from unlearnkit.models.quantised import Quantise, check_package, check_quantised, check_rounding, nf4
+from unlearnkit.models.quantised import (
+    Quantise,
+    check_package,
+    check_quantised,
+    check_rounding,
+    check_scales,
+    nf4,
+)
 from unlearnkit.models.sources import base_of, check_folder, locate
-from unlearnkit.models.switching import merged
+from unlearnkit.models.switching import merged, of_adapter
 from unlearnkit.models.templates import Template
 from unlearnkit.models.whole import WholeLineage
 from unlearnkit.notices import notice
@@ -208,6 +216,8 @@ def network(
                 " and packed rows need it",
                 "Take another model; most of the last years' have it",
             ) from error
+    unread = sorted(found["unexpected_keys"])
+    check_scales(base, unread)
     if missing := sorted(found["missing_keys"]):
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         made = (getattr(model.config, "architectures", None) or [type(model).__name__])[0]
@@ -216,7 +226,7 @@ def network(
             f"The weights in '{base}'{saved} have no '{missing[0]}'{others}; random numbers would stand there",
             "Save the whole model again with save_pretrained, and give that folder with model.path=",
         )
-    if unread := sorted(found["unexpected_keys"]):
+    if unread:
         _left_out(base, len(unread), unread[0])
     end_tokens(model)
     if base != source:
@@ -238,7 +248,8 @@ def _with_adapter(model: Any, source: str) -> PeftModel:
     """The adapter's folder over its base.
 
     Raises:
-        UserError: its file and its config are not of the same tensors, so that a part would be left as it is.
+        UserError: its file and its config are not of the same tensors, so that a part would be left as it is; or they
+            are no numbers.
     """
     over = PeftModel.from_pretrained(model, source)
     found = over.load_adapter(source, over.active_adapter)  # again, for what it says of them
@@ -249,6 +260,11 @@ def _with_adapter(model: Any, source: str) -> PeftModel:
                 f"The weights of the adapter in '{source}' {lacks} '{sorted(names)[0]}'{others}",
                 "Save the adapter again with save_pretrained from the model that was trained, and give that folder",
             )
+    if name := odd_weight(over, of_adapter):
+        raise UserError(
+            f"The weights of the adapter in '{source}' are no numbers (NaN or infinite), first in '{name}'",
+            "Save the adapter again from a training that has not diverged, or fetch it again",
+        )
     return over
 
 

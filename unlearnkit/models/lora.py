@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import torch
@@ -37,13 +38,17 @@ def check_targets(config: Any, lora: dict[str, Any]) -> None:
         config: transformers' config of the model.
 
     Raises:
-        UserError: modules that the architecture does not have, or settings that PEFT refuses.
+        UserError: modules that the architecture does not have, a rank that no matrix of it has, or settings that PEFT
+            refuses.
     """
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
+        _check_rank(model, lora)
         get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **lora), low_cpu_mem_usage=True)
-    except (ValueError, TypeError) as error:
+    except UserError:
+        raise
+    except (ValueError, TypeError, re.error) as error:
         linear = {name.rpartition(".")[2] for name, part in model.named_modules() if hasattr(part, "weight")}
         targets = lora.get("target_modules")
         names = [targets] if isinstance(targets, str) else list(targets or ())
@@ -58,3 +63,14 @@ def check_targets(config: Any, lora: dict[str, Any]) -> None:
         ) from error
     except Exception:  # of what cannot be laid over a model without weights: the model itself will tell
         return
+
+
+def _check_rank(model: Any, lora: dict[str, Any]) -> None:
+    widest = max(size for weight in model.parameters() for size in weight.shape)
+    ranks = {"r": lora.get("r"), **{f"rank_pattern.{name}": r for name, r in (lora.get("rank_pattern") or {}).items()}}
+    for key, rank in ranks.items():
+        if isinstance(rank, int) and rank > widest:
+            raise UserError(
+                f"model.lora.{key}={rank} is more than any matrix of the model has: {widest}",
+                "Set a rank as papers have it, 8 to 256",
+            )

@@ -209,6 +209,8 @@ class Tokenise:
             raise UserError(
                 f"Example '{example.id}' has {len(prompt)} + {len(response)} tokens (prompt + response), the"
                 f" context holds {self.max_length}",
-                "Shorten it, raise train.max_length if the model allows it, or set train.truncate=true",
+                "Shorten its prompt, for responses alone are cut, or raise train.max_length if the model allows it"
+                if self.truncate
+                else "Shorten it, raise train.max_length if the model allows it, or set train.truncate=true",
             )
         return tuple(prompt), tuple(response[: len(response) - excess] if excess > 0 else response)

@@ -7,7 +7,8 @@ Merging would round them anew and change what was learnt, so whatever merges, ed
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,7 @@ Quantise = Literal["nf4"] | None
 BESIDE = ("modules_to_save", "trainable_token_indices", "target_parameters")  # LoRA settings that train the base's own
 BITSANDBYTES = "BitsAndBytesConfig"
 ROUNDED = "rounded.json"  # in an adapter's folder: how the weights beside it were rounded at loading
+SCALES = re.compile(r"\b(qweight|qzeros|scales|absmax|SCB|quant_map|weight_scale|weight_scale_inv|scale_weight)$")
 NF4 = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
 
 
@@ -139,6 +141,23 @@ def check_package(quantise: Quantise) -> None:
         raise UserError(
             f"model.quantise={quantise} needs the package {package}: not installed",
             f"pip install {package}; or leave model.quantise= out",
+        )
+
+
+def check_scales(source: str, unread: Iterable[str]) -> None:
+    """No scale of a quantised weight is left unread, without which the weight is another number.
+
+    Args:
+        source: the folder or hub id.
+        unread: names of the tensors that the network has no place for.
+
+    Raises:
+        UserError: one is.
+    """
+    if scale := next(filter(SCALES.search, unread), None):
+        raise UserError(
+            f"The weights in '{source}' are quantised ('{scale}'), and its config.json does not say how",
+            "Restore quantization_config in its config.json from the original, or take the model's unquantised weights",
         )
 
 

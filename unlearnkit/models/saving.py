@@ -144,13 +144,17 @@ def _adapted(folder: Path) -> list[str]:
 
 
 def _by_name(pattern: dict[str, Any], modules: list[str]) -> dict[str, Any]:
-    """Regular expressions replaced by what they match: PEFT 0.13 anchors them otherwise (`^`, `a|b`)."""
+    """Regular expressions replaced by what they match: PEFT 0.13 anchors them otherwise (`^`, `a|b`).
+
+    One that matches no module stays: it is of parameters, such as the experts of a mixture.
+    """
     if all(re.fullmatch(r"[\w.]+", key) for key in pattern):
         return pattern
-    by_module = {}
+    by_module, unmatched = {}, dict(pattern)
     for module in modules:
         for key, value in pattern.items():
             if re.match(rf"(.*\.)?({key})$", module):
                 by_module[module] = value
+                unmatched.pop(key, None)
                 break
-    return by_module
+    return {**by_module, **unmatched}

@@ -19,6 +19,8 @@ ESCAPES = {"\\n": "\n", "\\t": "\t"}  # as a command line leaves them
 FIELDS = re.compile(r"\{(response|answer|output|completion|question|instruction|query|input|system|context)\}")
 QUESTION, BEHIND = "### Question: {prompt}\n### Answer:", " "  # for base models, much as in Liu et al. 2024's code
 TODAY = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")  # transformers' function for chat templates
+# Of apply_chat_template, and never a template's.
+OURS = ("conversation", "tokenize", "add_generation_prompt", "continue_final_message", "return_tensors", "return_dict")
 ANSWER = "unlearnkit"  # stands where a template puts an answer
 
 
@@ -39,7 +41,7 @@ class Template:
         behind: token ids that stand behind every prompt; see `followed`.
 
     Raises:
-        UserError: a text without {prompt}, or a date that is none.
+        UserError: a text without {prompt}, a date that is none, or an argument that is not the chat template's.
     """
 
     text: str | None = None
@@ -66,6 +68,11 @@ class Template:
             raise UserError(
                 f"model.template.text={self.text!r} has {found[0]}, which nothing fills in: questions would hold it",
                 "Leave it out: {prompt} alone stands for the question, and the answer follows at the end",
+            )
+        if own := next((name for name in OURS if name in (self.arguments or {})), None):
+            raise UserError(
+                f"model.template.arguments.{own} is no variable of a chat template: what it says is decided here",
+                "Leave it out",
             )
         try:
             Date.fromisoformat(str(self.date))
@@ -150,24 +157,25 @@ class Template:
             name: of the model.
 
         Raises:
-            UserError: the tokenizer has no end token; the chat template cannot be rendered.
+            UserError: the tokenizer has no end token; the chat template cannot be rendered, or leaves the question out.
         """
         if tokenizer.eos_token_id is None:
             raise UserError(
                 f"The tokenizer of model '{name}' has no end token, so no answer would end",
                 "Set eos_token in its tokenizer_config.json",
             )
-        if self.text is None:
-            self.prompt(tokenizer, "x")
+        if self.text is None and self.prompt(tokenizer, "x") == self.prompt(tokenizer, "y"):
+            raise UserError(
+                f"The chat template of model '{name}' leaves the question out, so every question would be the same",
+                "Restore it from the original, or set model.template.text to ask in plain text",
+            )
 
     def _render(self, tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], **more: Any) -> str:
-        from jinja2 import TemplateError  # plain text needs no jinja2
-
         system = [{"role": "system", "content": self.system}] if self.system else []
         arguments = {**self.dated(tokenizer), **(self.arguments or {}), **more}
         try:
             return str(tokenizer.apply_chat_template([*system, *messages], tokenize=False, **arguments))
-        except (TemplateError, ValueError, TypeError, AttributeError) as error:
+        except Exception as error:  # a template computes what it likes
             detail = " with a system message" if self.system else ""
             raise UserError(
                 f"The model's chat template cannot be rendered{detail}: {first_line(error, 120)}",

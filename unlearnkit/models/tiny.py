@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from unlearnkit.cache import load_or_make
 from unlearnkit.errors import UserError, nearest
@@ -42,7 +43,11 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def config(architecture: str) -> Any:
-    """The smallest sensible config of a transformers architecture."""
+    """The smallest sensible config of a transformers architecture.
+
+    Raises:
+        UserError: it is no causal language model's.
+    """
     sizes: dict[str, Any] = {"vocab_size": 259, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     if architecture == "gpt2":
         return AutoConfig.for_model("gpt2", n_embd=32, n_layer=2, n_head=4, n_positions=1024, **sizes)
@@ -60,13 +65,13 @@ def config(architecture: str) -> Any:
         sizes["sliding_window"] = 16  # shorter than most questions
     if architecture in ("qwen3", "gemma2", "gemma3_text"):
         sizes["head_dim"] = 8  # theirs is no share of the width
-    try:
-        return AutoConfig.for_model(architecture, intermediate_size=64, **sizes)
-    except ValueError as error:
+    if architecture not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise UserError(
-            f"transformers has no architecture '{architecture}'.{nearest(architecture, CONFIG_MAPPING)}",
+            f"model.architecture={architecture} is no causal language model of transformers."
+            f"{nearest(architecture, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)}",
             "Set model.architecture= to one that packs: llama, opt, qwen2, olmo, gpt2, gpt_neox, ...",
-        ) from error
+        )
+    return AutoConfig.for_model(architecture, intermediate_size=64, **sizes)
 
 
 def write(folder: Path, architecture: str = "llama", seed: int = 0) -> Path:

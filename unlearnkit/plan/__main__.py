@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from unlearnkit import configuration
+from unlearnkit.errors import UserError
 from unlearnkit.files import write
 from unlearnkit.settings.bounds import Arguments
 from unlearnkit.settings.check import check_command
@@ -37,6 +38,8 @@ def job(cfg: DictConfig) -> None:
     """The plan of one run."""
     with configuration.two_lines("plan"):
         check_command(cfg, PlannedRun)
+        if cfg.plan.json and (Path(cfg.plan.json).is_dir() or not Path(cfg.plan.json).absolute().parent.is_dir()):
+            raise UserError(f"plan.json={cfg.plan.json} is no file in a folder that is there", "Give another place")
         from unlearnkit.plan.run import run
 
         found = run(cfg, HydraConfig.get().runtime.choices.get("deepspeed") or "none")

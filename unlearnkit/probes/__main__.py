@@ -8,22 +8,26 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
+from yaml import YAMLError
 
 from unlearnkit import configuration
 from unlearnkit.data.examples import Data
-from unlearnkit.errors import UserError, nearest
+from unlearnkit.errors import UserError, first_line, nearest
 from unlearnkit.evaluations.base import Numbers, Point
 from unlearnkit.files import write_numbers
 from unlearnkit.identity import config_in, versions
 from unlearnkit.measures.display import show_interval, show_value, usual
 from unlearnkit.probes.krs import KRS
 from unlearnkit.probes.saved import check_saved, load_saved, original
+from unlearnkit.settings.check import refusal
+from unlearnkit.settings.fits import faults
+from unlearnkit.settings.run import Run
 from unlearnkit.tables.reading import read_run
 
 
@@ -31,7 +35,7 @@ def settings(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     """`eval.krs` of the run, or of conf/eval/krs.yaml, with overrides (`window=3` or `eval.krs.window=3`).
 
     Raises:
-        UserError: an override of a key that there is not.
+        UserError: an override of a key that there is not, or a value that it cannot take.
     """
     default = cast(Any, OmegaConf.load(configuration.FOLDER / "eval" / "krs.yaml")).krs
     known = OmegaConf.merge(default, config.get("eval", {}).get("krs", {}))
@@ -43,8 +47,16 @@ def settings(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
                 f"Unknown override '{override}'.{nearest(key, valid)} Valid: {', '.join(valid)}",
                 "Write KEY=VALUE with one of these",
             )
-    changed = OmegaConf.from_dotlist([override.removeprefix("eval.krs.") for override in overrides])
-    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.merge(known, changed)))
+    try:
+        changed = OmegaConf.from_dotlist([override.removeprefix("eval.krs.") for override in overrides])
+    except YAMLError as error:
+        raise UserError(
+            f"{' '.join(overrides)}: a value that is no YAML ({first_line(error)})", "Quote it, or close its bracket"
+        ) from error
+    chosen = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.merge(known, changed), resolve=True))
+    for fault in faults({"krs": chosen}, get_type_hints(Run, include_extras=True)["eval"], "eval"):
+        raise refusal(fault, {})
+    return chosen
 
 
 def measure(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

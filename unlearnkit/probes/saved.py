@@ -14,16 +14,29 @@ from transformers import AutoConfig
 
 from unlearnkit.data.examples import Data
 from unlearnkit.errors import UserError
+from unlearnkit.identity import INPUTS
+from unlearnkit.inputs import ROWS, inputs
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.adapter import AdapterLineage
 from unlearnkit.models.loading import check_files, network
 from unlearnkit.models.sources import ADAPTER
 from unlearnkit.models.whole import WholeLineage
 from unlearnkit.probes.trace import check_shapes, shape_of
+from unlearnkit.sums import SUMS, check
+
+ANEW = "start the run's command again in a new folder"
 
 
 def original(config: dict[str, Any], data: Data, folder: Path) -> LanguageModel:
-    """The model that the run's stages started from: as loaded, or taught the data."""
+    """The model that the run's stages started from: as loaded, or taught the data.
+
+    Args:
+        data: the run's, as its config makes them today.
+
+    Raises:
+        UserError: the data's rows or the model's files are not those that the run read.
+    """
+    _check_inputs(config, data, folder)
     model: LanguageModel = instantiate(config["model"], _convert_="all")
     taught = folder / "target"
     if not (taught / "target.json").is_file():
@@ -33,12 +46,22 @@ def original(config: dict[str, Any], data: Data, folder: Path) -> LanguageModel:
     return model
 
 
+def _check_inputs(config: dict[str, Any], data: Data, folder: Path) -> None:
+    before = config.get(INPUTS) or {}
+    now = inputs({key: part for key, part in config.items() if key in ("model", "target", "data")}, data)
+    for key in before:
+        if (key == ROWS or key.startswith("model.")) and key in now and before[key] != now[key]:
+            what = "The rows of its data" if key == ROWS else f"The files of {key}"
+            raise UserError(f"{what} are not those that the run in {folder} read", f"Restore them, or {ANEW}")
+
+
 def check_saved(model: LanguageModel, folder: Path) -> None:
     """Refuse saved weights that were not made from this original, before they are loaded.
 
     Raises:
         UserError: no model in `folder`, another architecture or size, or an adapter for another base.
     """
+    check(folder / SUMS, f"It may be another run's: put the run's own model back, or {ANEW}")
     check_files(str(folder))
     if (folder / ADAPTER).is_file():
         _check_adapter(model, folder)
@@ -93,7 +116,10 @@ def _check_adapter(model: LanguageModel, folder: Path) -> None:
                 continue
             shape = tensors.get_slice(key).get_shape()
             size = shape[1] if part.startswith("A.") else shape[0]
-            sizes = _sizes(modules.get(name))
+            module = modules.get(name.replace(".base_layer", ""))
+            if module is not None and not hasattr(module, "weight"):  # experts, whose weights are parameters
+                continue
+            sizes = _sizes(module)
             if size not in sizes:
                 problem = f"a weight of {sizes}" if sizes else "no such module"
                 raise UserError(

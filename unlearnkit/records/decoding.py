@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlearnkit.errors import UserError
-from unlearnkit.settings.bounds import AboveZero, Positive, Seed, Share
+from unlearnkit.settings.bounds import Positive, Seed, Share, Temperature
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Decoding:
     """
 
     samples: Positive = 1
-    temperature: AboveZero | None = None
+    temperature: Temperature | None = None
     top_p: Share | None = None
     seed: Seed = 0
 

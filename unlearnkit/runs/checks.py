@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # this module is read where little is installed, which these 
     from unlearnkit.controls.taught import Target
     from unlearnkit.evaluations.base import Evaluations
 
+NO_METHOD = "base"  # the method of a run that only measures
+
 
 def agreed_inputs(config: dict[str, Any], data: Data) -> dict[str, str]:
     """The run's `inputs`, as rank zero finds them.
@@ -58,12 +60,17 @@ def bind_streams(data: Data, derived: dict[str, Any]) -> dict[str, Stream]:
     return {**streams, **{name: stream.bind(streams) for name, stream in derived.items()}}
 
 
-def check_stages(stages: dict[str, Stage], streams: dict[str, Stream]) -> None:
-    """Every stream that a stage reads is there and holds something.
+def check_stages(stages: dict[str, Stage], streams: dict[str, Stream], method: str = NO_METHOD) -> None:
+    """A method does something, and every stream that its stages read is there and holds something.
 
     Raises:
-        UserError: an unknown stream, with the nearest name, or an empty one.
+        UserError: no stage, an unknown stream, with the nearest name, or an empty one.
     """
+    if not stages and method != NO_METHOD:
+        raise UserError(
+            f"The method '{method}' has no stage left, and the model would be measured under its name as it is",
+            f"Keep a stage, or leave +method={method} out: the model is then measured alone, as '{NO_METHOD}'",
+        )
     for stage_name, stage in stages.items():
         if not isinstance(stage, Stage):
             raise UserError(

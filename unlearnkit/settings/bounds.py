@@ -71,6 +71,7 @@ Count = Annotated[int, Bound(0)]
 Seed = Annotated[int, Bound(0, 2**32 - 1)]  # numpy's global generator, which the Trainer seeds, takes no more
 Share = Annotated[float, Bound(0, 1)]
 AboveZero = Annotated[float, Bound(0, above=True)]
+Temperature = Annotated[float, Bound(1e-6)]  # below it logits are divided to infinity
 Nonnegative = Annotated[float, Bound(0)]
 Name = Annotated[str, Word()]
 # A layer: its number from 0, or its share of the depth.

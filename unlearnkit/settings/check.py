@@ -22,7 +22,7 @@ from unlearnkit.settings.rows import faults_of_paper, faults_of_rows
 from unlearnkit.settings.tree import keys_of, meant
 from unlearnkit.settings.unloaded import SLOW, early
 from unlearnkit.settings.words import bare
-from unlearnkit.settings.yaml import ADDED, groups, options
+from unlearnkit.settings.yaml import ADDED, check_choices, groups, options
 
 Read = TypeVar("Read")
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
@@ -58,6 +58,7 @@ def check(
             look(config)
 
     if HydraConfig.initialized():
+        check_choices(HydraConfig.get().runtime.choices)
         check_merged(HydraConfig.get().overrides.task, config)
     made = read(config) if early(whole) and read else None
     whole()

@@ -202,14 +202,22 @@ class Finetune(Stage):
             number_of(layer, len(layers_of(model.model)))
 
     def check_rows(self, model: LanguageModel, streams: dict[str, Stream], seed: int) -> None:
-        """Every example that will be drawn has room in the context, but for those that are yet to be invented.
+        """Every example that will be drawn has room in the context, but for those that are yet to be invented; and the
+        learning rate has room for its warmup.
 
         Raises:
             UserError: one has not.
         """
         own = {term.stream: streams[term.stream] for term in self.terms.values()}
         there = {name: stream for name, stream in own.items() if not isinstance(stream, Alternatives)}
-        self._steps(model, there, self.steps(own), seed).examples()
+        steps = self.steps(own)
+        if steps <= (warmup := self.arguments.get("warmup_steps") or 0):
+            raise UserError(
+                f"train.arguments.warmup_steps={warmup} is no shorter than the training's {steps} steps: the learning"
+                " rate would never be reached",
+                "Set it lower, or to a share of all steps, such as 0.1",
+            )
+        self._steps(model, there, steps, seed).examples()
 
     def _steps(
         self, model: LanguageModel, streams: dict[str, Stream], max_steps: int, seed: int, shards: int = 1
