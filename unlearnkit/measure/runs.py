@@ -21,8 +21,8 @@ from unlearnkit.data.reading import check_texts
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Point, Records
 from unlearnkit.files import write, write_numbers
-from unlearnkit.identity import renamed, versions
-from unlearnkit.inputs import rows_of
+from unlearnkit.identity import INPUTS, renamed, versions
+from unlearnkit.inputs import inputs, rows_of
 from unlearnkit.measure.words import config_of_run
 from unlearnkit.measures.columns import START
 from unlearnkit.measures.display import written
