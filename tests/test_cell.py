@@ -139,25 +139,27 @@ def test_a_killed_sweep_of_several_processes_ends_as_an_unbroken_one(unbroken, t
 
 
 def test_a_failed_cell_is_told_and_the_sweep_goes_on(there):
-    """Of the two methods one alone has a term of this name, so that the other fails."""
-    broken = [*TWO, "++stages.acquire.terms.guided_distortion.stream=forgot"]
-    broken[3] = "train.max_steps=2"
-    out, err = here(1, *broken, "+method=sku,ft")
-    sweep = sweeps.load("sku_figure4", "smoke", overrides=[*broken[2:], "+method=sku,ft"])
-    assert [cell.state for cell in sweep.cells][0] == "failed"
-    assert "sku, tiny, mischief, seed 0: failed: Unknown stream 'forgot'" in out
-    assert "cells are done" in out and "error.txt" in err
-    error = (sweep.cells[0].folder / "error.txt").read_text()
-    assert error.splitlines()[0].startswith("Unknown stream 'forgot'") and "Traceback" in error
+    """In the folder of one of two cells lies something that no run has written."""
+    once = [*TWO[:3], "train.max_steps=2"]
+    sweep = sweeps.load("sku_figure4", "smoke", overrides=[*once[2:], "+method=sku,ft"])
+    folder = sweep.cells[0].folder
+    folder.mkdir(parents=True)
+    (folder / "mine.txt").write_text("mine")
+    out, err = here(1, *once, "+method=sku,ft")
+    assert [cell.state for cell in sweep.cells] == ["failed", "done"]
+    assert f"sku, tiny, mischief, seed 0: failed: {folder.absolute()} is no run's folder" in out
+    assert "1 of 2 cells are done" in out and "error.txt" in err
+    error = (folder / "error.txt").read_text()
+    assert error.startswith(f"{folder.absolute()} is no run's folder") and "Traceback" in error
     assert (sweep.folder / "table.md").is_file()
     # It is tried again, and only then forgotten.
-    assert "1 failed" in here(1, *broken, "+method=sku")[0]
+    assert "1 failed" in here(1, *once, "+method=sku")[0]
 
 
 def test_a_cell_whose_config_has_changed_is_computed_anew_and_said(there):
     once = ["+sweep=knowundo_finding3", "+scale=smoke", "logger=none"]
     here(0, *once)
-    said, _ = here(0, *once, "++data.authors=2")  # Hydra composes the sweep before its grid: ++
+    said, _ = here(0, *once, "data.authors=2")
     assert "base, tiny, authors, seed 0: computed anew, its config has changed: data.authors is 1 there, 2 here" in said
     assert len(list((there / "results/runs").iterdir())) == 2
     said, _ = here(0, *once)  # the old one is still there
@@ -175,7 +177,7 @@ def test_two_sweeps_do_not_meet_in_a_cell(tmp_path):
         for line in process.stdout:
             if "waiting for it" in line:
                 break
-        assert process.poll() is None and cell.state == "missing"
+        assert process.poll() is None and cell.state == "running"
     ended(process)
     assert cell.state == "done"
 
@@ -201,10 +203,16 @@ def test_ctrl_c_ends_the_sweep_and_tells_how_to_go_on(tmp_path):
         (["+sweep=sku_table1", "+scale=cpus"], "Unknown scale 'cpus'. Did you mean 'cpu'?"),
         (["sweep=sku_table1"], "'sweep=' needs a plus"),
         (["+sweep=sku_figure3", "+scale=smoke", "train.max_step=3"], "Unknown key 'train.max_step'"),
+        (["+sweep=dissecting_figure1", "+scale=smoke", "data.path=none.json"], "No concept file at none.json"),
+        (["+sweep=dissecting_figure1", "+scale=smoke", "seed=-1"], "seed=-1, and it takes a whole number at least 0"),
+        (["+sweep=memflex_ablation", "target.sed=0"], "Unknown key 'target.sed'. Did you mean 'seed'?"),
+        (["+sweep=memflex_ablation", "+method=ga,memflx"], "Unknown method 'memflx'. Did you mean 'memflex'?"),
     ],
 )
 def test_bad_input_is_two_lines(arguments, what, there):
+    before = sorted(there.iterdir())
     told = here(2, *arguments)[1].splitlines()
+    assert sorted(there.iterdir()) == before
     assert len(told) == 2 and told[0].startswith(f"Error: {what}") and told[1].startswith("  Fix: ")
 
 

@@ -177,3 +177,14 @@ def test_a_multirun_its_table_and_an_old_report(tmp_path):
     (run / "report.html").unlink()
     assert command("unlearnkit.report", str(run), cwd=tmp_path).returncode == 0
     assert (run / "report.html").is_file()
+
+
+def test_commands_that_read_what_is_there_import_neither_torch_nor_transformers():
+    """They took ten seconds of CPU for it."""
+    rooms = ("runs", "tables", "report", "compare", "plots", "dashboard", "measure")
+    modules = ", ".join([*(f"unlearnkit.{room}.__main__" for room in rooms), "unlearnkit.measure.check"])
+    script = (
+        f"import sys, {modules}; print([name for name in ('torch', 'transformers', 'peft') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr

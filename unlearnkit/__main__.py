@@ -23,11 +23,13 @@ from unlearnkit import __version__, configuration, identity
 from unlearnkit.data.reading import read
 from unlearnkit.errors import interrupted
 from unlearnkit.files import write
+from unlearnkit.judges.ready import check_judges
 from unlearnkit.notices import is_first, notice
 from unlearnkit.secrets import redact
+from unlearnkit.settings.cells import set_aside
 from unlearnkit.settings.check import check_command
 from unlearnkit.settings.launcher import check_launcher
-from unlearnkit.settings.places import CONFIG, claim_folders, remove_empty, remove_unbegun
+from unlearnkit.settings.places import CONFIG, SHOWS, claim_folders, remove_empty, remove_unbegun
 from unlearnkit.settings.run import Run
 from unlearnkit.settings.sources import taken
 from unlearnkit.settings.strangers import check_model_place
@@ -58,7 +60,7 @@ def carry_out(cfg: DictConfig, folder: Path) -> None:
         cell.carry_out(cfg, folder)
         return
     check_launcher(os.environ)
-    data = check_command(cfg, Run, check_model_place, read)
+    data = check_command(cfg, Run, (check_model_place, check_judges), read)
     from unlearnkit import memory, ranks
     from unlearnkit.run import run
     from unlearnkit.runs.summary import show
@@ -117,10 +119,27 @@ def command() -> None:
     if "--version" in sys.argv[1:]:
         print(f"unlearnkit {__version__}")
         return
-    check_flags(sys.argv[1:])
-    sys.argv[1:] = flags_first(sys.argv[1:])
-    claim_folders()
-    job()
+    own = sys.argv[1:]
+    check_flags(own)
+    flags, settings = flags_first(own)
+    if any(word.startswith("+sweep=") for word in settings):
+        flags, settings = of_sweep(flags, settings)
+    else:  # a sweep's folders are named by what they hold
+        claim_folders()
+    sys.argv[1:] = [*flags, *settings]
+    try:
+        job()
+    finally:
+        sys.argv[1:] = own
+
+
+def of_sweep(flags: list[str], settings: list[str]) -> tuple[list[str], list[str]]:
+    """A sweep's command line for Hydra, see `settings.cells`; what shows a config shows the first cell's."""
+    if {flag.partition("=")[0] for flag in flags}.isdisjoint(SHOWS):
+        return [*flags, "--multirun"], set_aside(settings)
+    from unlearnkit.sweeps.composing import of_first_cell
+
+    return flags, of_first_cell(settings)
 
 
 def main() -> None:

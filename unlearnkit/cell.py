@@ -8,23 +8,38 @@ import itertools
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import yaml
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from unlearnkit import configuration
+from unlearnkit.data.reading import read
 from unlearnkit.files import only_one, write
 from unlearnkit.identity import INPUTS, OF_SWEEPS, resolved
 from unlearnkit.inputs import inputs
+from unlearnkit.judges.ready import check_judges
 from unlearnkit.secrets import redact
-from unlearnkit.settings.check import check
+from unlearnkit.settings.check import check, check_all
 from unlearnkit.settings.run import Run
+from unlearnkit.settings.strangers import check_model_place
 from unlearnkit.sums import is_damaged
-from unlearnkit.sweeps import ERROR, run_in
+from unlearnkit.sweeps import ERROR, LOCK, run_in
 
-LOCK = ".lock"
+
+def check_early(configs: Sequence[dict[str, Any]]) -> None:
+    """Refuse what can be known to be wrong of cells' configs and of their data, before the libraries are waited for.
+
+    Raises:
+        UserError: the first that is.
+    """
+    cells = [cast(DictConfig, OmegaConf.create(config)) for config in configs]
+    check_all(cells, Run, (check_model_place, check_judges))
+    for cell in {repr((cell.data, cell.curve_split)): cell for cell in cells}.values():
+        read(cell)
 
 
 def carry_out(cfg: DictConfig, folder: Path) -> None:

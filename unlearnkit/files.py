@@ -105,6 +105,19 @@ def without_nan(content: Any) -> Any:
     return None if isinstance(content, float) and math.isnan(content) else content
 
 
+def held(lock: Path) -> bool:
+    """Some process is in `only_one` with this lock now."""
+    if not lock.is_file():
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # it may not be written by us
+        return False
+
+
 @contextlib.contextmanager
 def only_one(lock: Path, waiting: str) -> Iterator[None]:
     """One process at a time; a killed one's lock is free again.

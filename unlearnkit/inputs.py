@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import re
@@ -10,8 +11,9 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
+import unlearnkit
 from unlearnkit.content import contents_of, digest, digest_of
-from unlearnkit.identity import NO_MATTER, flat
+from unlearnkit.identity import NO_MATTER, flat, versions
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # In a model's folder and without a part in any number: what people read, and what the cache says of its entry.
@@ -40,6 +42,13 @@ def inputs(config: dict[str, Any], data: Any) -> dict[str, str]:
 def rows_of(data: Any) -> str:
     """The hash of all that a loaded `Data` holds."""
     return digest(data)[:32]
+
+
+@functools.cache
+def code() -> str:
+    """The hash of this package's modules, and of the versions of those that decide a number."""
+    modules = contents_of(Path(unlearnkit.__file__).parent)
+    return digest([{name: held for name, held in modules.items() if name.endswith(".py")}, versions()])
 
 
 def _content(key: str, value: str, config: dict[str, Any]) -> dict[str, str] | None:

@@ -17,6 +17,7 @@ from unlearnkit.data.reading import read
 from unlearnkit.data.splits import splits_of
 from unlearnkit.evaluations.base import Evaluations, Records
 from unlearnkit.identity import INPUTS
+from unlearnkit.measures.columns import START
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.configs import BASE, configs_of
 from unlearnkit.report import write_report
@@ -32,7 +33,7 @@ from unlearnkit.runs.checks import (
 )
 from unlearnkit.runs.curve import Curve
 from unlearnkit.runs.folder import RunFolder
-from unlearnkit.runs.moments import START, bind_attacks, moments
+from unlearnkit.runs.moments import bind_attacks, moments
 from unlearnkit.runs.owner import owner
 from unlearnkit.runs.pushing import check_push, push
 from unlearnkit.runs.recovered import measured_by, recovered
@@ -67,7 +68,7 @@ def run(cfg: DictConfig, folder: Path, data: Data | None = None) -> dict:
     check_layers(stages, out.config["model"].get("path"))
     evaluations = Evaluations(instantiate(cfg.eval, _convert_="all"), data, cfg.seed)
     models = configs_of(out.config)
-    scene = Scene(data, cfg.seed, folder / "checkpoints" / "attack", models=models)
+    scene = Scene(data, cfg.seed, folder / "checkpoints" / "attack", models=models, config=out.config)
     bind_attacks(attacks, stages, scene, evaluations)
     check_selection(stages, cfg.eval_every, splits_of(cfg.curve_split)[0], evaluations)
     tracker: Tracker = instantiate(cfg.logger, _convert_="all") if ranks.is_first() else Nowhere()

@@ -10,7 +10,7 @@ from composed import composed
 from unlearnkit.attacks import LogitLens
 from unlearnkit.attacks.inside import peak
 from unlearnkit.errors import UserError
-from unlearnkit.measure import measure_run
+from unlearnkit.measure.runs import measure_run
 from unlearnkit.run import run
 from unlearnkit.runs.summary import show
 

@@ -9,7 +9,7 @@ from compared import MEASURES, record, write_run
 from scipy.stats import binom
 
 from unlearnkit.compare import compare
-from unlearnkit.compare.paired import bootstrap, of_prompts
+from unlearnkit.compare.paired import bootstrap, of_prompts, score_interval
 
 
 def every_mean(differences):
@@ -41,11 +41,39 @@ def test_what_never_differs_and_one_prompt():
 
 
 def test_where_all_prompts_differ_alike_there_is_width():
-    """Of 12 prompts none changed: at most 1 - 0.025 ** (1 / 12) of others do, one way or the other."""
+    """Of 12 prompts none changed: z^2 / (12 + z^2) one way or the other."""
     found = of_prompts([0.0] * 12, span=1.0)
-    assert (found.value, found.low, found.high) == pytest.approx((0.0, -0.2646, 0.2646), abs=0.01)
+    assert (found.value, found.low, found.high) == pytest.approx((0.0, -0.24250, 0.24250), abs=1e-5)
     assert of_prompts([1.0] * 12, span=1.0).high == 1.0
     assert all(map(math.isnan, (of_prompts([0.5] * 3).low, of_prompts([0.5] * 3).high)))
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "n", "low", "high"),
+    [
+        (12, 2, 50, 0.0611, 0.3447),  # the example of Tango 1998
+        (1, 0, 60, -0.0445, 0.0886),
+        (0, 1, 60, -0.0886, 0.0445),
+        (60, 0, 60, 0.8797, 1.0),
+    ],
+)
+def test_outcomes_of_0_and_1_have_a_score_interval(up, down, n, low, high):
+    found = of_prompts([1.0] * up + [-1.0] * down + [0.0] * (n - up - down))
+    assert (found.value, found.low, found.high) == pytest.approx(((up - down) / n, low, high), abs=1e-4)
+
+
+def test_it_covers_where_a_bootstrap_does_not():
+    """Of 60 pairs each differs with a chance of 1 %, always the same way; over all counts that can come of it."""
+    chances = binom.pmf(range(61), 60, 0.01)
+    within = {}
+    for name, ends in {"score": lambda up: score_interval(up, 0, 60), "bootstrap": drawn}.items():
+        bounds = [ends(up) for up in range(8)]
+        within[name] = sum(chances[up] for up, (low, high) in enumerate(bounds) if low <= 0.01 <= high)
+    assert within["score"] > 0.99 and within["bootstrap"] < 0.5
+
+
+def drawn(up):
+    return bootstrap([1.0] * up + [0.0] * (60 - up), draws=2000)
 
 
 def test_of_a_large_set_in_pieces():

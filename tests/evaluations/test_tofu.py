@@ -14,7 +14,7 @@ from scipy.stats import hmean, ks_2samp
 from unlearnkit.controls import NEVER_KNEW
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations import Evaluations, Point
-from unlearnkit.measure import measure_run
+from unlearnkit.measure.runs import measure_run
 from unlearnkit.records.record import read_parquet, records_path
 from unlearnkit.run import run
 

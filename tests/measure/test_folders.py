@@ -17,7 +17,7 @@ from unlearnkit.data.examples import Example
 from unlearnkit.data.streams import Shuffled
 from unlearnkit.errors import UserError
 from unlearnkit.losses import NLL
-from unlearnkit.measure import measure_folder
+from unlearnkit.measure.folders import measure_folder
 from unlearnkit.models import load_source
 from unlearnkit.models.templates import Template
 from unlearnkit.run import run

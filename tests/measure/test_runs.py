@@ -10,8 +10,7 @@ from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from unlearnkit.errors import UserError
-from unlearnkit.measure import measure_run
-from unlearnkit.measure.runs import Spec
+from unlearnkit.measure.runs import Spec, measure_run
 from unlearnkit.measures.columns import before_and_after
 from unlearnkit.records.record import read_parquet
 from unlearnkit.run import run

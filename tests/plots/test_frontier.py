@@ -101,6 +101,21 @@ def test_a_step_is_chosen_on_the_other_seeds():
     assert reported([first], best_average) == []
 
 
+def test_a_step_that_a_seed_lacks_is_not_chosen():
+    """Seeds 1 and 2 are best at 20, which seed 0 never came to: all are read at 10."""
+    curves = [
+        Curve("tiny on authors", "ga", 1e-3, seed, "test", points((0.0, 1.0), (0.6, 0.8), (1.0, 1.0))[: 2 + (seed > 0)])
+        for seed in range(3)
+    ]
+    assert [point.step for point in reported(curves, best_average)] == [10, 10, 10]
+
+
+def test_a_mean_over_fewer_seeds_says_so():
+    """Seed 1 is left out at 90 %, for seed 0, which chooses for it, never comes there."""
+    curves = [Curve("a", "ga", 1e-3, seed, "validation", points((0.5, 0.8 + 0.1 * seed))) for seed in range(2)]
+    assert markdown(curves, [0.9]).endswith("| 50.0% (0; 1 of 2 seeds) |")
+
+
 def test_the_test_split_is_read_where_validation_is_best():
     validation = Curve("tiny on authors", "ga", 1e-3, 0, "validation", points((0.0, 1.0), (0.9, 0.9), (0.1, 0.9)))
     test = Curve("tiny on authors", "ga", 1e-3, 0, "test", points((0.0, 1.0), (0.3, 0.8), (1.0, 1.0)))

@@ -100,3 +100,8 @@ def test_runs_without_the_numbers(figure, tmp_path):
 def test_an_empty_folder_is_two_lines(tmp_path, capsys):
     assert main(["bleu", str(tmp_path)]) == 2
     assert "no metrics.json" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_figures_name_is_two_lines(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"'{tmp_path}' is a folder, and no figure of it is named\n")

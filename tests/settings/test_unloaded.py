@@ -10,10 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from composed import composed
 from refused import CONFIGS, refused, wrong_values
 
+from unlearnkit.errors import UserError
+from unlearnkit.settings.check import check
 from unlearnkit.settings.readers import object_at, reader
-from unlearnkit.settings.yaml import FOLDER
+from unlearnkit.settings.run import Run
+from unlearnkit.settings.yaml import FOLDER, options
 
 TESTS = Path(__file__).parents[1]
 TARGET = re.compile(r"_target_: (unlearnkit[\w.]+)")
@@ -47,6 +51,24 @@ def said(words, key=None, value=None):
         return str(error)
 
 print(json.dumps([[said(words) for words in CONFIGS], [said(*wrong) for wrong in sample()]]))
+"""
+CHOICES = """
+import copy
+from composed import composed
+from unlearnkit.errors import UserError
+from unlearnkit.settings.check import check
+from unlearnkit.settings.run import Run
+
+told = {}
+for word in sys.argv[1:]:
+    words = ["model=tiny"] * ("model=" not in word) + ["+method=npo"] * ("+method=" not in word) + [word]
+    try:
+        check(composed(*words), Run)
+    except UserError as error:
+        told[word] = str(error)
+    except unloaded.Unread:
+        told[word] = "read with the libraries"
+print(json.dumps(told))
 """
 EARLY = """
 import sys
@@ -115,6 +137,38 @@ def test_what_is_refused_is_refused_in_the_same_words_and_what_is_right_is_not()
     for told, (words, key, value) in zip(wrong, sample(), strict=True):
         assert told in (None, str(refused(words, key, value))), (words, key, value)
     assert sum(told is not None for told in wrong) > 35
+
+
+@pytest.mark.parametrize("kind", ["chosen", "added"])
+def test_no_option_of_any_group_is_refused_for_what_a_library_alone_knows(kind):
+    """`deepspeed=zero2` was, whose keys are read from DeepSpeed: there were none."""
+    group_of = {"chosen": ["data", "deepspeed", "eval", "judge", "logger", "model", "target", "train"]}
+    added = {"method": "+method={}", "attack": "+attack=[{}]", "control": "+control@controls={}"}
+    forms = {name: f"{name}={{}}" for name in group_of["chosen"]} if kind == "chosen" else added
+    words = [form.format(option) for name, form in forms.items() for option in options(name)]
+    told = json.loads(python(UNLOADED + CHOICES, *words))
+    with_the_libraries = {word: said(word) for word, sentence in told.items() if sentence != "read with the libraries"}
+    assert {word: told[word] for word in with_the_libraries} == with_the_libraries
+    assert [word for word in told if word not in with_the_libraries] == (
+        [f"deepspeed={name}" for name in ("zero1", "zero2", "zero3", "zero3_offload")] if kind == "chosen" else []
+    )
+
+
+def said(word):
+    """What the check with the libraries says of a choice."""
+    words = ["model=tiny"] * ("model=" not in word) + ["+method=npo"] * ("+method=" not in word) + [word]
+    try:
+        check(composed(*words), Run)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def test_a_command_with_an_engine_gets_as_far_as_its_stages(tmp_path):
+    """In a process that has not imported torch, as a user starts it."""
+    words = ["+method=npo", "model=tiny", "data=authors", "deepspeed=zero2", "train.max_steps=0"]
+    done = subprocess.run([sys.executable, "-m", "unlearnkit", *words], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and "Error: train.max_steps=0" in done.stderr, done.stderr
 
 
 def test_a_check_that_comes_to_nothing_lets_pass_and_leaves_nothing():

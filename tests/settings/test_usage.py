@@ -48,7 +48,7 @@ def test_flags_that_hydra_takes():
 
 def test_flags_may_stand_anywhere():
     given = ["+method=ga", "--config-dir", "own", "seed=1", "-m"]
-    assert flags_first(given) == ["--config-dir", "own", "-m", "+method=ga", "seed=1"]
+    assert flags_first(given) == (["--config-dir", "own", "-m"], ["+method=ga", "seed=1"])
 
 
 @pytest.mark.skipif(not UNLEARNKIT.is_file(), reason="the console command is not installed")

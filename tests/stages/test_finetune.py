@@ -1,7 +1,9 @@
 """The finetune stage against a plain implementation: one forward an example, AdamW written out."""
 
+import copy
 import json
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Part, Point
 from unlearnkit.losses import KL, NLL, Loss
 from unlearnkit.models import checkpoints, load_source
+from unlearnkit.models.reading import layers_of
 from unlearnkit.models.templates import Template
 from unlearnkit.records.record import Record
 from unlearnkit.stages import Context, Finetune, Negate
@@ -342,3 +345,40 @@ def test_adamw_in_8_bit_follows_the_losses_of_fp32(tiny_folder, streams, tmp_pat
     plain, packed = losses["adamw_torch"], losses["adamw_bnb_8bit"]
     assert plain[-1] < 0.8 * plain[0]
     assert plain != packed == pytest.approx(plain, rel=0.02)
+
+
+def test_compiled_layers_give_the_same_losses_and_are_gone_when_something_is_measured(
+    lora_model, streams, tmp_path, monkeypatch
+):
+    compiled_as_python = partial(torch.compile, backend="aot_eager")  # the same graphs in seconds
+    monkeypatch.setattr("unlearnkit.models.compiled.torch.compile", compiled_as_python)
+    made = []
+    for folder, compiles in (("plain", False), ("compiled", True)):
+        model = copy.deepcopy(lora_model)
+        layers = layers_of(model.model)
+        look = lambda model, step: made.append(vars(layers[0]).get("forward"))  # noqa: B023,E731
+        finetune(model, streams, tmp_path / folder, arguments={"torch_compile": compiles}, measure=look, every=1)
+    plain, compiled = (
+        [line["loss"] for line in log(tmp_path / folder) if "loss" in line] for folder in ("plain", "compiled")
+    )
+    assert len(plain) == 2 and compiled == pytest.approx(plain, rel=1e-5)
+    assert made and set(made) == {None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "deepspeed", "said", "fix"),
+    [
+        ({}, {"zero_optimization": {"stage": 3}}, "which ZeRO-3 has hooks in", "Set deepspeed=none"),
+        (
+            {"gradient_checkpointing": True},
+            None,
+            "which gradient_checkpointing computes anew",
+            "Leave gradient_checkpointing out",
+        ),
+    ],
+)
+def test_layers_that_cannot_be_compiled_are_refused(arguments, deepspeed, said, fix):
+    stage = Finetune(sku(), 2, 2, arguments={"torch_compile": True, **arguments}, deepspeed=deepspeed)
+    with pytest.raises(UserError, match=f"torch_compile compiles whole layers, {said}") as refusal:
+        stage.check("stages.acquire")
+    assert refusal.value.fix == f"{fix}, or leave torch_compile out"

@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 
 from unlearnkit.errors import UserError
 from unlearnkit.measures import AnswerPerplexity, HarmfulRate, Success
-from unlearnkit.measures.columns import Column
+from unlearnkit.measures.columns import Column, share_of_start
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.run import run
-from unlearnkit.stages.selection import Selection, share
+from unlearnkit.stages.selection import Selection
 
 HARM = Column(("safety", "bad", "harmful_rate"), HarmfulRate().display("forget"))
 GOOD = Column(("safety", "good", "answer_perplexity"), AnswerPerplexity().display("retain"))
@@ -79,7 +79,7 @@ def test_a_start_that_has_nothing_has_no_share():
 )
 def test_a_share_of_what_the_start_had(column, now, then, kept):
     estimates = [Estimate(value, value, value, 9) for value in (now, then)]
-    assert share(column, *estimates) == pytest.approx(kept, nan_ok=True)
+    assert share_of_start(column, *estimates) == pytest.approx(kept, nan_ok=True)
 
 
 def test_a_step_that_is_no_number_is_never_the_best():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from composed import composed
+from filelock import FileLock
 from omegaconf import OmegaConf
 
 from unlearnkit import configuration, sweeps
@@ -87,6 +88,34 @@ def test_the_command_line_beats_the_grid():
     assert [(cell.method, cell.seed) for cell in cells] == [("sku", 3), ("sku", 4)]
 
 
+@pytest.mark.parametrize(
+    ("words", "seeds"),
+    [
+        (["target.seed=3"], {(3, 0)}),
+        (["target.seed=3,4", "seed=1"], {(3, 1), (4, 1)}),
+        (["data.authors=1", "eval.scopes.limit=2", "target.min_accuracy=0"], {(0, 0), (1, 0)}),
+    ],
+)
+def test_what_only_cells_have_is_set_on_the_command_line(words, seeds):
+    cells = sweeps.load("memflex_ablation", "smoke", overrides=["+method=ga_kl,memflex_same_rate", *words]).cells
+    said = [dict(word.split("=", 1) for word in cell.overrides) for cell in cells]
+    assert {(int(one["target.seed"]), int(one["seed"])) for one in said} == seeds and len(cells) == 2 * len(seeds)
+
+
+@pytest.mark.parametrize("name", ["memflex_ablation", "tofu_llama32_1b", "dissecting_figure1"])
+def test_a_cell_is_the_same_whoever_sets_its_keys(name):
+    grid = spec(name)["grid"] | spec(name)["scales"]["smoke"]
+    words = [f"{key}={value}" for key, value in grid.items() if value is not None]
+    cells = folders(name, "smoke")
+    assert folders(name, "smoke", *words) == cells and cells
+
+
+def test_the_fingerprints_of_cells_stay():
+    """What was computed before is found again: a change of these is one of all results there are."""
+    (cell,) = sweeps.load("knowundo_finding3", "smoke").cells
+    assert cell.folder.name == "base-tiny-authors-4bd9b52da5"
+
+
 def test_figures_and_tables_share_their_cells():
     """At full scale and in miniature; of each grid a part, for a cell takes a quarter of a second to compose."""
     for scale in (None, "cpu"):
@@ -148,6 +177,9 @@ def test_the_states_of_a_cell(tmp_path):
     cell = sweeps.Cell((), tmp_path, "sku", "tiny", "mischief", 0)
     assert (cell.state, cell.error) == ("missing", None)
     (tmp_path / "config.yaml").write_text("")
+    assert cell.state == "cut"
+    with FileLock(tmp_path / ".lock"):
+        assert cell.state == "running"
     assert cell.state == "cut"
     (tmp_path / "error.txt").write_text("what\nfix\n\nTraceback")
     assert (cell.state, cell.error) == ("failed", "what")

@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -301,3 +302,19 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert "sku_table1" in capsys.readouterr().err
     assert main(["sku_table1", "--columns", "a"]) == 2
     assert "says its own columns" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("hub", "said"), [(None, 1), ("locuslab/TOFU", 0)])
+def test_rows_made_for_this_project_are_said_to_be(hub, said, tmp_path):
+    """Both are called tofu."""
+    sweep = swept(tmp_path, {**SPEC, "grid": {"data": "tofu", "data.hub": "locuslab/TOFU"}}, data="tofu")
+    cells = [replace(cell, config={"data": {"hub": hub, "path": None}}) for cell in sweep.cells]
+    (comparison,) = compare(replace(sweep, cells=cells))
+    remark = "The rows of tofu are not the paper's (data.hub=locuslab/TOFU) but ones made for this project."
+    assert comparison.remarks.count(remark) == said
+
+
+def test_a_method_that_no_run_is_of_is_two_lines(tmp_path, capsys):
+    write_run(tmp_path / "a", "sku", 0, AFTER["sku"])
+    assert main([str(tmp_path), "--methods", "skuu"]) == 2
+    assert capsys.readouterr().err.startswith("No run there is of the method 'skuu'. Did you mean 'sku'?")

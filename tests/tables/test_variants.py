@@ -3,10 +3,11 @@
 import yaml
 from swept import AFTER, write_run
 
+from unlearnkit.measures.columns import Column
 from unlearnkit.tables.__main__ import main
 from unlearnkit.tables.aggregate import columns_of, table_of
 from unlearnkit.tables.reading import collect
-from unlearnkit.tables.variants import name_variants, starts_of, title_of
+from unlearnkit.tables.variants import asked_alike, name_variants, starts_of, title_of
 
 
 def write(folder, method, seed, rate, **more):
@@ -88,7 +89,7 @@ def test_methods_that_were_asked_differently_are_said(tmp_path, capsys):
         more = {"eval": {"safety": part}, "data": {"seed": seed}, "inputs": {"data_rows": f"rows of {seed}"}}
         write(tmp_path / method, method, seed, 1e-4, **more)
     assert main([str(tmp_path)]) == 0
-    assert "- Not all were asked the same: eval.safety.limit 4 of ga; 8 of sku.\n" in capsys.readouterr().out
+    assert "- Not all were asked the same: eval.safety.limit 4 of ga; 8 of sku. " in capsys.readouterr().out
 
 
 def test_other_rows_at_one_seed_are_said(tmp_path, capsys):
@@ -116,3 +117,14 @@ def test_starts_that_differ_by_what_a_start_does_not_know(tmp_path):
     for seed in (0, 1):
         write(tmp_path / str(seed), "sku", seed, 1e-4 * (1 + seed), model={"lora": {"r": 4 + seed}, "dtype": "auto"})
     assert starts_of(collect(tmp_path)) == ["", ""]
+
+
+def test_what_was_asked_otherwise_has_no_mark(tmp_path):
+    """One was asked greedily and one with samples: bold would be of the decoding. Another evaluation is as it was."""
+    for method, sampled in (("ga", False), ("sku", True)):
+        part = {"safety": {"decoding": {"do_sample": sampled}}, "scopes": {"limit": 4}}
+        write(tmp_path / method, method, 0, 1e-4, eval=part)
+    runs = collect(tmp_path)
+    assert not asked_alike(runs, Column(("safety", "unlearned", "harmful_rate")))
+    assert not asked_alike(runs, Column(("relearn", "safety", "unlearned", "harmful_rate")))
+    assert asked_alike(runs, Column(("scopes", "unlearn", "success")))

@@ -113,7 +113,7 @@ class Run:
             the name of the moment that `numbers` has then.
         """
         from unlearnkit.api.untouched import errors, untouched
-        from unlearnkit.measure import measure_run
+        from unlearnkit.measure.runs import measure_run
 
         with untouched(words), errors():
             return measure_run(self.folder, words)

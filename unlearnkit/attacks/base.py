@@ -10,10 +10,14 @@ from typing import Any, Literal
 
 from unlearnkit.data.examples import Data, Example
 from unlearnkit.evaluations.base import Evaluations, Part, Point, Records, every
+from unlearnkit.identity import INPUTS, NO_MATTER, flat
+from unlearnkit.inputs import ROWS, code
 from unlearnkit.measures.base import Measure
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.configs import Configs
+from unlearnkit.models.fingerprint import fingerprint
 from unlearnkit.models.quantised import check_exact, exact
+from unlearnkit.records.cache import cached_parts
 from unlearnkit.records.generate import Drawn
 
 Of = Literal["unlearned", "start", "never_knew"]  # which model is attacked
@@ -28,6 +32,7 @@ class Scene:
         folder: for its own files, which nobody reads after the attack.
         questions: the rows of the forget side that the run's evaluations ask.
         models: that attacks are made on, as far as their files are at hand.
+        config: of the run, with its inputs; None: nobody knows what decides the records, and none are kept.
     """
 
     data: Data
@@ -35,6 +40,7 @@ class Scene:
     folder: Path = Path("attack")
     questions: Sequence[Example] = ()
     models: Configs = field(default_factory=dict)
+    config: Mapping[str, Any] | None = None
 
 
 class Attack:
@@ -43,10 +49,12 @@ class Attack:
     Attributes:
         details: what it has chosen on the model that it was last made on, and by which numbers.
         needs_control: its numbers say nothing without a model that never knew.
+        repeats: on the same model it gives the same records, and leaves nothing else for a later one.
     """
 
     details: Mapping[str, Any] = {}
     needs_control = False
+    repeats = True
 
     def bind(self, name: str, scene: Scene) -> None:
         """Learn its key under `attacks` and what there is, before a model is loaded.
@@ -111,13 +119,44 @@ class Attack:
     ) -> Records:
         """The records of a model under the attack.
 
+        Those of the start and of a control are kept: every method of a sweep is compared with the same ones.
+
         Args:
             phrase: the moment, for errors.
             start: the records of the start model.
         """
         own = self.measured_by(evaluations)
+        compared = start if own is evaluations else None
+        if not self._keeps(of):
+            return self._measure(model, own, phrase, compared, of)
+        content = {"model": fingerprint(model), "of": of, **self._decided_by(own)}
+        parts = cached_parts(content, lambda: self._measure(model, own, phrase, compared, of))
+        return {name: parts[name] for name in own.parts}
+
+    def _measure(self, model: LanguageModel, own: Evaluations, phrase: str, start: Records | None, of: Of) -> Records:
+        """The same, made now; `own` as `measured_by` gives them."""
         with self.on(model) as attacked:
-            return own.measure(attacked, self.point(phrase, of), start if own is evaluations else None)
+            return own.measure(attacked, self.point(phrase, of), start)
+
+    def _keeps(self, of: Of) -> bool:
+        """Whether all records are kept as one; where only the question is another, an evaluation keeps its own."""
+        kind = type(self)
+        asks_alone = kind.on is Attack.on and kind.measured_by is Attack.measured_by
+        return of != "unlearned" and self.repeats and not asks_alone and self.scene.config is not None
+
+    def _decided_by(self, own: Evaluations) -> dict[str, Any]:
+        """What decides them beside the model."""
+        config = self.scene.config or {}
+        parts = {part: config[part] for part in ("eval", "target")}
+        settings = flat({**parts, "attacks": {self.name: config["attacks"][self.name]}})
+        read = ("eval.", "target.", f"attacks.{self.name}.")
+        return {
+            "seed": self.scene.seed,
+            "config": {key: value for key, value in settings.items() if not NO_MATTER.search(key)},
+            "inputs": {key: held for key, held in config[INPUTS].items() if key == ROWS or key.startswith(read)},
+            "measures": list(own.columns()),  # those that other attacks bring with them
+            "code": code(),
+        }
 
 
 class OfWeights(Attack):

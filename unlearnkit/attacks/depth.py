@@ -45,6 +45,7 @@ class Depth(Inside):
     """
 
     needs_control = True
+    repeats = False  # it writes the control's states, and the start's numbers are of these
 
     def __init__(self, limit: Positive | None = 20):
         super().__init__(limit)

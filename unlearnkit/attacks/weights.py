@@ -50,18 +50,11 @@ class Noise(Change):
     def __init__(self, scale: AboveZero, draws: Positive = 3, seed: Seed = 0):
         self.scale, self.draws, self.seed, self.draw = scale, draws, seed, 0
 
-    def measure(
-        self,
-        model: LanguageModel,
-        evaluations: Evaluations,
-        phrase: str,
-        start: Records | None = None,
-        of: Of = "unlearned",
-    ) -> Records:
+    def _measure(self, model: LanguageModel, own: Evaluations, phrase: str, start: Records | None, of: Of) -> Records:
         merged: Records = {}
         for draw in range(self.draws):
             self.draw = draw
-            for name, records in super().measure(model, evaluations, phrase, start, of).items():
+            for name, records in super()._measure(model, own, phrase, start, of).items():
                 merged.setdefault(name, []).extend(replace(record, draw=draw) for record in records)
         return merged
 

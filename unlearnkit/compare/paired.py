@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from scipy.optimize import brentq
+from scipy.stats import norm
 
 from unlearnkit.compare import combined
 from unlearnkit.compare.sides import Side, part_of
@@ -103,20 +105,48 @@ def of_prompts(
 ) -> Difference:
     """Of differences prompt by prompt; of a ratio on the logarithmic scale.
 
-    Where all are equal a bootstrap has no width: the interval is then that of a mean within bounds, or not known.
+    Of outcomes that are 0 or 1 the interval is Tango's. Of others, where all are equal a bootstrap has no width: it is
+    then that of a mean within bounds, or not known.
 
     Args:
         family: of how many tests this is one.
         span: how far apart two runs can be on a prompt.
     """
     value = sum(differences) / len(differences)
-    low, high = bootstrap(differences)
-    if len(differences) > 1 and not vary(np.asarray(differences, dtype=float)):
+    data = np.asarray(differences, dtype=float)
+    if not ratio and len(data) > 1 and np.isin(data, (-1, 0, 1)).all():
+        low, high = score_interval(int((data > 0).sum()), int((data < 0).sum()), len(data))
+    elif len(data) < 2 or vary(data):
+        low, high = bootstrap(differences)
+    else:
         mean = bounded_mean(differences, bounds=(-span, span)) if math.isfinite(span) else None
         low, high = (mean.low, mean.high) if mean else (math.nan, math.nan)
     if ratio:
         value, low, high = (math.exp(min(end, LARGEST_LOG)) for end in (value, low, high))
     return Difference(value, low, high, len(differences), ratio, paired(differences, family))
+
+
+def score_interval(up: int, down: int, n: int) -> tuple[float, float]:
+    """The 95 % score interval of the difference of two paired proportions (Tango 1998, Statistics in Medicine 17, 891).
+
+    A bootstrap of 60 pairs of which one differs covers 41 % to 70 %; this covers 93 % to 100 %.
+
+    Args:
+        up, down: of `n` pairs, how many are 1 less 0, and how many 0 less 1.
+    """
+    z = float(norm.ppf(0.975))
+
+    def score(apart: float) -> float:
+        linear = (2 * n - up + down) * apart - up - down
+        root = math.sqrt(max(0.0, linear**2 + 8 * n * down * apart * (1 - apart)))
+        spread = n * ((root - linear) / (2 * n) + apart * (1 - apart))
+        gap = up - down - n * apart
+        return gap / math.sqrt(spread) if spread > 0 else math.copysign(1e9, gap) if gap else 0.0
+
+    value = (up - down) / n
+    low = brentq(lambda apart: score(apart) - z, -1, value) if value > -1 else -1.0
+    high = brentq(lambda apart: score(apart) + z, value, 1) if value < 1 else 1.0
+    return float(low), float(high)
 
 
 def bootstrap(differences: Sequence[float], draws: int = DRAWS) -> tuple[float, float]:

@@ -11,10 +11,9 @@ from typing import Any
 
 from unlearnkit.errors import UserError, beginning
 from unlearnkit.identity import ABSENT, config_in, flat, renamed
-from unlearnkit.measures.columns import Column
+from unlearnkit.measures.columns import START, Column
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.records.record import Record, read_parquet, records_path
-from unlearnkit.runs.moments import START
 from unlearnkit.secrets import redacted
 from unlearnkit.tables.reading import Run, read_run
 

@@ -45,7 +45,8 @@ class OpenAIJudge:
         cache: folder of the answers; by default `$UNLEARNKIT_CACHE`.
         few_shot: JSON list of {prompt, response, kind, explanation}; by default 21 examples, 3 of each kind.
     Raises:
-        UserError: for a missing key; from `judge`, where the server fails for good or twice answers nonsense.
+        UserError: for a missing key, or a `few_shot` that is no such list; from `judge`, where the server fails
+            for good or twice answers nonsense.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class OpenAIJudge:
         self.temperature = temperature
         self.cache = Path(cache).expanduser() if cache is not None else None
         self.structured = True
-        self.opening = opening(loads(Path(few_shot or FEW_SHOT).read_text(encoding="utf-8")))
+        self.opening = _examples(Path(few_shot or FEW_SHOT).expanduser())
         # With a schema, or in words where a server has none or the first answer was nonsense.
         self.prompt_digest = digest([self.opening, FORMAT, PLAIN])
 
@@ -209,6 +210,19 @@ class OpenAIJudge:
             "asked": self.prompt_digest,
             "question": text,
         }
+
+
+def _examples(file: Path) -> list[dict[str, str]]:
+    """The messages that a question stands after."""
+    try:
+        return opening(loads(file.read_bytes()))
+    except OSError as error:
+        what = f"cannot be read: {error.strerror}"
+    except ValueError as error:
+        what = f"is no JSON: {error}"
+    except (TypeError, KeyError):
+        what = "is no list of {prompt, response, kind, explanation}"
+    raise UserError(f"judge.few_shot={file} {what}", f"Write it as {FEW_SHOT} is written, or leave it out")
 
 
 def _read(folder: Path) -> Verdict:

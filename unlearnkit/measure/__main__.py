@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see `unlearnkit.__main__`
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import argparse
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from unlearnkit import configuration
 from unlearnkit.errors import UserError
+from unlearnkit.measure.words import ASKS, OF_A_FOLDER, check_words
 from unlearnkit.settings.strangers import ID
 
 warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries about themselves; tests show them
@@ -60,8 +60,10 @@ def run(given: str, start: str | None, words: Sequence[str]) -> None:
         raise UserError(f"{folder} {what}", fix)
     if not has_model and start is not None:
         raise UserError(f"{folder} is a run, whose start is in its config", "Leave --start out")
-    from unlearnkit import memory, ranks
-    from unlearnkit.measure import measure_folder, measure_run
+    check_words(words, OF_A_FOLDER if has_model else ASKS)
+    from unlearnkit import memory, ranks  # torch, which takes seconds
+    from unlearnkit.measure.folders import measure_folder
+    from unlearnkit.measure.runs import measure_run
     from unlearnkit.runs.summary import show
 
     memory.settle()

@@ -21,6 +21,7 @@ from unlearnkit.evaluations.base import Evaluations, Point, Records
 from unlearnkit.identity import INPUTS
 from unlearnkit.inputs import HUB_ID, inputs
 from unlearnkit.measure.words import OF_A_FOLDER, check_words
+from unlearnkit.measures.columns import START
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.configs import configs_of
 from unlearnkit.models.loading import base_of, check_files
@@ -30,7 +31,7 @@ from unlearnkit.probes.saved import load_saved, put_in_place
 from unlearnkit.report import write_report
 from unlearnkit.runs.checks import check_model
 from unlearnkit.runs.folder import RunFolder
-from unlearnkit.runs.moments import START, Moment, bind_attacks
+from unlearnkit.runs.moments import Moment, bind_attacks
 from unlearnkit.runs.owner import owner
 from unlearnkit.runs.recovered import attacked, measured_by, recovered
 from unlearnkit.runs.tracking import Nowhere
@@ -146,7 +147,7 @@ def _measure(folder: Path, place: Path, config: DictConfig, name: str, named: di
             "Name it: --start ORG/NAME, --start FOLDER, or an option of model=",
         )
     models = configs_of(plain, {f"the model in {folder}": str(folder)})
-    scene = Scene(data, config.seed, place / "checkpoints" / "attack", models=models)
+    scene = Scene(data, config.seed, place / "checkpoints" / "attack", models=models, config=out.config)
     bind_attacks(attacks, [END], scene, evaluations)
     control = needed(instantiate(config.get("controls"), _convert_="all"), evaluations, attacks, made=False)
     model: LanguageModel = instantiate(out.config["model"], _convert_="all")

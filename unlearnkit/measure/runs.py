@@ -21,9 +21,10 @@ from unlearnkit.data.reading import check_texts
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Point, Records
 from unlearnkit.files import write, write_numbers
-from unlearnkit.identity import renamed, versions
-from unlearnkit.inputs import rows_of
+from unlearnkit.identity import INPUTS, renamed, versions
+from unlearnkit.inputs import inputs, rows_of
 from unlearnkit.measure.words import config_of_run
+from unlearnkit.measures.columns import START
 from unlearnkit.measures.display import written
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.configs import configs_of
@@ -33,7 +34,7 @@ from unlearnkit.report import write_report
 from unlearnkit.runs.card import renewed
 from unlearnkit.runs.checks import check_model
 from unlearnkit.runs.folder import read_metrics
-from unlearnkit.runs.moments import START, bind_attacks
+from unlearnkit.runs.moments import bind_attacks
 from unlearnkit.runs.owner import own, owner, read_config
 from unlearnkit.runs.recovered import attacked, measured_by, recovered
 from unlearnkit.secrets import redacted
@@ -103,8 +104,10 @@ def _measure(folder: Path, run_config: dict[str, Any], metrics: dict[str, Any], 
     new_data: Data = instantiate(config.data, _convert_="all") if other else data
     check_texts(new_data)
     rows = rows_of(new_data)
-    plain = {part: cast(dict, OmegaConf.to_container(config[part], resolve=True)) for part in ("data", "eval")}
-    spec = Spec(redacted(plain["data"]), rows, redacted(plain["eval"]))
+    parts = ("data", "eval", "attacks", "target")
+    plain = redacted({part: cast(dict, OmegaConf.to_container(config[part], resolve=True)) for part in parts})
+    plain[INPUTS] = inputs(plain, new_data)
+    spec = Spec(plain["data"], rows, plain["eval"])
     evaluations = Evaluations(instantiate(config.eval, _convert_="all"), new_data, int(run_config["seed"]))
     attacks: dict[str, Attack] = instantiate(config.attacks, _convert_="all")
     controls_config = config.get("controls")
@@ -119,7 +122,7 @@ def _measure(folder: Path, run_config: dict[str, Any], metrics: dict[str, Any], 
     name = name_of(metrics, spec, new_data.name if other else "")
     with tempfile.TemporaryDirectory(prefix="unlearnkit-") as place:
         models = configs_of({"model": run_config["model"], "controls": controls})
-        scene = Scene(new_data, int(run_config["seed"]), Path(place), models=models)
+        scene = Scene(new_data, int(run_config["seed"]), Path(place), models=models, config=plain)
         bind_attacks(attacks, run_config.get("stages") or {}, scene, evaluations)
         check_model({}, model, attacks=attacks)
         target = config["target"] if other else run_config["target"]

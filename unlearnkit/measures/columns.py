@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final, Protocol
 
 from unlearnkit.measures.display import Display, display_from, usual
 from unlearnkit.measures.interval import Estimate
 
 KEYS = ("value", "low", "high")
+START: Final = "start"  # the moment before any stage
 INSIDE = "inside"  # stands in the evaluation's place where an attack has looked at the layers
 
 
@@ -60,3 +61,24 @@ def _leaves(numbers: Mapping[str, Any], path: tuple[str, ...]) -> Iterable[tuple
         else:
             value, low, high = (math.nan if (x := entry.get(key)) is None else float(x) for key in KEYS)
             yield (*path, name), Estimate(value, low, high, int(entry.get("n", 0)), int(entry.get("seed", 0)))
+
+
+class Value(Protocol):
+    """A number with whatever else is known of it: an estimate, or a cell of a table."""
+
+    @property
+    def value(self) -> float: ...
+
+
+def share_of_start(column: Column, now: Value, then: Value) -> float:
+    """Of what the start had: of a number that is better low, how many times lower it was.
+
+    NaN where there is none: of nothing, and of a number below it, nothing is a share.
+    """
+    high = column.display.better == "higher"
+    if not (then.value > 0 if high else min(now.value, then.value) >= 0):
+        return math.nan
+    part, whole = (now.value, then.value) if high else (then.value, now.value)
+    if whole:
+        return part / whole
+    return math.inf if part else 1.0

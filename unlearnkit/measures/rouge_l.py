@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import functools
+from typing import Any, Literal
 
 from unlearnkit.measures.base import GONE, Measure
 from unlearnkit.records.record import Record
@@ -22,12 +23,15 @@ class RougeL(Measure):
     rate, decimals = True, 1
 
     def __init__(self, of: Literal["fmeasure", "recall", "precision"] = "fmeasure"):
-        from rouge_score.rouge_scorer import RougeScorer  # a training needs none
+        self.of = of
+
+    @functools.cached_property
+    def scorer(self) -> Any:
+        from rouge_score.rouge_scorer import RougeScorer  # seconds, and who only shows a number needs none
 
         from unlearnkit.measures.words import Words
 
-        self.of = of
-        self.scorer = RougeScorer(["rougeL"], tokenizer=Words())
+        return RougeScorer(["rougeL"], tokenizer=Words())
 
     def value(self, record: Record, role: str | None) -> float | None:
         return self.overlap(record.answer, record.response) if record.tokens else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from unlearnkit.measures.base import GONE, Measure
 from unlearnkit.measures.seeds import Scale
-from unlearnkit.models.encoder import SentenceEncoder
 from unlearnkit.records.record import Record
 
 
@@ -20,6 +19,8 @@ class EncoderSimilarity:
     name = "similarity"
 
     def __init__(self, path: str | None = None):
+        from unlearnkit.models.encoder import SentenceEncoder  # torch, for which who reads numbers need not wait
+
         self.encoder = SentenceEncoder(path)
 
     def score(self, references: list[str], candidates: list[str]) -> list[float]:

@@ -246,6 +246,14 @@ for _way, _name in WAYS.items():
     AttentionMaskInterface.register(_name, sdpa_mask)
 
 
+@functools.cache
+def break_graphs() -> None:
+    """What torch compiles ends before attention, and begins again behind it, from now on in this process."""
+    outside = torch.compiler.disable(packed_attention)
+    for way, name in WAYS.items():
+        AttentionInterface.register(name, functools.partial(outside, way=way))
+
+
 def use_packed_attention(model: PreTrainedModel, way: str = AUTO) -> None:
     """Switch a loaded model to `packed_attention` (the same numbers as sdpa outside packed rows).
 

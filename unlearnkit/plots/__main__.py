@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from unlearnkit.errors import UserError, exit_code, nearest
 from unlearnkit.plots import FIGURES, draw, write
+
+CHOICE = f"Figures are: {', '.join(FIGURES)}."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,15 +30,19 @@ def drawn(args: argparse.Namespace) -> list[Path]:
 
 def of_folder(name: str, folder: Path) -> list[Path]:
     if name not in FIGURES:
-        raise UserError(f"Unknown figure '{name}'.{nearest(name, FIGURES)}", f"Figures are: {', '.join(FIGURES)}.")
+        raise UserError(f"Unknown figure '{name}'.{nearest(name, FIGURES)}", CHOICE)
     return draw(name, folder)
 
 
 def of_sweep(name: str, scale: str | None, results: Path) -> list[Path]:
-    from unlearnkit import sweeps
+    from unlearnkit import configuration, sweeps
 
     if name in FIGURES:
         raise UserError(f"The figure '{name}' needs a folder of runs.", f"python -m unlearnkit.plots {name} FOLDER")
+    if os.sep in name or (Path(name).is_dir() and name not in configuration.options("sweep")):
+        raise UserError(
+            f"'{name}' is a folder, and no figure of it is named", f"python -m unlearnkit.plots FIGURE {name}; {CHOICE}"
+        )
     return write(sweeps.load(name, scale, results))
 
 

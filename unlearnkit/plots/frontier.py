@@ -101,14 +101,16 @@ def reported(group: Sequence[Curve], choose: Callable[[Sequence[Point]], Point |
     """The points at steps that were chosen elsewhere, for a maximum is too good where it was found.
 
     Curves of the test split are read at the step chosen on the validation curves of all seeds. Where there are none,
-    each seed's curve is read at the step chosen on the other seeds'; a seed alone, or without that step, is left out.
+    each seed's curve is read at the step chosen on the other seeds'; a seed alone is left out. Only steps that all of
+    them measured are chosen from.
     """
+    everywhere = set.intersection(*({point.step for point in curve.points} for curve in group))
     validation = [curve for curve in group if curve.split == VALIDATION]
     test = [curve for curve in group if curve.split != VALIDATION]
     points = []
     for curve in test if test and validation else group:
         others = validation if test and validation else [other for other in group if other is not curve]
-        chosen = choose(mean_points(others)) if others else None
+        chosen = choose([point for point in mean_points(others) if point.step in everywhere]) if others else None
         points += [point for point in curve.points if chosen is not None and point.step == chosen.step]
     return points
 
@@ -125,12 +127,12 @@ def markdown(curves: Sequence[Curve], marks: Sequence[float]) -> str:
     lines = ["| " + " | ".join(header) + " |", "|---|---:|---:|---:|" + "---:|" * len(marks)]
     for group in grouped(curves).values():
         best = reported(group, best_average)
-        cells = [_show(over_seeds(best, "average"), best)]
+        seeds = len({curve.seed for curve in group})
+        cells = [_show(over_seeds(best, "average"), best, seeds)]
         for mark in marks:
             points = reported(group, partial(unlearned_at, retention=mark))
-            cells.append(_show(over_seeds(points, "unlearn"), points))
+            cells.append(_show(over_seeds(points, "unlearn"), points, seeds))
         first = group[0]
-        seeds = len({curve.seed for curve in group})
         lines.append(f"| {first.method} | {first.learning_rate:g} | {seeds} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -143,10 +145,12 @@ def grouped(curves: Sequence[Curve]) -> dict[tuple[str, float], list[Curve]]:
     return groups
 
 
-def _show(cell: Cell | None, points: Sequence[Point]) -> str:
+def _show(cell: Cell | None, points: Sequence[Point], seeds: int) -> str:
+    """The number, the steps that it is of, and of how many seeds where these are not all."""
     if cell is None:
         return "-"
     steps = ", ".join(str(step) for step in sorted({point.step for point in points}))
+    steps += f"; {len(points)} of {seeds} seeds" if len(points) < seeds else ""
     return f"{show_value(RATE, cell.value)} {show_interval(RATE, cell.low, cell.high)}".strip() + f" ({steps})"
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import unlearnkit
 from unlearnkit import ranks
-from unlearnkit.content import contents_of, digest
+from unlearnkit.content import digest
 from unlearnkit.data.examples import Data, nonempty
 from unlearnkit.data.overlap import normalised
 from unlearnkit.data.streams import Shuffled, Stream, how_to_give
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.identity import NO_MATTER, flat, versions
-from unlearnkit.inputs import inputs, rows_of
+from unlearnkit.identity import NO_MATTER, flat
+from unlearnkit.inputs import code, inputs, rows_of
 from unlearnkit.measures.interval import nothing
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.quantised import is_quantised
@@ -54,12 +52,6 @@ def agreed_inputs(config: dict[str, Any], data: Data) -> dict[str, str]:
 def _settings(config: dict[str, Any]) -> str:
     """The hash of what a config says of a run's result."""
     return digest({key: value for key, value in flat(config).items() if not NO_MATTER.search(key)})
-
-
-def code() -> str:
-    """The hash of this package's modules, and of the versions of those that decide a number."""
-    modules = contents_of(Path(unlearnkit.__file__).parent)
-    return digest([{name: held for name, held in modules.items() if name.endswith(".py")}, versions()])
 
 
 def bind_streams(data: Data, derived: dict[str, Any]) -> dict[str, Stream]:

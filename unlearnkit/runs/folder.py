@@ -18,7 +18,7 @@ from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Records
 from unlearnkit.files import without_nan, write, write_numbers
 from unlearnkit.identity import differences, versions
-from unlearnkit.measures.columns import Column, flatten
+from unlearnkit.measures.columns import START, Column, flatten
 from unlearnkit.measures.display import Display, written
 from unlearnkit.measures.interval import Estimate
 from unlearnkit.memory import peak_memory
@@ -27,7 +27,7 @@ from unlearnkit.models.checkpoints import forget_stages, rewind_log
 from unlearnkit.models.precision import AUTO
 from unlearnkit.records.record import Record, read_parquet, records_path, write_parquet
 from unlearnkit.runs.card import card
-from unlearnkit.runs.moments import START, Moment
+from unlearnkit.runs.moments import Moment
 from unlearnkit.runs.owner import check_names, own, read_config
 from unlearnkit.runs.tracking import Tracker
 from unlearnkit.runs.tuned import config_with

@@ -5,19 +5,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 from unlearnkit import ranks
 from unlearnkit.attacks.base import Attack, Scene
 from unlearnkit.controls.never_knew import NEVER_KNEW
 from unlearnkit.errors import UserError
 from unlearnkit.evaluations.base import Evaluations, Point, Records
+from unlearnkit.measures.columns import START
 from unlearnkit.models import LanguageModel
 from unlearnkit.models.checkpoints import last_done, load_stage, save_stage
 from unlearnkit.models.finite import check_weights
 from unlearnkit.stages.base import Context, Stage
-
-START: Final = "start"
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any
 
 from unlearnkit.data.splits import splits_of
 from unlearnkit.identity import config_in
-from unlearnkit.measures.columns import Column, before_and_after, flatten
+from unlearnkit.measures.columns import Column, before_and_after, flatten, share_of_start
 from unlearnkit.measures.interval import Estimate
-from unlearnkit.stages.selection import Selection, share
+from unlearnkit.stages.selection import Selection
 
 HALF, ENOUGH = 0.5, 0.8
 # Of the data's own answers. What compares with the start's way of speaking (perplexity under it, similarity to its
@@ -31,7 +31,7 @@ def warning(folder: Path, words: Sequence[str] = ()) -> list[str]:
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     before, after = before_and_after(metrics)
     counted = _judging([column for column in before if _counts(column, after)])
-    shares = {column: share(column, after[column], before[column]) for column in counted}
+    shares = {column: share_of_start(column, after[column], before[column]) for column in counted}
     lost = {column: kept for column, kept in shares.items() if kept < HALF and _is_apart(before[column], after[column])}
     if not lost:
         return []
@@ -79,7 +79,11 @@ def better(metrics: Mapping[str, Any], config: Mapping[str, Any], lost: Column) 
         start, select = points[0], rule(list(points[0]), lost)
         if select is not None:
             column = Selection(select).columns(start)[1]
-            if any(share(column, point[column], start[column]) >= ENOUGH for point in points[1:] if column in point):
+            if any(
+                share_of_start(column, point[column], start[column]) >= ENOUGH
+                for point in points[1:]
+                if column in point
+            ):
                 return f"train.select={_written(select)}"
     return f"train.arguments.learning_rate={float(config['train']['arguments']['learning_rate']) / 4:g}"
 

@@ -19,14 +19,14 @@ from unlearnkit.data.splits import splits_of
 from unlearnkit.data.streams import Stream
 from unlearnkit.errors import Diverged, UserError
 from unlearnkit.evaluations.base import Evaluations, Records
-from unlearnkit.measures.columns import Column, flatten
+from unlearnkit.measures.columns import START, Column, flatten
 from unlearnkit.measures.display import written
 from unlearnkit.models import LanguageModel, checkpoints
 from unlearnkit.notices import notice
 from unlearnkit.runs.checks import check_held_out, check_model
 from unlearnkit.runs.curve import Curve
 from unlearnkit.runs.folder import RunFolder
-from unlearnkit.runs.moments import START, moments
+from unlearnkit.runs.moments import moments
 from unlearnkit.runs.retained import rule
 from unlearnkit.runs.tuned import first_training, rate_of, with_rate
 from unlearnkit.stages import Finetune

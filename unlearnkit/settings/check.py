@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from unlearnkit.settings.fits import Fault, faults
 from unlearnkit.settings.references import of_yaml, read_by, references, unread_of_rows
 from unlearnkit.settings.rows import faults_of_paper, faults_of_rows
 from unlearnkit.settings.tree import keys_of, meant
-from unlearnkit.settings.unloaded import early
+from unlearnkit.settings.unloaded import SLOW, early
 from unlearnkit.settings.words import bare
 from unlearnkit.settings.yaml import ADDED, check_choices, groups, options
 
@@ -31,7 +32,7 @@ def check(
     config: DictConfig,
     reader: type,
     resolved: bool = False,
-    further: Callable[[DictConfig], object] | None = None,
+    further: Sequence[Callable[[DictConfig], object]] = (),
     read: Callable[[DictConfig], Read] | None = None,
 ) -> Read | None:
     """Refuse a key that nothing reads and a value that its reader cannot take.
@@ -41,7 +42,7 @@ def check(
 
     Args:
         resolved: interpolations are gone, so that what a user wrote out cannot be told from what a paper's row says.
-        further: a check that needs no library either, of a config in which each value can be taken.
+        further: checks that need no library either, of a config in which each value can be taken.
         read: what needs none and takes its time, so that it is done once: before the libraries are waited for.
 
     Returns:
@@ -53,8 +54,8 @@ def check(
 
     def whole() -> None:
         _check(config, reader, resolved)
-        if further:
-            further(config)
+        for look in further:
+            look(config)
 
     if HydraConfig.initialized():
         check_choices(HydraConfig.get().runtime.choices)
@@ -62,6 +63,19 @@ def check(
     made = read(config) if early(whole) and read else None
     whole()
     return read(config) if read and made is None else made
+
+
+def check_all(configs: Sequence[DictConfig], reader: type, further: Sequence[Callable[[DictConfig], object]]) -> None:
+    """The same of a sweep's cells, resolved, as far as it needs no library; each is checked whole as it begins."""
+
+    def each() -> None:
+        for config in configs:
+            _check(config, reader, resolved=True)
+            for look in further:
+                look(config)
+
+    if not early(each) and SLOW in sys.modules:
+        each()
 
 
 def check_merged(words: Iterable[str], config: DictConfig) -> None:
@@ -106,7 +120,7 @@ def _check(config: DictConfig, reader: type, resolved: bool) -> None:
 def check_command(
     config: DictConfig,
     reader: type,
-    further: Callable[[DictConfig], object] | None = None,
+    further: Sequence[Callable[[DictConfig], object]] = (),
     read: Callable[[DictConfig], Read] | None = None,
 ) -> Read | None:
     """The same inside a command's job, with what was set of Hydra's own."""

@@ -26,6 +26,10 @@ SLOW = "torch"  # where it is imported already, there is nothing to wait for
 PATIENCE = 20  # seconds of CPU, after which the check waits for the libraries
 
 
+class Unread(Exception):
+    """What stands in a library was asked for, and not only what is called how in it."""
+
+
 class Unknown:
     """The base of a class whose own base is `Unloaded`."""
 
@@ -33,9 +37,28 @@ class Unknown:
 
 
 class Unloaded:
-    """Stands for a module that is not imported, and for all that is in it. As an annotation it takes any value."""
+    """Stands for a module that is not imported, and for all that is in it. As an annotation it takes any value.
+
+    What it holds nobody knows: whoever asks ends the check, which is then held with the libraries.
+
+    Raises:
+        Unread: somebody asks.
+    """
 
     __file__ = os.devnull
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        raise Unread
+
+    def __contains__(self, key: object) -> bool:
+        raise Unread
+
+    def __len__(self) -> int:
+        raise Unread
+
+    def __bool__(self) -> bool:
+        return True
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -50,7 +73,9 @@ class Unloaded:
         return self
 
     def __iter__(self) -> Iterator[object]:
-        return iter(())
+        if sys._getframe(1).f_globals.get("__name__") in CONFIGS:  # of whose module only the signatures are read
+            return iter(())
+        raise Unread
 
     def __or__(self, other: object) -> Unloaded:
         return self

@@ -56,15 +56,15 @@ def usage(width: int = 100) -> str:
     return "\n".join([*lines, MORE])
 
 
-def flags_first(arguments: Sequence[str]) -> list[str]:
-    """The same with flags before settings, for argparse refuses settings on both sides of a flag."""
+def flags_first(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Flags with their values, and settings, for argparse refuses settings on both sides of a flag."""
     if {"--info", "-i"} & set(arguments):  # its value may be left out
-        return list(arguments)
+        return list(arguments), []
     flags, settings, takes = list[str](), list[str](), False
     for argument in arguments:
         (flags if takes or argument.startswith("-") else settings).append(argument)
         takes = not takes and argument in TAKE_A_VALUE
-    return [*flags, *settings]
+    return flags, settings
 
 
 def check_flags(arguments: Sequence[str]) -> None:

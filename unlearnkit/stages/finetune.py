@@ -62,6 +62,9 @@ TRAINING = Arguments(
             ("eval_strategy", "eval_steps", "eval_delay", "eval_on_start", "do_eval", "per_device_eval_batch_size"),
             "Set eval_every=, the steps between measurements on curve_split",
         ),
+        **dict.fromkeys(
+            ("torch_compile_backend", "torch_compile_mode"), "Set PLACE.arguments.torch_compile=true alone"
+        ),
         **dict.fromkeys(("load_best_model_at_end", "metric_for_best_model"), "Set train.select="),
     },
     bounds={
@@ -95,7 +98,7 @@ class Finetune(Stage):
         accumulation: micro-batches a rank splits its share of the step into.
         max_length: tokens an example may have; the model's context if None.
         truncate: cut longer responses instead of refusing them.
-        arguments: further `transformers.TrainingArguments`.
+        arguments: further `transformers.TrainingArguments`; `torch_compile` compiles the layers, see `compiled_layers`.
         deepspeed: a DeepSpeed config (`conf/deepspeed`); None or empty for torch's own DDP.
         save_every: steps between checkpoints, from which an interrupted training goes on; 0: none.
         save_limit: how many checkpoints are kept.
@@ -142,6 +145,11 @@ class Finetune(Stage):
         """The stage of ZeRO; None without DeepSpeed."""
         return int(self.deepspeed["zero_optimization"]["stage"]) if self.deepspeed else None
 
+    @property
+    def compiles(self) -> bool:
+        """The layers are compiled."""
+        return bool(self.arguments.get("torch_compile"))
+
     def sides(self) -> list[dict[str, Loss]]:
         """The terms of each of a step's passes, which are made one after another."""
         return self.project.sides(self.terms) if self.project else [self.terms]
@@ -161,6 +169,13 @@ class Finetune(Stage):
             raise UserError(
                 f"{key}.project compares whole gradients, which ZeRO-{self.zero} divides or adds up by itself",
                 "Set deepspeed=none",
+            )
+        if self.compiles and (self.deepspeed or self.arguments.get("gradient_checkpointing")):
+            other = f"ZeRO-{self.zero} has hooks in" if self.deepspeed else "gradient_checkpointing computes anew"
+            raise UserError(
+                f"{key}.arguments.torch_compile compiles whole layers, which {other}",
+                f"{'Set deepspeed=none' if self.deepspeed else 'Leave gradient_checkpointing out'}, or leave"
+                " torch_compile out",
             )
         if self.deepspeed or ranks.count() > 1:  # these bind the process
             return
@@ -272,6 +287,7 @@ class Finetune(Stage):
             deepspeed=self.deepspeed,
             save_limit=self.save_limit,
             project=self.project,
+            compiles=self.compiles,
             args=arguments,
             train_dataset=steps,
             callbacks=[report, StopOnSignal()],
@@ -305,7 +321,7 @@ class Finetune(Stage):
             "dataloader_pin_memory": not on_cpu,
             "deepspeed": engine,
         }
-        arguments = TrainingArguments(**{**defaults, **self.arguments})
+        arguments = TrainingArguments(**{**defaults, **self.arguments, "torch_compile": False})  # here it is a step's
         arguments._n_gpu = min(arguments.n_gpu, 1)  # one process a GPU: never nn.DataParallel
         if engine:
             zero.forget_config()

@@ -5,23 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from unlearnkit.data.roles import ROLES
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.measures.columns import Column
+from unlearnkit.measures.columns import Column, share_of_start
 from unlearnkit.measures.interval import Estimate
 
 Numbers = Mapping[Column, Estimate]
 Place = TypeVar("Place", int, tuple[float, int])  # a step, or a rate and a step
 WRITE = "Write it as 'train.select={measure: M, role: forget, while: {measure: M2, role: retain, at_least: 0.8}}'"
-
-
-class Value(Protocol):
-    """A number with whatever else is known of it: an estimate, or a cell of a table."""
-
-    @property
-    def value(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -139,26 +132,12 @@ class Selection:
         if self.constraint is None:
             return 1.0
         column = self.constraint.column(start, f"{self.key}.while")
-        return share(column, numbers[column], start[column])
+        return share_of_start(column, numbers[column], start[column])
 
 
 def _low(value: float) -> tuple[bool, float]:
     """Its place in an order in which no number comes last."""
     return math.isnan(value), value
-
-
-def share(column: Column, now: Value, then: Value) -> float:
-    """Of what the start had: of a number that is better low, how many times lower it was.
-
-    NaN where there is none: of nothing, and of a number below it, nothing is a share.
-    """
-    high = column.display.better == "higher"
-    if not (then.value > 0 if high else min(now.value, then.value) >= 0):
-        return math.nan
-    part, whole = (now.value, then.value) if high else (then.value, now.value)
-    if whole:
-        return part / whole
-    return math.inf if part else 1.0
 
 
 def _criterion(settings: Any, key: str, more: tuple[str, ...]) -> Criterion:

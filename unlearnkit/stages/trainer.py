@@ -17,6 +17,7 @@ from unlearnkit import ranks
 from unlearnkit.errors import Diverged, UserError
 from unlearnkit.losses.base import Loss
 from unlearnkit.models import LanguageModel, checkpoints
+from unlearnkit.models.compiled import compiled_layers
 from unlearnkit.models.packing import Packed
 from unlearnkit.models.reading import Outputs, Pass
 from unlearnkit.ranks import zero
@@ -42,6 +43,7 @@ class TermsTrainer(Trainer):
         deepspeed: dict[str, Any] | None = None,
         save_limit: int = 2,
         project: Project | None = None,
+        compiles: bool = False,
         **kwargs: Any,
     ):
         self.passes = Passes(language_model, terms, sharded=bool(deepspeed))
@@ -51,7 +53,7 @@ class TermsTrainer(Trainer):
         for reference in self.passes.references.values():
             if deepspeed and reference.frozen is not None:
                 reference.frozen = zero.frozen_shards(reference.frozen, deepspeed, language_model.dtype)
-        self.terms, self.save_limit = terms, save_limit
+        self.terms, self.save_limit, self.compiles = terms, save_limit, compiles
         self.projection = Projection(project, terms, self.network) if project else None
         self.to_tell: dict[str, Any] = {}  # for the next checkpoint's mark
         self._shares: dict[str, list[float]] = defaultdict(list)  # of this rank since the last log
@@ -110,8 +112,15 @@ class TermsTrainer(Trainer):
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """The Trainer's own, or a pass of each side where one's gradient is projected off the other's."""
-        if self.projection is None:
-            return super().training_step(model, inputs, num_items_in_batch)
+        with contextlib.ExitStack() as stack:
+            frozen = [reference.frozen for reference in self.passes.references.values() if reference.frozen is not None]
+            for network in [self.network, *frozen] if self.compiles else []:
+                stack.enter_context(compiled_layers(network))
+            if self.projection is None:
+                return super().training_step(model, inputs, num_items_in_batch)
+            return self._projected_step(model, inputs, self.projection)
+
+    def _projected_step(self, model: torch.nn.Module, inputs: dict[str, Any], projection: Projection) -> torch.Tensor:
         model.train()
         step: Step = self._prepare_inputs(inputs)["step"]  # type: ignore[assignment]
         network = self.accelerator.unwrap_model(model)  # DDP would add the gradients up as they are
@@ -120,9 +129,9 @@ class TermsTrainer(Trainer):
             with self.compute_loss_context_manager():
                 return weighted_sum(partial(self.passes.read, network), terms, step, self._earlier, self._note)
 
-        loss = self.projection.backward(loss_of)
+        loss = projection.backward(loss_of)
         if self.accelerator.sync_gradients:
-            self.projection.finish(lambda gradient: self.accelerator.reduce(gradient, "sum"))
+            projection.finish(lambda gradient: self.accelerator.reduce(gradient, "sum"))
         return loss * self.args.world_size
 
     def _note(self, name: str, step: Step, value: torch.Tensor) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from unlearnkit import configuration
 from unlearnkit.errors import UserError
-from unlearnkit.identity import resolved
+from unlearnkit.settings.cells import given, set_aside
 
 T = TypeVar("T")
 Words = tuple[str, ...]  # overrides as on the command line
@@ -57,20 +57,28 @@ def loader_here() -> Iterator[ConfigLoader]:
 
 
 def compose_master(words: Sequence[str], loader: ConfigLoader) -> DictConfig:
-    """What Hydra composes of a multirun's command line before it looks at the grid."""
-    return loader.load_configuration("config", list(words), RunMode.MULTIRUN)
+    """A sweep's own config: what Hydra composes of its command line before it looks at the grid."""
+    master = loader.load_configuration("config", set_aside(words), RunMode.MULTIRUN)
+    give_back(master)
+    return master
+
+
+def give_back(master: DictConfig) -> None:
+    """Say the cells' words as the user wrote them, where Hydra's sweeper reads them: it gives them to each cell."""
+    OmegaConf.set_readonly(master.hydra, False)
+    master.hydra.overrides.task = given(master.hydra.overrides.task)
+
+
+def of_first_cell(words: Sequence[str]) -> list[str]:
+    """The words of a sweep's first cell, as of a single run."""
+    with loader() as own:
+        axes = _axes(compose_master(words, own), own)
+    return [axis[0] for axis in axes.values()]
 
 
 def compose(master: DictConfig, words: Sequence[str], loader: ConfigLoader) -> DictConfig:
     """The config of a multirun's job, as Hydra's launchers compose it."""
     return loader.load_sweep_config(master, list(words))
-
-
-def plain(master: DictConfig, words: Sequence[str], loader: ConfigLoader) -> dict[str, Any]:
-    """A cell's resolved config, as plain data."""
-    config = compose(master, words, loader)
-    with _current(config):
-        return resolved(config)
 
 
 def each(master: DictConfig, loader: ConfigLoader, look: Callable[[Words, DictConfig], T]) -> list[T]:

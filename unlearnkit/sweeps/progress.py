@@ -11,7 +11,6 @@ import pkgutil
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,16 @@ from unlearnkit import configuration
 from unlearnkit.files import write
 from unlearnkit.identity import differences
 from unlearnkit.notices import is_first
-from unlearnkit.sweeps import ERROR, Cell, Sweep, config_of, of
+from unlearnkit.settings.cells import given
+from unlearnkit.sweeps import ERROR, STATES, Cell, Sweep, of
+from unlearnkit.sweeps.composing import give_back
 
 configuration.register_resolvers()  # a launcher's own process comes by this module before it composes a cell
 
 CELLS = "cells.json"  # in the sweep's folder: where its cells were when it last began
 # What is made at the end, in this order: the report shows the tables and the figures.
 PARTS = ["unlearnkit.tables.write", "unlearnkit.plots.write", "unlearnkit.report.write_sweep"]
+CHECK = "unlearnkit.cell.check_early"  # what is held against the cells before the first begins
 NO_TRACKER = "unlearnkit.runs.tracking.Nowhere"  # logger=none
 
 
@@ -42,23 +44,27 @@ class SweepProgress(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         self.started = time.time()
         try:
+            sys.argv[1:] = given(sys.argv[1:])
+            give_back(config)
             self.sweep = of(config)
             self.done_before = {cell.folder for cell in self.sweep.cells if cell.state == "done"}
             if is_first():
-                self._begin(config)
+                left = [cell.config for cell in self.sweep.cells if cell.folder not in self.done_before]
+                pkgutil.resolve_name(CHECK)(left)
+                self._begin()
         except Exception as error:
             _tell(error)
             raise SystemExit(2) from None
 
-    def _begin(self, master: DictConfig) -> None:
+    def _begin(self) -> None:
         cells = self.sweep.cells
         states = [cell.state for cell in cells]
-        counts = [f"{states.count(s)} {s}" for s in ("done", "cut", "failed", "missing") if s in states]
+        counts = [f"{states.count(s)} {s}" for s in STATES if s in states]
         print(f"{self.sweep.title}: {len(cells)} cells in {cells[0].folder.parent}, {', '.join(counts)}", flush=True)
         path = self.sweep.folder / CELLS
         path.parent.mkdir(parents=True, exist_ok=True)
         earlier = _earlier(path)
-        for line in changes(cells, earlier, lambda cell: config_of(cell, master)):
+        for line in changes(cells, earlier):
             print(line, flush=True)
         now: dict[str, list[str]] = {}
         for cell in cells:
@@ -94,11 +100,13 @@ class SweepProgress(Callback):
         cells = self.sweep.cells
         done = [cell for cell in cells if cell.state == "done"]
         print(f"{self.sweep.title}: {len(done)} of {len(cells)} cells are done", flush=True)
-        parts = PARTS if config.logger._target_ == NO_TRACKER else [*PARTS, "unlearnkit.dashboard.write"]
+        tracked = cells[0].config["logger"]["_target_"] != NO_TRACKER
+        parts = [*PARTS, "unlearnkit.dashboard.write"] if tracked else PARTS
         whole = [_made(part, self.sweep) for part in parts]
         for cell in cells:
             if cell not in done:
-                print(f"{cell.name} {cell.state}: {cell.error or ''}\n  see {cell.folder / ERROR}", file=sys.stderr)
+                why = f": {cell.error}\n  see {cell.folder / ERROR}" if cell.error else ""
+                print(f"{cell.name} {cell.state}{why}", file=sys.stderr)
         if len(done) < len(cells):
             print("Start the same command again to try these cells once more", file=sys.stderr)
         if len(done) < len(cells) or not all(whole):
@@ -114,12 +122,11 @@ def _earlier(path: Path) -> dict[str, list[str]]:
         return {}
 
 
-def changes(cells: list[Cell], earlier: dict[str, list[str]], config_of: Callable[[Cell], dict[str, Any]]) -> list[str]:
+def changes(cells: list[Cell], earlier: dict[str, list[str]]) -> list[str]:
     """A line for each cell whose folder was another when the sweep last began: its config has changed since.
 
     Args:
         earlier: a cell's name -> names of its folders then; a cell that is done now is not spoken of.
-        config_of: a cell's resolved config.
     """
     now = {cell.folder.name for cell in cells}
     lines = []
@@ -130,7 +137,7 @@ def changes(cells: list[Cell], earlier: dict[str, list[str]], config_of: Callabl
         old = cell.folder.with_name(gone[-1]) / "config.yaml"
         if not old.is_file():
             continue
-        what = differences(yaml.safe_load(old.read_text()), config_of(cell))
+        what = differences(yaml.safe_load(old.read_text()), cell.config)
         if not what:
             continue
         more = f" and {len(what) - 1} more" if len(what) > 1 else ""

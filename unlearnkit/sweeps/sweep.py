@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,14 +17,21 @@ from omegaconf import DictConfig, OmegaConf
 
 from unlearnkit import __version__, configuration
 from unlearnkit.errors import UserError
+from unlearnkit.files import held
+from unlearnkit.identity import resolved
 from unlearnkit.sweeps import composing
 
 ERROR = "error.txt"  # in a cell's folder: why it failed
+LOCK = ".lock"  # and what the process holds that is at it
+STATES = ("done", "running", "cut", "failed", "missing")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a sweep: what composes it, where it lies, and what metrics.json's `run` will say it is."""
+    """One run of a sweep: what composes it, where it lies, and what metrics.json's `run` will say it is.
+
+    `config` is what it is composed to, resolved, as plain data.
+    """
 
     overrides: tuple[str, ...]
     folder: Path
@@ -32,6 +39,7 @@ class Cell:
     model: str
     data: str
     seed: int
+    config: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -44,11 +52,13 @@ class Cell:
 
     @property
     def state(self) -> str:
-        """`done`, `failed` (with its error), `cut` (begun and not ended) or `missing`."""
+        """`done`, `failed` (with its error), `running` (elsewhere), `cut` (begun and not ended) or `missing`."""
         if self.run.get("finished"):
             return "done"
         if (self.folder / ERROR).is_file():
             return "failed"
+        if held(self.folder / LOCK):
+            return "running"
         return "cut" if (self.folder / "config.yaml").is_file() else "missing"
 
     @property
@@ -119,16 +129,10 @@ def run_in(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def config_of(cell: Cell, master: DictConfig) -> dict[str, Any]:
-    """A cell's resolved config, as plain data, from the multirun's composed config."""
-    with composing.loader_here() as loader:
-        return composing.plain(master, cell.overrides, loader)
-
-
 def _cells(master: DictConfig, results: Path, loader: ConfigLoader) -> list[Cell]:
     def look(words: composing.Words, cfg: DictConfig) -> Cell:
         folder = results / str(OmegaConf.select(cfg, "hydra.sweep.subdir"))
-        return Cell(words, folder, cfg.method, cfg.model.name, cfg.data.name, cfg.seed)
+        return Cell(words, folder, cfg.method, cfg.model.name, cfg.data.name, cfg.seed, resolved(cfg))
 
     cells: dict[Path, Cell] = {}
     for cell in composing.each(master, loader, look):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from unlearnkit.errors import UserError, exit_code
+from unlearnkit.errors import UserError, exit_code, nearest
 from unlearnkit.files import write as write_text
 from unlearnkit.tables import aggregate, latex, markdown, write
 from unlearnkit.tables.compare import DONE, command
@@ -55,6 +55,12 @@ def is_folder(what: str) -> bool:
 def of_folder(args: argparse.Namespace) -> str:
     runs = name_variants(collect(Path(args.what)))
     names = dict.fromkeys(run.method for run in runs)
+    for method in args.methods:
+        if method not in names and method not in map(base, names):
+            raise UserError(
+                f"No run there is of the method '{method}'.{nearest(method, names)}",
+                f"Methods there: {', '.join(names)}",
+            )
     methods = [own for method in args.methods for own in ([m for m in names if base(m) == method] or [method])]
     tables = aggregate(runs, methods, args.columns)
     return "\n".join((latex if args.latex else markdown)(table) for table in tables)

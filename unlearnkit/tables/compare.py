@@ -133,7 +133,7 @@ def _comparison(sweep: Sweep, claims: Claims, model: str, data: str, cells: Sequ
         list(claims.groups),
         {name: by_column for name, by_column in agreement.items() if by_column},
         outcomes,
-        _remarks(sweep, table, block, same),
+        [*_remarks(sweep, table, block, same), *_made(sweep, cells)],
         [*footnotes(table), *_unranked(table, ranks), *gone, *_missing(sweep, cells)],
     )
 
@@ -187,6 +187,16 @@ def _remarks(sweep: Sweep, table: Table, block: str | None, same: bool) -> list[
     if note := (spec.get("notes") or {}).get(sweep.scale):
         remarks.append(str(note))
     return remarks
+
+
+def _made(sweep: Sweep, cells: Sequence[Cell]) -> list[str]:
+    """A name says not of whose rows it is: those of a paper's data, or those made for this project in their shape."""
+    grid = dict(sweep.spec.get("grid") or {})
+    theirs = [f"{key}={grid[key]}" for key in ("data.hub", "data.path") if grid.get(key)]
+    data = [cell.config.get("data", {}) for cell in cells]
+    if not theirs or any(own.get("hub") or own.get("path") or not own for own in data):
+        return []
+    return [f"The rows of {cells[0].data} are not the paper's ({' '.join(theirs)}) but ones made for this project."]
 
 
 def _unranked(table: Table, ranks: Ranks) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from unlearnkit.errors import UserError, nearest
-from unlearnkit.stages.selection import share as share_of
+from unlearnkit.measures.columns import share_of_start
 from unlearnkit.tables.aggregate import ORIGINAL
 from unlearnkit.tables.compare import Comparison
 from unlearnkit.tables.paper import Heading
@@ -39,7 +39,7 @@ def _at(comparison: Comparison, board: Mapping[str, Any], share: float) -> Compa
     rows = comparison.table.rows
     start = rows.get(ORIGINAL, {}).get(keep.column)
     utility = {
-        row: share_of(keep.column, cells[keep.column], start)
+        row: share_of_start(keep.column, cells[keep.column], start)
         for row, cells in rows.items()
         if row != ORIGINAL and start is not None and start.value > 0 and keep.column in cells
     }

@@ -10,6 +10,7 @@ from unlearnkit.measures.columns import Column
 from unlearnkit.measures.display import Display, rank, show_value
 from unlearnkit.tables.aggregate import ORIGINAL, Table
 from unlearnkit.tables.significance import differing
+from unlearnkit.tables.variants import asked_alike
 
 AVERAGE = "average"
 Values = Mapping[str, Mapping[Column, float]]  # row -> column -> number
@@ -26,7 +27,8 @@ def mark(table: Table) -> dict[tuple[str, Column], int]:
 
     The best and all that do not differ from it share the 1, where another method does differ; of these others the best
     and all that do not differ from it share the 2, again only where another does, or where there is one alone. A number
-    without an interval, as of a seed that diverged, differs from nothing that is known, and gets none.
+    without an interval, as of a seed that diverged, differs from nothing that is known, and gets none. Nor does one of
+    a column whose runs were not all asked the same.
     """
     marks: dict[tuple[str, Column], int] = {}
     for column in table.columns:
@@ -34,7 +36,8 @@ def mark(table: Table) -> dict[tuple[str, Column], int]:
         there = {row: cells[column] for row, cells in table.rows.items() if row != ORIGINAL and column in cells}
         known = [row for row, cell in there.items() if not any(map(math.isnan, (cell.value, cell.low, cell.high)))]
         left = sorted(known, key=lambda row: there[row].value)
-        if better is None or len(left) < 2:
+        runs = [run for row in left for run in table.runs.get(row, ())]
+        if better is None or len(left) < 2 or not asked_alike(runs, column):
             continue
         left = left if better == "lower" else left[::-1]
         apart = differing(table, column, left)

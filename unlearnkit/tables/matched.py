@@ -17,9 +17,8 @@ from statistics import fmean
 
 from unlearnkit.errors import UserError
 from unlearnkit.identity import config_in
-from unlearnkit.measures.columns import Column
+from unlearnkit.measures.columns import Column, share_of_start
 from unlearnkit.measures.interval import Estimate
-from unlearnkit.stages.selection import share
 from unlearnkit.tables.aggregate import Table, aggregate, select_columns
 from unlearnkit.tables.reading import SPLIT, TEST, VALIDATION, Points, Run, curves_of, points_of
 from unlearnkit.tables.render_markdown import markdown
@@ -159,13 +158,17 @@ def choose(
         curves, rates: of each run, by its folder.
         there: the places that the test runs have measured.
     """
-    if any(math.isnan(share(utility, start, start)) for run in runs if (start := curves[run.folder][utility].get(0))):
+    if any(
+        math.isnan(share_of_start(utility, start, start))
+        for run in runs
+        if (start := curves[run.folder][utility].get(0))
+    ):
         return None
     sign = 1 if best.display.better == "higher" else -1
     candidates: list[tuple[float, Place, float]] = []
     for place in sorted(set(_places(runs, curves, rates, best)) & set(there)):
         own = [curves[run.folder] for run in runs if rates[run.folder] == place[1]]
-        shares = [share(utility, points[utility][place[0]], points[utility][0]) for points in own]
+        shares = [share_of_start(utility, points[utility][place[0]], points[utility][0]) for points in own]
         values = [_even(best, points[best][place[0]]) for points in own]
         mean = fmean(shares)
         if mean >= at and not math.isnan(fmean(values)):

@@ -9,17 +9,15 @@ from typing import Any
 
 from unlearnkit.identity import ABSENT, INPUTS, NO_MATTER, config_in, flat
 from unlearnkit.inputs import ROWS
+from unlearnkit.measures.columns import Column
 from unlearnkit.tables.reading import Run
 
 # What other keys of a config decide too, so that it is shown only where they do not.
 DERIVED = ("stages.", "paper.", "streams.", "target.stage.", f"{INPUTS}.")
-ASKS = re.compile(rf"(eval|data)\.|{INPUTS}\.{ROWS}$")  # what decides what a number is of
-# What decides the numbers of a start, whatever the seed.
+ASKS = re.compile(rf"(eval|data|attacks)\.|{INPUTS}\.{ROWS}$")  # what decides what a number is of
+# What decides the numbers of a start, whatever the seed; by whether the runs are of several data sets.
 OF_MODEL = rf"model\.(path|hub|package|gguf|dtype|quantise|template\.)|{INPUTS}\.model\."
-STARTS = {
-    False: re.compile(rf"{OF_MODEL}|(data|eval)\.(?!.*curve)"),
-    True: re.compile(OF_MODEL),
-}  # of several data sets
+STARTS = {False: re.compile(rf"{OF_MODEL}|(data|eval)\.(?!.*curve)"), True: re.compile(OF_MODEL)}
 MOST = 3  # differences that a note tells of
 UNKNOWN = "settings unknown"
 BETWEEN = ", "  # a method and what is special about it: a method's own name has no comma
@@ -58,14 +56,35 @@ def name_variants(runs: Sequence[Run], ignored: Collection[str] = ()) -> list[Ru
 def asked_otherwise(runs: Sequence[Run]) -> list[str]:
     """A note where runs that stand in one table were asked differently: other limits, decoding, judges, test rows.
 
-    Their numbers are then no more alike than the questions. What follows the seed is no such difference; nor are the
-    rows of several data sets.
+    Their numbers are then no more alike than the questions, and none of them is marked as best.
+    """
+    told = []
+    for key, by_value in _asked(runs).items():
+        those = "; ".join(
+            f"{value} of {', '.join(dict.fromkeys(run.method for run in own))}" for value, own in by_value.items()
+        )
+        told.append(f"{'rows of the data' if key.startswith(INPUTS) else key} {those}")
+    more = f" and {len(told) - MOST} more" if len(told) > MOST else ""
+    said = f"Not all were asked the same: {' | '.join(told[:MOST])}{more}. Where that counts, none is marked as best."
+    return [said] if told else []
+
+
+def asked_alike(runs: Sequence[Run], column: Column) -> bool:
+    """A column's numbers are of the same questions, asked the same way."""
+    own = (f"eval.{column[-3]}.", f"attacks.{column[0]}.", "data.", f"{INPUTS}.")
+    return not any(key.startswith(own) for key in _asked(runs))
+
+
+def _asked(runs: Sequence[Run]) -> dict[str, dict[str, list[Run]]]:
+    """Key -> value -> the runs that were asked so, of keys that say what is asked and differ.
+
+    What follows the seed is no such difference; nor are the rows of several data sets.
     """
     several = len({run.data for run in runs}) > 1
     configs = [flat(config_in(run.folder)) for run in runs]
-    told = []
+    asked = {}
     for key in dict.fromkeys(key for config in configs for key in config if ASKS.match(key)):
-        if NO_MATTER.search(key) or (several and not key.startswith("eval.")):
+        if NO_MATTER.search(key) or (several and key.startswith(("data.", INPUTS))):
             continue
         known = [(run, config[key]) for run, config in zip(runs, configs, strict=True) if key in config]
         by_value: dict[str, list[Run]] = {}
@@ -75,12 +94,8 @@ def asked_otherwise(runs: Sequence[Run]) -> list[str]:
             key == f"{INPUTS}.{ROWS}" and len(by_value) == len({run.seed for run, _ in known})
         )
         if len(by_value) > 1 and not of_seed:
-            those = "; ".join(
-                f"{value} of {', '.join(dict.fromkeys(run.method for run in own))}" for value, own in by_value.items()
-            )
-            told.append(f"{'rows of the data' if key.startswith(INPUTS) else key} {those}")
-    more = f" and {len(told) - MOST} more" if len(told) > MOST else ""
-    return [f"Not all were asked the same: {' | '.join(told[:MOST])}{more}."] if told else []
+            asked[key] = by_value
+    return asked
 
 
 def starts_of(runs: Sequence[Run]) -> list[str]:

@@ -83,7 +83,8 @@ def agreement_line(comparisons: Sequence[Comparison]) -> str:
     """The whole in one line: the mean rank correlation and how many of the claims hold in our numbers."""
     parts = []
     for comparison in comparisons:
-        means = [f"{rho(mean_correlation(own))} with {block}" for block, own in comparison.correlations.items()]
+        found = {block: mean_correlation(own) for block, own in comparison.correlations.items()}
+        means = [f"{rho(mean)} with {block}" for block, mean in found.items() if not math.isnan(mean)]
         words = {"holds": "hold", "does not hold": "do not hold"}
         words |= {word: f"are {word}" for word in (UNDECIDED, "not told")}
         verdicts = [verdict(claim.ours, claim.clear) for claim in comparison.claims]
