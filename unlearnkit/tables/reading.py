@@ -81,7 +81,7 @@ def _read_through(run: Run) -> None:
             for numbers in (numbers for measures in sets.values() for numbers in measures.values()):
                 known = [numbers.get(name) for name in ("start", "unlearned", "attacked")]
                 math.fsum(value for value in (*known, *(numbers.get("share") or {}).values()) if value is not None)
-                range(numbers["n"])
+                range(numbers.get("n", 0))
 
 
 def points_of(run: Run) -> dict[Column, Points]:
