@@ -106,6 +106,14 @@ def test_another_model_is_measured_anew_and_an_unlearned_one_always(full_model, 
     assert [measured(full_model, CONFIG, "unlearned")[0].made for _ in range(2)] == [1, 1]
 
 
+@pytest.mark.parametrize("path", [["attacks", "prune", "_target_"], ["eval", "own", "judge"]])
+def test_code_of_ones_own_is_asked_each_time(path, full_model):
+    """Nobody says when it has changed."""
+    value = "mine.Prune" if path[-1] == "_target_" else {"_target_": "mine.Judge"}
+    own = with_part(path, value)
+    assert [measured(full_model, own)[0].made for _ in range(2)] == [1, 1]
+
+
 def test_the_start_and_the_control_are_kept_apart(full_model):
     """A control is compared with nothing."""
     measured(full_model, CONFIG, "start")

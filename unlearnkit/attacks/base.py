@@ -20,6 +20,7 @@ from unlearnkit.models.quantised import check_exact, exact
 from unlearnkit.records.cache import cached_parts
 from unlearnkit.records.generate import Drawn
 
+OURS = "unlearnkit."  # what begins so is of this package, whose code the cache's key has
 Of = Literal["unlearned", "start", "never_knew"]  # which model is attacked
 
 
@@ -127,9 +128,10 @@ class Attack:
         """
         own = self.measured_by(evaluations)
         compared = start if own is evaluations else None
-        if not self._keeps(of):
+        decided_by = self._decided_by(own) if self._keeps(of) else None
+        if decided_by is None:
             return self._measure(model, own, phrase, compared, of)
-        content = {"model": fingerprint(model), "of": of, **self._decided_by(own)}
+        content = {"model": fingerprint(model), "of": of, **decided_by}
         parts = cached_parts(content, lambda: self._measure(model, own, phrase, compared, of))
         return {name: parts[name] for name in own.parts}
 
@@ -142,13 +144,17 @@ class Attack:
         """Whether all records are kept as one; where only the question is another, an evaluation keeps its own."""
         kind = type(self)
         asks_alone = kind.on is Attack.on and kind.measured_by is Attack.measured_by
-        return of != "unlearned" and self.repeats and not asks_alone and self.scene.config is not None
+        return of != "unlearned" and self.repeats and not asks_alone
 
-    def _decided_by(self, own: Evaluations) -> dict[str, Any]:
-        """What decides them beside the model."""
-        config = self.scene.config or {}
+    def _decided_by(self, own: Evaluations) -> dict[str, Any] | None:
+        """What decides them beside the model; None where the config is not known, or names code that is not ours."""
+        config = self.scene.config
+        if config is None:
+            return None
         parts = {part: config[part] for part in ("eval", "target")}
         settings = flat({**parts, "attacks": {self.name: config["attacks"][self.name]}})
+        if not all(str(value).startswith(OURS) for key, value in settings.items() if key.endswith("_target_")):
+            return None
         read = ("eval.", "target.", f"attacks.{self.name}.")
         return {
             "seed": self.scene.seed,
