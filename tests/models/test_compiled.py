@@ -37,7 +37,7 @@ def test_the_losses_and_gradients_of_layers_that_are_not_compiled(kind, lora, ba
     programs = []
     compile_of_torch = torch.compile
     counted = lambda *a, **k: programs.append(a) or compile_of_torch(*a, **k, backend=backend)  # noqa: E731
-    monkeypatch.setattr(compiled.torch, "compile", counted)
+    monkeypatch.setattr(torch, "compile", counted)
     compiled._compiled.cache_clear()
     torch._dynamo.utils.counters.clear()
     network = made(kind, lora).train()

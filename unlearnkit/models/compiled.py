@@ -8,12 +8,9 @@ from collections.abc import Callable, Iterator
 from types import MethodType
 from typing import Any
 
-import torch
-
 from unlearnkit.models.attention import break_graphs
+from unlearnkit.models.flex import compiled
 from unlearnkit.models.reading import layers_of
-
-PROGRAMS = 64  # kinds of passes (with gradients or not, adapters on or off), and not lengths, each compiled once
 
 
 @contextlib.contextmanager
@@ -40,6 +37,4 @@ def compiled_layers(network: Any) -> Iterator[None]:
 @functools.cache
 def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
     break_graphs()
-    limits: Any = torch._dynamo.config
-    limits.recompile_limit = max(limits.recompile_limit, PROGRAMS)  # beyond it a pass would not be compiled
-    return torch.compile(forward, dynamic=True)
+    return compiled(forward)

@@ -58,9 +58,14 @@ def _blocks(length: int) -> int:
 def _kernel(device: str) -> Callable[..., Any]:
     if device != "cuda":
         return flex_attention
+    return compiled(flex_attention)
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """For rows of any length, in at most `PROGRAMS` programs; a kind beyond these would run uncompiled."""
     limits: Any = torch._dynamo.config
-    limits.recompile_limit = max(limits.recompile_limit, PROGRAMS)  # beyond it each score would be made
-    return torch.compile(flex_attention, dynamic=True)
+    limits.recompile_limit = max(limits.recompile_limit, PROGRAMS)
+    return torch.compile(function, dynamic=True)
 
 
 @functools.cache
